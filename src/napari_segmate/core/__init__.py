@@ -1,0 +1,1 @@
+"""Value objects and array functions; no torch, Qt or napari."""

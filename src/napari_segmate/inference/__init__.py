@@ -1,0 +1,1 @@
+"""From prompts on a plane to objects: frames, stored embeddings, prediction."""

@@ -1,0 +1,136 @@
+"""What every model family offers: a description of its models, and a way to load one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from napari_segmate.core.context import Context
+from napari_segmate.core.prompts import ObjectPrompts
+from napari_segmate.core.types import Embedding, FloatArray, MaskResult, RGBImage
+from napari_segmate.core.weights import WeightsFile
+
+__all__ = ["Checkpoint", "ModelFamily", "ModelInfo", "Segmenter"]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """One model that a user can choose.
+
+    Parameters
+    ----------
+    name : str
+        What users type and see: ``"vit_b"``.
+    title : str
+        What the list shows: ``"SAM ViT-B"``.
+    description : str
+        One line: what it is good at.
+    architecture : str
+        The family's own name of the network: ``"vit_b"``.
+    licence : str
+        SPDX identifier of the weights' licence.
+    source : str
+        Paper or repository.
+    weights : WeightsFile, optional
+        What to download; None when the weights ship inside the package.
+    parameters : int
+        Number of parameters, 0 if unknown.
+    """
+
+    name: str
+    title: str
+    description: str
+    architecture: str
+    licence: str
+    source: str
+    weights: WeightsFile | None = None
+    parameters: int = 0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A weights file that was read safely: tensors by name and the file's own metadata."""
+
+    path: Path
+    state: Mapping[str, Any]
+    metadata: Mapping[str, str]
+    sha256: str
+
+
+class Segmenter(Protocol):
+    """A loaded promptable model: encode an image once, then decode prompts fast.
+
+    Safe to use from one thread at a time; `encode` and `decode` of one object are never called
+    concurrently by this package.
+    """
+
+    @property
+    def info(self) -> ModelInfo:
+        """Which model this is."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Name and weights hash, ``"tiny@0123456789ab"``: changes when the weights change."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it runs: ``"cpu"``, ``"cuda"``, ``"mps"``."""
+        ...
+
+    @property
+    def input_size(self) -> int:
+        """Side in pixels of the largest square that is encoded without being shrunk."""
+        ...
+
+    def encode(self, image: RGBImage, context: Context = ...) -> Embedding:
+        """Return the embedding of an (H, W, 3) uint8 image of any size ≥ 1 x 1."""
+        ...
+
+    def decode(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[ObjectPrompts],
+        *,
+        multimask: bool = True,
+        context: Context = ...,
+    ) -> MaskResult:
+        """Return masks of N objects, one per entry of `prompts` (pixels of the encoded image).
+
+        With `multimask` three candidates per object, otherwise one.
+        """
+        ...
+
+    def upscale(self, logits: FloatArray, image_shape: tuple[int, int]) -> FloatArray:
+        """Return (..., h, w) low-resolution logits at the size of the encoded image."""
+        ...
+
+    def mask_input(self, mask: Any, image_shape: tuple[int, int]) -> FloatArray:
+        """Return (H, W) mask (bool) of the encoded image as low-resolution logits for a prompt."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelFamily:
+    """A family of models that one file of `napari_segmate.models` implements.
+
+    Parameters
+    ----------
+    name : str
+        ``"sam"``, ``"tiny"``.
+    models : tuple of ModelInfo
+        The models it offers by name.
+    load : callable
+        ``load(info, path, device, fast, context) -> Segmenter``. `path` is the weights file, None
+        for embedded weights. `fast` allows lower precision. Imports torch only when called.
+    recognise : callable
+        ``recognise(checkpoint) -> architecture`` or None when the file is of another family.
+    """
+
+    name: str
+    models: tuple[ModelInfo, ...]
+    load: Callable[[ModelInfo, Path | None, str, bool, Context], Segmenter]
+    recognise: Callable[[Checkpoint], str | None]

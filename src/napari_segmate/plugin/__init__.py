@@ -1,0 +1,1 @@
+"""napari glue: docks, controllers, layers, keys, sample data."""

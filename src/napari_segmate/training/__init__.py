@@ -1,0 +1,1 @@
+"""Training: prompt sampling, losses, loops."""

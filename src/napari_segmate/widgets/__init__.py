@@ -1,0 +1,1 @@
+"""Panels: Qt only; one file is one panel."""
