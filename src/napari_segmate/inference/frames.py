@@ -1,0 +1,183 @@
+"""Which part of a plane a model looks at, and how large it is shown."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import numpy as np
+
+from napari_segmate.core.errors import ImageError
+from napari_segmate.core.types import BoxYX, Frame, IntBoxYX, Shape2D
+
+__all__ = ["choose_frame", "grow", "is_cut"]
+
+WHOLE = 1.25
+"""A plane up to this many model inputs wide is looked at whole, shown a little smaller."""
+
+FILL = 0.6
+"""Share of a frame that the prompts may fill along one axis."""
+
+MARGIN = 0.1
+"""Share of a frame that stays free on each side of the prompts."""
+
+STEPS = (2, 8)
+"""Windows lie on a grid of a half window, so that neighbouring clicks share one; prompts that
+need more room fall back to a finer grid."""
+
+VISIBLE = 8
+"""Someone who sees a field this many windows wide points at objects too large for one window."""
+
+
+def choose_frame(
+    image_shape: Shape2D,
+    extent_yx: BoxYX,
+    input_size: int,
+    *,
+    visible_yx: IntBoxYX | None = None,
+    zoom: float = 1.0,
+) -> Frame:
+    """Return the frame in which to segment the object at `extent_yx`.
+
+    Parameters
+    ----------
+    image_shape : (height, width)
+        Size of the plane.
+    extent_yx : (y0, x0, y1, x1)
+        Box round all prompts, plane pixels.
+    input_size : int
+        Side in pixels of the largest square that the model sees without shrinking it.
+    visible_yx : (y0, x0, y1, x1), optional
+        Part of the plane on the screen: a very wide field asks for a wider frame.
+    zoom : float
+        Frame pixels per plane pixel to start from; above 1 small objects are shown larger.
+
+    Returns
+    -------
+    Frame
+        The whole plane when it is at most 1.25 inputs wide and high. Otherwise a window of the
+        model's input size; when the prompts fill more than 60 % of it, one of twice the side,
+        shown at half the size, and so on.
+
+    Raises
+    ------
+    ImageError
+        The plane is empty.
+
+    Examples
+    --------
+    >>> choose_frame((512, 600), (10, 10, 10, 10), 512)
+    Frame(box_yx=(0, 0, 512, 600), shape=(437, 512))
+    >>> choose_frame((5000, 5000), (2000, 100, 2000, 100), 512)
+    Frame(box_yx=(1792, 0, 2304, 512), shape=(512, 512))
+    """
+    if min(image_shape) < 1:
+        raise ImageError(f"the image is empty: {image_shape[0]} x {image_shape[1]} pixels")
+    smallest = input_size / zoom
+    if visible_yx is not None:
+        seen = min(visible_yx[2] - visible_yx[0], visible_yx[3] - visible_yx[1])
+        smallest *= 2 ** max(0, int(np.ceil(np.log2(max(seen / VISIBLE / smallest, 1)))))
+    for level in count():
+        frame = _window(image_shape, extent_yx, smallest * 2**level, input_size)
+        if frame is not None:
+            return frame
+    raise AssertionError("unreachable: some window holds the whole plane")
+
+
+def grow(
+    frame: Frame, image_shape: Shape2D, input_size: int, extent_yx: BoxYX | None = None
+) -> Frame:
+    """Return a larger frame, for a mask that is cut by the border of `frame`.
+
+    Parameters
+    ----------
+    frame : Frame
+        The frame that is too small.
+    image_shape : (height, width)
+        Size of the plane.
+    input_size : int
+        Side in pixels of the largest square that the model sees without shrinking it.
+    extent_yx : (y0, x0, y1, x1), optional
+        Box round mask and prompts, to keep in the middle. Default: the frame's own box.
+
+    Examples
+    --------
+    >>> grow(Frame((0, 0, 512, 512), (512, 512)), (5000, 5000), 512).size
+    (1024, 1024)
+    >>> grow(Frame((0, 0, 512, 512), (512, 512)), (600, 900), 512)
+    Frame(box_yx=(0, 0, 600, 900), shape=(341, 512))
+    """
+    y0, x0, y1, x1 = frame.box_yx
+    side = 2.0 * max(frame.size)
+    held = extent_yx if extent_yx is not None else (y0, x0, y1 - 1, x1 - 1)
+    while (larger := _window(image_shape, held, side, input_size)) is None:
+        side *= 2
+    return larger
+
+
+def is_cut(box_yx: IntBoxYX, frame: Frame, image_shape: Shape2D, margin: float = 0.0) -> bool:
+    """Tell whether a mask reaches a border of the frame that is not one of the image.
+
+    Parameters
+    ----------
+    box_yx : (y0, x0, y1, x1)
+        Box round the mask, half-open, plane pixels.
+    frame : Frame
+        What the model looked at.
+    image_shape : (height, width)
+        Size of the plane.
+    margin : float
+        Plane pixels from the border that count as the border.
+
+    Examples
+    --------
+    >>> frame = Frame((0, 0, 100, 100), (100, 100))
+    >>> is_cut((0, 0, 50, 50), frame, (500, 500)), is_cut((50, 50, 100, 90), frame, (500, 500))
+    (False, True)
+    """
+    near = (
+        box_yx[0] <= frame.box_yx[0] + margin and frame.box_yx[0] > 0,
+        box_yx[1] <= frame.box_yx[1] + margin and frame.box_yx[1] > 0,
+        box_yx[2] >= frame.box_yx[2] - margin and frame.box_yx[2] < image_shape[0],
+        box_yx[3] >= frame.box_yx[3] - margin and frame.box_yx[3] < image_shape[1],
+    )
+    return any(near)
+
+
+def _window(image_shape: Shape2D, extent_yx: BoxYX, side: float, input_size: int) -> Frame | None:
+    """Return the window of `side` plane pixels round the prompts, None when it is too small."""
+    if max(image_shape) <= WHOLE * side:
+        return _shown((0, 0, *image_shape), max(side, *image_shape), input_size)
+    whole_side = round(side)
+    for step in STEPS:
+        axes = [
+            _along(image_shape[axis], extent_yx[axis], extent_yx[axis + 2], whole_side, step)
+            for axis in (0, 1)
+        ]
+        if axes[0] is not None and axes[1] is not None:
+            (y0, y1), (x0, x1) = axes[0], axes[1]
+            return _shown((y0, x0, y1, x1), side, input_size)
+    return None
+
+
+def _along(length: int, low: float, high: float, side: int, step: int) -> tuple[int, int] | None:
+    """Return start and stop along one axis, None when the prompts do not fit with their margin."""
+    if length <= side:
+        return 0, length
+    if high - low > FILL * side:
+        return None
+    stride = max(1, side // step)
+    nearest = round(((low + high + 1) / 2 - side / 2) / stride) * stride
+    start = min(max(nearest, 0), length - side)
+    room_below = low - start >= MARGIN * side or start == 0
+    room_above = start + side - 1 - high >= MARGIN * side or start + side == length
+    return (start, start + side) if room_below and room_above else None
+
+
+def _shown(box_yx: IntBoxYX, side: float, input_size: int) -> Frame:
+    """Return the frame of a box in which `side` plane pixels fill the model's input."""
+    scale = input_size / side
+    size = (box_yx[2] - box_yx[0], box_yx[3] - box_yx[1])
+    if max(size) <= input_size and side <= input_size:
+        scale = max(scale, 1.0)
+    height, width = (max(1, min(input_size, round(length * scale))) for length in size)
+    return Frame(box_yx, (height, width))

@@ -1,0 +1,97 @@
+"""Objects on their way into a label image, with the story of each."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import asdict, dataclass
+
+from napari_segmate.core.types import Instance
+from napari_segmate.inference.request import MaskOptions, ObjectResult
+from napari_segmate.io.provenance import Record
+from napari_segmate.sessions.history import Entry
+
+__all__ = ["Commit", "make_commit"]
+
+
+@dataclass(frozen=True, eq=False)
+class Commit:
+    """What a user has accepted.
+
+    Parameters
+    ----------
+    instances : tuple of Instance
+        The objects, in plane pixels.
+    records : tuple of Record
+        One per object; their label is 0 until `labelled`.
+    replaced_id : int, optional
+        Label value of the edited object that the first instance replaces.
+    plane_key : hashable
+        Which plane, as given to `Session.set_plane`.
+    index : tuple of int
+        Index of the plane in its stack.
+    entry : Entry
+        The prompts and answers, to bring them back with `Session.restore`.
+    """
+
+    instances: tuple[Instance, ...]
+    records: tuple[Record, ...]
+    replaced_id: int | None
+    plane_key: Hashable
+    index: tuple[int, ...]
+    entry: Entry
+
+    def labelled(self, first_id: int) -> tuple[Record, ...]:
+        """Return the records with label values: `first_id` and on, after the replaced one."""
+        labels = list(range(first_id, first_id + len(self.records)))
+        if self.replaced_id is not None:
+            labels = [self.replaced_id, *labels[:-1]]
+        return tuple(map(Record.with_label, self.records, labels))
+
+
+def _record(
+    result: ObjectResult,
+    instance: Instance,
+    index: tuple[int, ...],
+    model: tuple[str, str],
+    options: MaskOptions,
+) -> Record:
+    return Record(
+        label=0,
+        index=index,
+        box_yx=instance.box_yx,
+        model=model[0],
+        model_key=model[1],
+        steps=result.steps,
+        options=asdict(options),
+        score=instance.score,
+        stability=instance.stability,
+    )
+
+
+def make_commit(
+    entry: Entry,
+    plane_key: Hashable,
+    index: tuple[int, ...],
+    model: tuple[str, str],
+    options: MaskOptions,
+) -> Commit | None:
+    """Return the commit of an answered entry, None when it has no object.
+
+    Parameters
+    ----------
+    entry : Entry
+        Prompts and answers.
+    plane_key, index
+        Which plane.
+    model : (name, key)
+        Who answered.
+    options : MaskOptions
+        How logits became masks.
+    """
+    found = [(result, result.instance) for result in entry.results or ()]
+    pairs = [(result, instance) for result, instance in found if instance is not None]
+    if not pairs:
+        return None
+    records = tuple(_record(result, one, index, model, options) for result, one in pairs)
+    instances = tuple(instance for _, instance in pairs)
+    return Commit(instances, records, entry.editing, plane_key, index, entry)

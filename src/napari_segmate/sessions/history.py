@@ -1,0 +1,98 @@
+"""Undo and redo of prompts: a line of entries, each with the answers it got."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from napari_segmate.inference.request import ObjectResult
+from napari_segmate.sessions.prompt_set import PromptSet
+
+__all__ = ["Entry", "History"]
+
+MAX_ENTRIES = 200
+MAX_ANSWERS = 24
+"""Entries that keep their answers (about 1 MB each); older ones are asked again when needed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """The prompts at one moment.
+
+    Parameters
+    ----------
+    prompts : PromptSet
+        Everything drawn on the plane.
+    editing : int, optional
+        Label value of the object that is being edited.
+    results : tuple of ObjectResult, optional
+        The answers, None while they are awaited or after they became invalid.
+    """
+
+    prompts: PromptSet = field(default_factory=PromptSet)
+    editing: int | None = None
+    results: tuple[ObjectResult, ...] | None = None
+
+
+class History:
+    """Entries of one plane and the position in them.
+
+    Examples
+    --------
+    >>> history = History()
+    >>> history.push(Entry(editing=1))
+    >>> history.undo(), history.current.editing, history.redo(), history.current.editing
+    (True, None, True, 1)
+    """
+
+    def __init__(self) -> None:
+        self._entries = [Entry()]
+        self._at = 0
+
+    @property
+    def current(self) -> Entry:
+        """The entry in force."""
+        return self._entries[self._at]
+
+    @property
+    def can_undo(self) -> bool:
+        """True when there is an earlier entry."""
+        return self._at > 0
+
+    @property
+    def can_redo(self) -> bool:
+        """True when an entry was taken back."""
+        return self._at + 1 < len(self._entries)
+
+    def push(self, entry: Entry) -> None:
+        """Add an entry after the current one; what was taken back is dropped."""
+        self._entries = [*self._entries[: self._at + 1], entry][-MAX_ENTRIES:]
+        self._at = len(self._entries) - 1
+        if (old := self._at - MAX_ANSWERS) >= 0:
+            self._entries[old] = replace(self._entries[old], results=None)
+
+    def amend(self, entry: Entry) -> None:
+        """Replace the current entry."""
+        self._entries[self._at] = entry
+
+    def undo(self) -> bool:
+        """Go back by one entry; False at the first."""
+        moved = self.can_undo
+        self._at -= moved
+        return moved
+
+    def redo(self) -> bool:
+        """Go forward by one entry; False at the last."""
+        moved = self.can_redo
+        self._at += moved
+        return moved
+
+    def latest_results(self) -> tuple[ObjectResult, ...]:
+        """Return the answers of the newest entry, up to the current one, that has any."""
+        for entry in reversed(self._entries[: self._at + 1]):
+            if entry.results is not None:
+                return entry.results
+        return ()
+
+    def drop_results(self) -> None:
+        """Forget all answers: the model or the pixels changed."""
+        self._entries = [replace(entry, results=None) for entry in self._entries]
