@@ -66,8 +66,8 @@ class TinyFeatures:
     detail : (B, D, H/4, W/4)
         Features that sharpen the masks.
     maps : (B, 5, H/4, W/4)
-        Foreground logit, distance to the border (1 deepest inside the object), offset to the object's
-        centre (dy, dx, in units of 32 pixels), log of the bandwidth.
+        Foreground logit, distance to the border (1 deepest inside the object), offset to the
+        object's centre (dy, dx, in units of 32 pixels), log of the bandwidth.
     """
 
     embedding: Tensor
