@@ -9,7 +9,7 @@ import numpy as np
 from napari_segmate.core.errors import ImageError
 from napari_segmate.core.types import BoxYX, Frame, IntBoxYX, Shape2D
 
-__all__ = ["choose_frame", "grow", "is_cut"]
+__all__ = ["choose_frame", "grow", "is_cut", "shift"]
 
 WHOLE = 1.25
 """A plane up to this many model inputs wide is looked at whole, shown a little smaller."""
@@ -112,6 +112,20 @@ def grow(
     while (larger := _window(image_shape, held, side, input_size)) is None:
         side *= 2
     return larger
+
+
+def shift(frame: Frame, image_shape: Shape2D, extent_yx: BoxYX, input_size: int) -> Frame | None:
+    """Return a window as large as `frame` with `extent_yx` in its middle.
+
+    None when the extent does not fit with a margin, or when that window is `frame` itself.
+
+    Examples
+    --------
+    >>> shift(Frame((0, 0, 512, 512), (512, 512)), (5000, 5000), (500, 100, 511, 160), 512)
+    Frame(box_yx=(256, 0, 768, 512), shape=(512, 512))
+    """
+    moved = _window(image_shape, extent_yx, max(frame.size), input_size)
+    return moved if moved != frame else None
 
 
 def is_cut(box_yx: IntBoxYX, frame: Frame, image_shape: Shape2D, margin: float = 0.0) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from napari_segmate.core.errors import PromptError
@@ -84,6 +84,8 @@ class Previous:
         What the model had looked at.
     logits : (h, w) float32
         Low-resolution logits of the candidate that the user saw.
+    instance : Instance
+        The same candidate in plane pixels, for an answer in another frame.
     cut : bool
         The mask reached a border of the frame that is not a border of the image.
     steps : tuple of Step
@@ -92,6 +94,7 @@ class Previous:
 
     frame: Frame
     logits: FloatArray
+    instance: Instance
     cut: bool
     steps: tuple[Step, ...]
 
@@ -186,26 +189,31 @@ class ObjectResult:
         before = self.previous.steps if self.previous is not None else ()
         return (*before, Step(self.prompts, self.frame, self.multimask, self.chosen))
 
+    def choose(self, candidate: int) -> ObjectResult:
+        """Return the same answer with another candidate shown, the last one if there are fewer."""
+        return replace(self, chosen=min(candidate, max(len(self.candidates) - 1, 0)))
+
     def as_previous(self) -> Previous | None:
         """Return what the next answer goes on from, None when the model found nothing."""
-        if not self.candidates:
+        instance = self.instance
+        if instance is None:
             return None
-        return Previous(self.frame, self.logits[self.chosen], self.cut[self.chosen], self.steps)
+        logits, cut = self.logits[self.chosen], self.cut[self.chosen]
+        return Previous(self.frame, logits, instance, cut, self.steps)
 
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds spent on each part of an answer."""
+    """Seconds spent on an answer: on embeddings, on decoding, on cutting masks out of logits."""
 
-    read: float = 0.0
-    encode: float = 0.0
+    embed: float = 0.0
     decode: float = 0.0
     cut: float = 0.0
 
     @property
     def total(self) -> float:
         """Seconds in all."""
-        return self.read + self.encode + self.decode + self.cut
+        return self.embed + self.decode + self.cut
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
@@ -50,11 +50,7 @@ class Plan:
     def filled(self, answers: Sequence[ObjectResult]) -> tuple[ObjectResult, ...]:
         """Return the results of all objects, given the answers to `questions` in order."""
         fresh = iter(answers)
-        return tuple(slot.kept or _choose(next(fresh), slot.chosen) for slot in self.slots)
-
-
-def _choose(result: ObjectResult, chosen: int) -> ObjectResult:
-    return replace(result, chosen=min(chosen, max(len(result.candidates) - 1, 0)))
+        return tuple(slot.kept or next(fresh).choose(slot.chosen) for slot in self.slots)
 
 
 def _equal(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> bool:

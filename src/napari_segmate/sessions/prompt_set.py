@@ -157,7 +157,7 @@ def _strokes(prompts: PromptSet, shape: Shape2D) -> list[Points]:
     if prompts.points is not None:
         _check_points("point", prompts.points.points_yx, shape)
         pairs = zip(prompts.points.points_yx, prompts.points.positive, strict=True)
-        strokes += [Points(point[None], [positive]) for point, positive in pairs]
+        strokes += [Points(point[None], np.array([positive])) for point, positive in pairs]
     for scribble in prompts.scribbles:
         points = scribble.to_points(POINTS_PER_SCRIBBLE)
         _check_points("scribble", points.points_yx, shape)
