@@ -160,7 +160,8 @@ def is_cut(box_yx: IntBoxYX, frame: Frame, image_shape: Shape2D, margin: float =
 def _window(image_shape: Shape2D, extent_yx: BoxYX, side: float, input_size: int) -> Frame | None:
     """Return the window of `side` plane pixels round the prompts, None when it is too small."""
     if max(image_shape) <= WHOLE * side:
-        return _shown((0, 0, *image_shape), max(side, *image_shape), input_size)
+        fitting, wanted = input_size / max(image_shape), max(1.0, input_size / side)
+        return _shown((0, 0, *image_shape), min(fitting, wanted), input_size)
     whole_side = round(side)
     for step in STEPS:
         axes = [
@@ -169,7 +170,7 @@ def _window(image_shape: Shape2D, extent_yx: BoxYX, side: float, input_size: int
         ]
         if axes[0] is not None and axes[1] is not None:
             (y0, y1), (x0, x1) = axes[0], axes[1]
-            return _shown((y0, x0, y1, x1), side, input_size)
+            return _shown((y0, x0, y1, x1), input_size / side, input_size)
     return None
 
 
@@ -187,11 +188,8 @@ def _along(length: int, low: float, high: float, side: int, step: int) -> tuple[
     return (start, start + side) if room_below and room_above else None
 
 
-def _shown(box_yx: IntBoxYX, side: float, input_size: int) -> Frame:
-    """Return the frame of a box in which `side` plane pixels fill the model's input."""
-    scale = input_size / side
-    size = (box_yx[2] - box_yx[0], box_yx[3] - box_yx[1])
-    if max(size) <= input_size and side <= input_size:
-        scale = max(scale, 1.0)
-    height, width = (max(1, min(input_size, round(length * scale))) for length in size)
+def _shown(box_yx: IntBoxYX, scale: float, input_size: int) -> Frame:
+    """Return the frame of a box that is shown with `scale` frame pixels per plane pixel."""
+    y0, x0, y1, x1 = box_yx
+    height, width = (max(1, min(input_size, round(n * scale))) for n in (y1 - y0, x1 - x0))
     return Frame(box_yx, (height, width))
