@@ -91,9 +91,7 @@ class Box:
     def __post_init__(self) -> None:
         values = np.asarray(self.box_yx, dtype=np.float64).ravel()
         if values.shape != (4,) or not np.isfinite(values).all():
-            raise PromptError(
-                f"a box is four finite numbers (y0, x0, y1, x1), got {self.box_yx!r}"
-            )
+            raise PromptError(f"a box is four finite numbers (y0, x0, y1, x1), got {self.box_yx!r}")
         y0, y1 = sorted(map(float, values[[0, 2]]))
         x0, x1 = sorted(map(float, values[[1, 3]]))
         if y1 - y0 < 1 or x1 - x0 < 1:
@@ -171,7 +169,7 @@ class ObjectPrompts:
     >>> ObjectPrompts(points=Points([[5, 5]], [False]))
     Traceback (most recent call last):
     ...
-    napari_segmate.core.errors.PromptError: only negative points: add a positive point, a box or a mask
+    napari_segmate.core.errors.PromptError: only negative points: add a positive point, ...
     """
 
     points: Points | None = None
@@ -212,9 +210,7 @@ class ObjectPrompts:
 
     def in_frame(self, frame: Frame) -> ObjectPrompts:
         """Return points and box in the coordinates of `frame`; mask and logits are left out."""
-        points = self.points and Points(
-            frame.to_frame(self.points.points_yx), self.points.positive
-        )
+        points = self.points and Points(frame.to_frame(self.points.points_yx), self.points.positive)
         box = self.box and _box_in_frame(self.box, frame)
         return replace(self, points=points, box=box)
 
