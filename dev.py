@@ -242,7 +242,7 @@ def test(arguments: argparse.Namespace) -> int:
 def lint(arguments: argparse.Namespace) -> int:
     install("dev")
     programs = venv_python().parent
-    failed = [name for name, *options in LINTERS if call([programs / name, *options])]
+    failed = [" ".join(tool) for tool in LINTERS if call([programs / tool[0], *tool[1:]])]
     if failed:
         say(f"failed: {', '.join(failed)}")
     return 1 if failed else 0

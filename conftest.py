@@ -1,0 +1,20 @@
+"""Leave out what an installation lacks: tests of the panels need Qt, those of the plugin napari."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+QT_BINDINGS = ("PyQt6", "PySide6")
+WITH_QT = ("tests/widgets", "src/napari_segmate/widgets")
+WITH_NAPARI = ("tests/plugin", "src/napari_segmate/plugin", "docs/make_screenshots.py")
+
+has_qt = any(find_spec(name) for name in QT_BINDINGS)
+has_napari = has_qt and find_spec("napari") is not None
+
+collect_ignore = [*(() if has_qt else WITH_QT), *(() if has_napari else WITH_NAPARI)]
+
+
+def pytest_report_header() -> str:
+    """Say in the first lines of a run what is left out of it."""
+    left_out = ", ".join(collect_ignore) or "nothing"
+    return f"Qt: {has_qt}, napari: {has_napari}, left out: {left_out}"
