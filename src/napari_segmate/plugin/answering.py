@@ -1,0 +1,113 @@
+"""What the worker thread does: load the model, answer requests, prepare planes ahead of time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_segmate.core.context import Context
+from napari_segmate.core.errors import ModelError
+from napari_segmate.core.types import IntBoxYX
+from napari_segmate.core.weights import cache_folder
+from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.inference.predict import predict
+from napari_segmate.inference.prefetch import first_frame, prefetch
+from napari_segmate.inference.request import PlaneLike, Prediction, Request
+from napari_segmate.models.base import Segmenter
+from napari_segmate.plugin.settings import General
+
+__all__ = ["Answerer", "ModelChoice", "default_answerer", "load_chosen"]
+
+MB = 1 << 20
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which model, and where it runs."""
+
+    name: str
+    device: str = "auto"
+
+
+LoadModel = Callable[[ModelChoice, Context], Segmenter]
+
+
+def load_chosen(choice: ModelChoice, context: Context) -> Segmenter:
+    """Load a model of the package; imports torch."""
+    context.report(0, 0, "Loading the model")
+    _import_torch()
+    from napari_segmate.models import load_model
+
+    return load_model(choice.name, device=choice.device, context=context)
+
+
+def _import_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except OSError as error:
+        if sys.platform != "win32":
+            raise
+        # Qt brings C++ run-time libraries that are older than those torch needs, and the first
+        # ones loaded win; this early in napari's life there is no later chance.
+        raise ModelError(
+            "torch cannot be loaded after Qt on this computer; start napari with\n"
+            'python -c "import torch, napari; napari.Viewer(); napari.run()"'
+        ) from error
+
+
+class Answerer:
+    """Keeps the model in use; every method is for the worker thread.
+
+    Parameters
+    ----------
+    store : EmbeddingStore
+        Keeps embeddings.
+    load : callable
+        ``load(choice, context) -> Segmenter``.
+    """
+
+    def __init__(self, store: EmbeddingStore, load: LoadModel = load_chosen) -> None:
+        self._store = store
+        self._load = load
+        self._choice: ModelChoice | None = None
+        self._model: Segmenter | None = None
+
+    def model(self, choice: ModelChoice, context: Context) -> Segmenter:
+        """Return a model, loaded if it is not the one in use."""
+        if self._model is None or choice != self._choice:
+            # Free the old one first: two large models may not fit.
+            self._model = self._choice = None
+            self._model = self._load(choice, context)
+            self._choice = choice
+        return self._model
+
+    def answer(self, request: Request, choice: ModelChoice, context: Context) -> Prediction:
+        """Return the masks that a request asks for."""
+        return predict(request, self.model(choice, context), self._store, context)
+
+    def prepare(
+        self,
+        plane: PlaneLike,
+        visible_yx: IntBoxYX | None,
+        choice: ModelChoice,
+        context: Context,
+    ) -> None:
+        """Encode the part of a plane in which a click in the middle of the screen would fall."""
+        model = self.model(choice, context)
+        frame = first_frame(plane.shape, model.input_size, visible_yx)
+        prefetch([(plane, frame)], model, self._store, context)
+
+
+def default_answerer(general: General, warn: Callable[[str], None]) -> Answerer:
+    """Return what a dock uses: embeddings in memory and in the user's cache folder."""
+    folder = Path(cache_folder()) / "embeddings" if general.disk_mb > 0 else None
+    store = EmbeddingStore(
+        general.memory_mb * MB,
+        folder,
+        general.disk_mb * MB,
+        float16=general.half_precision,
+        warn=warn,
+    )
+    return Answerer(store)

@@ -1,0 +1,92 @@
+"""Choosers of layers that follow the layer list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from magicgui.widgets import ComboBox
+from napari.components import ViewerModel
+from napari.layers import Layer
+from qtpy.QtWidgets import QComboBox, QWidget
+
+__all__ = ["LayerChooser"]
+
+
+class LayerChooser:
+    """Lets the user choose one of the layers of a viewer.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose layers.
+    accepts : callable
+        Tells whether a layer may be chosen.
+    chosen : callable
+        Called with the layer that is chosen from now on, or None.
+    none_text : str, optional
+        Offers "no layer" under this name, first of all.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        accepts: Callable[[Layer], bool],
+        chosen: Callable[[Any], None],
+        none_text: str = "",
+    ) -> None:
+        self._viewer = viewer
+        self._accepts = accepts
+        self._chosen = chosen
+        self._none_text = none_text
+        self._box = ComboBox(choices=self._choices, nullable=False)
+        self._box.changed.connect(self._on_changed)
+        native = self._box.native
+        assert isinstance(native, QComboBox)
+        # A long layer name must not widen the dock.
+        native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        native.setMinimumContentsLength(8)
+        self._events = viewer.layers.events
+        for name in ("inserted", "removed", "reordered", "renamed"):
+            getattr(self._events, name).connect(self._refresh)
+
+    @property
+    def native(self) -> QWidget:
+        """The Qt widget."""
+        native: QWidget = self._box.native
+        return native
+
+    @property
+    def layer(self) -> Layer | None:
+        """The layer that is chosen, None without one."""
+        value = self._box.value
+        return None if isinstance(value, str) else value
+
+    def choose(self, layer: Layer | None) -> None:
+        """Choose a layer, or none."""
+        self._refresh()
+        choices = self._box.choices
+        wanted = self._none_text if layer is None else layer
+        if wanted in choices:
+            self._box.value = wanted
+
+    def close(self) -> None:
+        """Stop following the layers."""
+        for name in ("inserted", "removed", "reordered", "renamed"):
+            getattr(self._events, name).disconnect(self._refresh)
+
+    def _choices(self, _: Any) -> list[tuple[str, Any]]:
+        layers = [(layer.name, layer) for layer in self._viewer.layers if self._accepts(layer)]
+        # Newest first, as in napari's own list.
+        layers.reverse()
+        return [(self._none_text, self._none_text), *layers] if self._none_text else layers
+
+    def _refresh(self, event: Any = None) -> None:
+        before = self.layer
+        with self._box.changed.blocked():
+            self._box.reset_choices()
+        if self.layer is not before:
+            self._on_changed(self._box.value)
+
+    def _on_changed(self, value: Any) -> None:
+        self._chosen(self.layer)

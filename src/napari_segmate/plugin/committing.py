@@ -1,0 +1,199 @@
+"""From an accepted preview to the labels layer, whatever has happened to that layer meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from napari.components import Dims, ViewerModel
+from napari.layers import Image, Labels, Layer
+
+from napari_segmate.core.context import Context
+from napari_segmate.core.errors import LabelsError
+from napari_segmate.core.labels import CommitPolicy, next_id
+from napari_segmate.core.prompts import MaskPrompt
+from napari_segmate.plugin.layers import DisplayedPlane, plane_in_labels, to_pixels
+from napari_segmate.plugin.output import (
+    OutputLabels,
+    Written,
+    in_memory,
+    is_writable,
+    object_mask,
+)
+from napari_segmate.plugin.runner import Job, Runner
+from napari_segmate.sessions.commit import Commit
+from napari_segmate.sessions.interactive import Session
+
+__all__ = ["Committer"]
+
+QUICK_PIXELS = 1 << 24
+"""Largest label image whose greatest value is looked up on the GUI thread (some 10 ms)."""
+REMEMBERED = 100
+"""As many steps as a labels layer of napari can undo."""
+
+
+class Committer:
+    """Writes commits of a session to the output of one viewer, and takes them back.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the layers are.
+    session : Session
+        Gets back what cannot be written.
+    runner : Runner
+        Does what takes long: copying lazy labels, finding the next free value.
+    notify : callable
+        Called with a sentence for the user.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        session: Session,
+        runner: Runner,
+        notify: Callable[[str], None],
+    ) -> None:
+        self._viewer = viewer
+        self._session = session
+        self._runner = runner
+        self._notify = notify
+        self._written: list[Written] = []
+        self.output = OutputLabels(viewer)
+        self.policy = CommitPolicy.KEEP_OBJECTS
+        self.written: Callable[[Written], None] = lambda written: None
+        self.changed: Callable[[], None] = lambda: None
+
+    @property
+    def can_take_back(self) -> bool:
+        """True when something was committed and not yet taken back."""
+        return bool(self._written)
+
+    def write(self, image: Image, shown: DisplayedPlane, dims: Dims, commit: Commit) -> None:
+        """Write a commit; what cannot be written goes back to the session with the reason."""
+        try:
+            layer, plane = self.output.plane(image, shown, dims)
+            self._prepare(layer, plane, commit)
+        except Exception as error:  # nothing that the user has drawn may be lost
+            self._give_back(commit, error)
+
+    def _prepare(self, layer: Labels, plane: DisplayedPlane, commit: Commit) -> None:
+        """Write now, or after the worker has done what takes long."""
+        if not is_writable(layer):
+            self._notify(f"'{layer.name}' cannot be edited in place: it is copied into memory")
+            self._in_worker(layer, plane, commit, self._copied)
+        elif not self.output.knows(layer) and np.prod(layer.data.shape) > QUICK_PIXELS:
+            self._in_worker(layer, plane, commit, self._counted)
+        else:
+            self._write(layer, plane, commit)
+
+    def _in_worker(
+        self,
+        layer: Labels,
+        plane: DisplayedPlane,
+        commit: Commit,
+        make_step: Callable[[Labels], tuple[Callable[[Context], Any], Callable[[Any], None]]],
+    ) -> None:
+        work, use = make_step(layer)
+
+        def done(result: Any) -> None:
+            if layer not in self._viewer.layers:
+                self._give_back(commit, LabelsError(f"'{layer.name}' was removed; commit again"))
+                return
+            use(result)
+            try:
+                self._prepare(layer, plane, commit)
+            except Exception as error:  # as above
+                self._give_back(commit, error)
+
+        self._runner.submit(Job(work, done, lambda error: self._give_back(commit, error)))
+
+    def _copied(self, layer: Labels) -> tuple[Callable[[Context], Any], Callable[[Any], None]]:
+        data = layer.data
+
+        def use(copy: Any) -> None:
+            layer.data = copy
+
+        return lambda context: in_memory(data), use
+
+    def _counted(self, layer: Labels) -> tuple[Callable[[Context], Any], Callable[[Any], None]]:
+        data = layer.data
+        return lambda context: next_id(data), lambda found: self.output.watch(layer, found - 1)
+
+    def _write(self, layer: Labels, plane: DisplayedPlane, commit: Commit) -> None:
+        written = self.output.write(layer, plane, commit, self.policy)
+        self._written = [*self._written, written][-REMEMBERED:]
+        self.written(written)
+        self.changed()
+
+    def _give_back(self, commit: Commit, error: BaseException) -> None:
+        self._session.restore(commit)
+        text = str(error) or type(error).__name__
+        self._session.refuse(error if isinstance(error, LabelsError) else LabelsError(text))
+        self.changed()
+
+    def take_back(self) -> Commit | None:
+        """Undo the latest commit that is still there; None when there is none."""
+        while self._written:
+            written = self._written.pop()
+            if written.layer in self._viewer.layers and _is_there(written):
+                self.output.take_back(written)
+                self.changed()
+                return written.commit
+        self.changed()
+        return None
+
+    def forget(self, layer: Layer) -> None:
+        """Forget the commits to a layer that is gone."""
+        self._written = [one for one in self._written if one.layer is not layer]
+        self.changed()
+
+    def pick(
+        self, image: Image, shown: DisplayedPlane, dims: Dims, position: Any
+    ) -> tuple[int, MaskPrompt]:
+        """Return label and mask of the object at a world position, and make its layer the output.
+
+        The output is looked at first, then the other visible labels layers from the top.
+
+        Raises
+        ------
+        LabelsError
+            There is no object.
+        """
+        problem = LabelsError("there is no labelled object under the cursor; point at one")
+        for layer in self._candidates():
+            try:
+                plane = plane_in_labels(layer, image, shown, dims)
+                at = plane.to_plane(to_pixels(layer, [position], dims))[0]
+                y, x = (int(np.floor(value + 0.5)) for value in at)
+                found = object_mask(layer.data, plane, (y, x))
+            except LabelsError as error:
+                problem = error if layer is self.output.layer else problem
+                continue
+            self.output.layer = layer
+            self.changed()
+            return found
+        raise problem
+
+    def _candidates(self) -> list[Labels]:
+        chosen = self.output.layer
+        others = [
+            layer
+            for layer in reversed(self._viewer.layers)
+            if isinstance(layer, Labels)
+            and layer.visible
+            and not layer.multiscale
+            and layer.editable
+            and layer is not chosen
+        ]
+        return [chosen, *others] if chosen is not None else others
+
+
+def _is_there(written: Written) -> bool:
+    """Tell whether a commit has not been undone already, with Ctrl+Z for instance."""
+    for change in written.changes:
+        if change.value and len(change.index[0]):
+            first = written.plane.indices(*(axis[:1] for axis in change.index))
+            return bool(np.asarray(written.layer.data[first])[0] == change.value)
+    return False

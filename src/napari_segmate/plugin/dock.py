@@ -1,0 +1,243 @@
+"""The dock widget of interactive segmentation: the place where everything is put together."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import napari
+from napari.layers import Image, Labels, Layer
+from napari.utils import notifications
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from napari_segmate.models.base import ModelInfo
+from napari_segmate.plugin.answering import Answerer, ModelChoice, default_answerer
+from napari_segmate.plugin.choosers import LayerChooser
+from napari_segmate.plugin.controller import Controller
+from napari_segmate.plugin.images import channel_axes
+from napari_segmate.plugin.keys import KeyBindings
+from napari_segmate.plugin.settings import follow_keys, read_general, read_keys
+from napari_segmate.sessions.interactive import Session
+from napari_segmate.sessions.state import KeyNames, SessionState
+from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.options_view import OptionValues
+from napari_segmate.widgets.segment_panel import SegmentPanel
+
+__all__ = ["SegmentDock"]
+
+NEW_LABELS = "new labels layer"
+
+
+class SegmentDock(QWidget):
+    """Plugins > SegMate > Segment.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Given by napari.
+    answerer : Answerer, optional
+        What the worker thread does; made from the settings by default.
+    models : sequence of ModelInfo, optional
+        Models on offer; by default all that are known.
+    """
+
+    def __init__(
+        self,
+        viewer: napari.viewer.Viewer,
+        *,
+        answerer: Answerer | None = None,
+        models: Sequence[ModelInfo] | None = None,
+    ) -> None:
+        super().__init__()
+        # napari hands out a proxy whose layers are proxies too: those are never the same object.
+        self.viewer = getattr(viewer, "__wrapped__", viewer)
+        general = read_general()
+        self.session = Session()
+        self.controller = Controller(
+            self.viewer,
+            self.session,
+            answerer or default_answerer(general, _warn),
+            show=self._show,
+            show_tool=self._show_tool,
+            notify=_warn,
+        )
+        self.controller.prefetch = general.prefetch
+        self._images = LayerChooser(self.viewer, self._is_image, self._on_image)
+        self._outputs = LayerChooser(
+            self.viewer, self.controller.labels_accepts, self._on_output, NEW_LABELS
+        )
+        self.panel = SegmentPanel(self._images.native, self._outputs.native)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel)
+        # Otherwise napari gives half of the dock to an empty stretch.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.keys = KeyBindings(self.viewer, self._trigger)
+        self._connect()
+        self._bind_keys()
+        self._start(models if models is not None else _all_models(), general.model, general.device)
+
+    # Start and end
+
+    def _connect(self) -> None:
+        panel = self.panel
+        panel.triggered.connect(self._on_button)
+        panel.model_chosen.connect(self._on_model)
+        panel.options.changed.connect(self._on_options)
+        panel.tools.tool_chosen.connect(self.controller.prompts.take_tool)
+        panel.tools.polarity_chosen.connect(self._set_polarity)
+        self.controller.committer.changed = self._show_output
+        self.viewer.dims.events.order.connect(self._show_channels)
+        self._stop_keys = follow_keys(self._bind_keys)
+        close = _closer(weakref.ref(self.controller), self.keys, self._choosers, self._stop_keys)
+        self._close = close
+        self.destroyed.connect(lambda: close())
+
+    @property
+    def _choosers(self) -> tuple[LayerChooser, LayerChooser]:
+        return self._images, self._outputs
+
+    def _start(self, models: Sequence[ModelInfo], model: str, device: str) -> None:
+        titles = {info.name: info.title for info in models}
+        self.panel.show_models(titles, {info.name: info.description for info in models})
+        self.panel.options.show_values(OptionValues(device=device))
+        self.controller.set_options(self.panel.options.values)
+        self._show_output()
+        active = self.viewer.layers.selection.active
+        self._images.choose(active if isinstance(active, Image) else self._images.layer)
+        self._on_image(self._images.layer)
+        name = model if model in titles else next(iter(titles), "")
+        if name:
+            self.panel.show_model(name)
+            self._on_model(name)
+
+    def event(self, a0: QEvent | None) -> bool:
+        """Notice when napari takes the widget out of its dock for good."""
+        if a0 is not None and a0.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.shut_down()
+        return bool(super().event(a0))
+
+    def shut_down(self) -> None:
+        """End the worker and give keys and layers back to napari."""
+        if getattr(self, "_close", None) is not None:
+            self._close()
+
+    # From the panel
+
+    def _on_button(self, action: Action) -> None:
+        if action is Action.EDIT_OBJECT:
+            # The mouse is on the button: the user still has to point at the object.
+            self.controller.edit_next_click(_nothing)
+        else:
+            self._trigger(action)
+
+    def _trigger(self, action: Action) -> None:
+        if action is Action.SWITCH_POLARITY:
+            self._set_polarity(not self.controller.prompts.positive)
+        else:
+            self.controller.trigger(action)
+
+    def _set_polarity(self, positive: bool) -> None:
+        self.controller.prompts.set_positive(positive)
+        self.panel.tools.show_polarity(positive)
+
+    def _on_model(self, name: str) -> None:
+        self.controller.choose_model(ModelChoice(name, self.panel.options.values.device))
+
+    def _on_options(self, values: OptionValues) -> None:
+        self.controller.set_options(values)
+
+    def _on_image(self, layer: Layer | None) -> None:
+        if not hasattr(self, "panel") or layer is self.controller.image:
+            return
+        image = layer if isinstance(layer, Image) else None
+        self._show_channels(image=image)
+        self.controller.choose_image(image)
+        if image is not None:
+            self.controller.prompts.take_tool(self.controller.prompts.tool or "point")
+
+    def _on_output(self, layer: Layer | None) -> None:
+        self.controller.committer.output.layer = layer if isinstance(layer, Labels) else None
+
+    # To the panel
+
+    def _show(self, state: SessionState) -> None:
+        if hasattr(self, "panel"):
+            self.panel.show_state(state)
+
+    def _show_tool(self, name: str | None) -> None:
+        if hasattr(self, "panel"):
+            self.panel.tools.show_tool(name)
+
+    def _show_output(self) -> None:
+        committer = self.controller.committer
+        self._outputs.choose(committer.output.layer)
+        self.panel.show_can_take_back(committer.can_take_back)
+
+    def _show_channels(self, event: Any = None, image: Image | None = None) -> None:
+        image = image or self.controller.image
+        axes: dict[int, int] = {}
+        if image is not None:
+            offset = self.viewer.dims.ndim - image.ndim
+            shown = tuple(axis - offset for axis in self.viewer.dims.displayed)
+            axes = channel_axes(image, (shown[0], shown[1]))
+        titles = {axis: f"axis {axis} ({count})" for axis, count in axes.items()}
+        self.panel.options.show_channel_axes(titles, axes)
+        self.controller.set_options(self.panel.options.values)
+
+    def _bind_keys(self) -> None:
+        keys = read_keys()
+        problems = self.keys.bind(keys)
+        keys = {action: key for action, key in keys.items() if action not in problems}
+        self.panel.show_keys(keys)
+        self.session.set_keys(
+            KeyNames(
+                commit=keys.get(Action.COMMIT, ""),
+                next_candidate=keys.get(Action.NEXT_MASK, ""),
+                undo=keys.get(Action.UNDO, ""),
+            )
+        )
+        for problem in problems.values():
+            _warn(f"{problem}. Choose another one in Preferences > SegMate")
+
+    def _is_image(self, layer: Layer) -> bool:
+        return isinstance(layer, Image)
+
+
+def _closer(
+    controller: weakref.ref[Controller],
+    keys: KeyBindings,
+    choosers: Sequence[LayerChooser],
+    stop_keys: Any,
+) -> Any:
+    """Return what ends a dock; holds nothing that Qt has deleted by then."""
+    done: list[bool] = []
+
+    def close() -> None:
+        if done:
+            return
+        done.append(True)
+        keys.unbind()
+        stop_keys()
+        for chooser in choosers:
+            chooser.close()
+        if (found := controller()) is not None:
+            found.close()
+
+    return close
+
+
+def _warn(text: str) -> None:
+    notifications.show_warning(text)
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def _all_models() -> Sequence[ModelInfo]:
+    from napari_segmate.models import list_models
+
+    return list_models()

@@ -1,0 +1,63 @@
+"""Keys of the viewer: bound while the dock is there, given back afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.utils.key_bindings import coerce_keybinding
+
+from napari_segmate.widgets.actions import Action
+
+__all__ = ["KeyBindings"]
+
+
+class KeyBindings:
+    """The keys of one viewer.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the keys are bound, so that they work whichever layer is active.
+    triggered : callable
+        Called with the `Action` of a key that was pressed.
+    """
+
+    def __init__(self, viewer: ViewerModel, triggered: Callable[[Action], None]) -> None:
+        self._viewer = viewer
+        self._triggered = triggered
+        self._bound: dict[Action, Any] = {}
+
+    def bind(self, keys: Mapping[Action, str]) -> dict[Action, str]:
+        """Bind keys instead of those bound before.
+
+        Returns
+        -------
+        dict of Action to str
+            What is wrong with the keys that could not be bound.
+        """
+        self.unbind()
+        problems: dict[Action, str] = {}
+        for action, key in keys.items():
+            try:
+                binding = coerce_keybinding(key)
+                self._viewer.bind_key(key, self._callback(action))
+            except (ValueError, TypeError, KeyError) as error:
+                problems[action] = f"key '{key}' for '{action.title}' cannot be used: {error}"
+            else:
+                self._bound[action] = binding
+        return problems
+
+    def unbind(self) -> None:
+        """Give all keys back."""
+        for binding in self._bound.values():
+            self._viewer.keymap.pop(binding, None)
+        self._bound.clear()
+
+    def _callback(self, action: Action) -> Callable[[Any], None]:
+        def pressed(_: Any) -> None:
+            self._triggered(action)
+
+        pressed.__doc__ = f"SegMate: {action.help}"
+        return pressed
