@@ -1,1 +1,117 @@
-"""Promptable segmenters: one file is one family."""
+"""Promptable segmenters: one file is one family.
+
+A module of this package that ends in ``FAMILY = ModelFamily(...)`` is found by itself; other
+distributions add families through the entry point group ``napari_segmate.models``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari_segmate.core.context import Context
+from napari_segmate.core.errors import WeightsError
+from napari_segmate.core.registry import Registry, unknown_name
+from napari_segmate.core.weights import fetch
+from napari_segmate.models.base import ModelFamily, ModelInfo, Segmenter
+
+__all__ = ["DEFAULT_MODEL", "FAMILIES", "get_model", "list_models", "load_model"]
+
+DEFAULT_MODEL = "tiny"
+FAMILIES: Registry[ModelFamily] = Registry(
+    "model family", __name__, "FAMILY", "napari_segmate.models"
+)
+
+
+def list_models() -> tuple[ModelInfo, ...]:
+    """Return every model that can be chosen by name, the default first."""
+    models = [info for family in FAMILIES.values() for info in family.models]
+    return tuple(sorted(models, key=lambda info: info.name != DEFAULT_MODEL))
+
+
+def get_model(name: str) -> ModelInfo:
+    """Return the description of a model.
+
+    Raises
+    ------
+    UnknownNameError
+        No such model; names the nearest and all others.
+    """
+    return _find(name)[1]
+
+
+def _find(name: str) -> tuple[ModelFamily, ModelInfo]:
+    pairs = [(family, info) for family in FAMILIES.values() for info in family.models]
+    for family, info in pairs:
+        if info.name == name:
+            return family, info
+    raise unknown_name("model", name, [info.name for _, info in pairs])
+
+
+def load_model(
+    name: str | Path = DEFAULT_MODEL,
+    *,
+    device: str = "auto",
+    fast: bool = False,
+    context: Context | None = None,
+) -> Segmenter:
+    """Return a model ready to use, downloaded if need be.
+
+    Parameters
+    ----------
+    name : str or Path
+        Name of a model (see `list_models`), or a weights file; a file's architecture is found from
+        the shapes in it.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+    fast : bool
+        Allow lower precision (bfloat16) where it is faster.
+    context : Context, optional
+        Progress and cancellation of download and loading.
+
+    Raises
+    ------
+    UnknownNameError
+        No such model and no such file.
+    OfflineError, WeightsError
+        The weights cannot be had, or do not fit.
+    ModelError
+        No such device.
+    """
+    from napari_segmate._torch import resolve_device
+
+    context = context or Context()
+    chosen = resolve_device(device)
+    if _is_path(name):
+        return _load_file(Path(name).expanduser(), chosen, fast, context)
+    family, info = _find(str(name))
+    path = None if info.weights is None else fetch(info.weights, context)
+    context.report(0, 0, f"loading {info.title}")
+    return family.load(info, path, chosen, fast, context)
+
+
+def _is_path(name: str | Path) -> bool:
+    if isinstance(name, Path):
+        return True
+    return "/" in name or "\\" in name or Path(name).suffix in (".pth", ".pt", ".safetensors")
+
+
+def _load_file(path: Path, device: str, fast: bool, context: Context) -> Segmenter:
+    from napari_segmate.models._checkpoint import read_checkpoint
+
+    context.report(0, 0, f"reading {path.name}")
+    checkpoint = read_checkpoint(path)
+    for family in FAMILIES.values():
+        architecture = family.recognise(checkpoint)
+        if architecture is not None:
+            info = ModelInfo(
+                name=path.stem,
+                title=path.name,
+                description=f"own weights, {architecture}",
+                architecture=architecture,
+                licence="",
+                source=str(path),
+            )
+            return family.load(info, path, device, fast, context)
+    raise WeightsError(
+        f"{path} is of no known architecture; known are the families {list(FAMILIES)}"
+    )

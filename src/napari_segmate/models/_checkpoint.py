@@ -1,0 +1,121 @@
+"""Read weights files without running what is in them."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from napari_segmate.core.errors import UnsafeFileError, WeightsError
+from napari_segmate.core.weights import digest_of
+from napari_segmate.models.base import Checkpoint
+
+__all__ = ["file_sha256", "read_checkpoint"]
+
+STATE_KEYS = ("model_state", "model_state_dict", "state_dict", "model")
+"""Where training programs keep the weights; micro-sam and torch_em use the first."""
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal; remembered while the file stays the same."""
+    status = path.stat()
+    return _sha256(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    del size, mtime_ns  # part of the key only
+    return digest_of(path).partition(":")[2]
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Return the tensors of a weights file.
+
+    Reads safetensors, SAM's official ``.pth``, micro-sam's ``{"model_state": ...}``, and training
+    checkpoints whose names begin with ``sam.``. Nothing in the file is ever run.
+
+    Raises
+    ------
+    WeightsError
+        Missing, damaged, or without weights.
+    UnsafeFileError
+        The file would run code when it is read in the usual way.
+    """
+    if not path.is_file():
+        raise WeightsError(f"no weights file {path}; check the path")
+    state, metadata = _read_safetensors(path) if _is_safetensors(path) else (_read_torch(path), {})
+    tensors = {
+        str(name).removeprefix("sam."): value
+        for name, value in state.items()
+        if isinstance(value, torch.Tensor)
+    }
+    if not tensors:
+        raise WeightsError(f"{path} holds no weights; choose a checkpoint of a model")
+    return Checkpoint(path, tensors, metadata, file_sha256(path))
+
+
+def _is_safetensors(path: Path) -> bool:
+    return path.suffix == ".safetensors"
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    try:
+        with safe_open(path, "pt") as file:
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _read_torch(path: Path) -> Mapping[str, Any]:
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if _is_damaged(path):
+            raise _damaged(path, error) from error
+        raise UnsafeFileError(
+            f"{path} holds more than weights and could run code, so it was not opened. Ask for the "
+            "weights alone, as safetensors or as a state dict saved with torch.save."
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise _damaged(path, error) from error
+    return _state_of(loaded, path)
+
+
+def _is_damaged(path: Path) -> bool:
+    """Tell a broken file from one that holds forbidden objects."""
+    if zipfile.is_zipfile(path):
+        return False
+    with path.open("rb") as file:
+        # A pickle begins with its protocol and ends with a full stop; a zip cut short does neither.
+        head = file.read(2)
+        file.seek(0, 2)
+        if file.tell() == 0:
+            return True
+        file.seek(-1, 2)
+        return head[:1] != b"\x80" or file.read(1) != b"."
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"{path} cannot be read as weights ({error or type(error).__name__}): it is damaged, only "
+        "half there, or another kind of file. Download or export it again."
+    )
+
+
+def _state_of(loaded: Any, path: Path) -> Mapping[str, Any]:
+    if not isinstance(loaded, Mapping):
+        raise WeightsError(
+            f"{path} holds a {type(loaded).__name__}, not the weights of a model by name"
+        )
+    for key in STATE_KEYS:
+        inner = loaded.get(key)
+        if isinstance(inner, Mapping):
+            return inner
+    return loaded
