@@ -1,294 +1,438 @@
-"""Functions on masks: bounding boxes, cleaning, overlap, run lengths, shapes to masks."""
+"""Masks of single objects: boxes, overlap, cleaning, run lengths, shapes drawn by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.errors import PromptError
 from napari_segmate.core.prompts import MaskPrompt
-from napari_segmate.core.types import BoolArray, BoxYX, Instance, IntBoxYX, Shape2D
+from napari_segmate.core.types import BoolArray, BoxYX, FloatArray, Instance, IntBoxYX, Shape2D
 
 __all__ = [
-    "bounding_box",
+    "RunLengths",
+    "binarize",
+    "box_of",
     "clean",
+    "crop",
+    "decode_rle",
     "ellipse_mask",
+    "encode_rle",
     "instance_from_mask",
     "intersection",
     "iou",
+    "nms",
     "outline",
     "paste",
     "polygon_mask",
-    "rle_decode",
-    "rle_encode",
     "stability_score",
-    "suppress",
 ]
 
 
-def bounding_box(mask: BoolArray) -> IntBoxYX | None:
-    """Return the half-open box round the pixels of a mask, None when it is empty.
+class RunLengths(TypedDict):
+    """A mask as COCO's uncompressed run lengths: column by column, zeros first."""
+
+    size: list[int]
+    counts: list[int]
+
+
+def box_of(mask: npt.NDArray[Any]) -> IntBoxYX | None:
+    """Return the bounding box of the non-zero pixels, half-open; None when there are none.
 
     Examples
     --------
-    >>> bounding_box(np.array([[0, 0, 0], [0, 1, 1]], bool))
-    (1, 1, 2, 3)
+    >>> mask = np.zeros((5, 6), bool)
+    >>> mask[1:3, 2:5] = True
+    >>> box_of(mask)
+    (1, 2, 3, 5)
     """
     rows = np.flatnonzero(mask.any(axis=1))
     if rows.size == 0:
         return None
-    columns = np.flatnonzero(mask.any(axis=0))
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero(mask[top:bottom].any(axis=0))
+    return top, int(columns[0]), bottom, int(columns[-1]) + 1
 
 
-def instance_from_mask(
-    mask: BoolArray,
-    offset_yx: tuple[int, int] = (0, 0),
-    score: float = 1.0,
-    stability: float = 1.0,
-) -> Instance | None:
-    """Return a mask cropped to its bounding box, None when it is empty.
-
-    Parameters
-    ----------
-    mask : (H, W) bool
-        The object.
-    offset_yx : (y, x)
-        Where the first pixel of `mask` lies in the plane.
-    score, stability : float
-        0 to 1.
-    """
-    box = bounding_box(mask)
-    if box is None:
-        return None
-    y0, x0, y1, x1 = box
-    dy, dx = offset_yx
-    cropped = np.ascontiguousarray(mask[y0:y1, x0:x1])
-    return Instance((y0 + dy, x0 + dx, y1 + dy, x1 + dx), cropped, score, stability)
-
-
-def paste(instance: Instance, shape: Shape2D) -> BoolArray:
-    """Return an object as a mask of a whole plane; what lies outside it is cut off."""
-    plane = np.zeros(shape, bool)
-    part, inside = _inside(instance.box_yx, shape)
-    plane[part] = instance.mask[inside]
-    return plane
-
-
-def _inside(box_yx: IntBoxYX, shape: Shape2D) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return the part of a box that lies in a plane, as slices of the plane and of the box."""
-    low = [min(max(start, 0), size) for start, size in zip(box_yx[:2], shape, strict=True)]
-    high = [min(max(stop, 0), size) for stop, size in zip(box_yx[2:], shape, strict=True)]
-    plane = slice(low[0], high[0]), slice(low[1], high[1])
-    own = (
-        slice(low[0] - box_yx[0], high[0] - box_yx[0]),
-        slice(low[1] - box_yx[1], high[1] - box_yx[1]),
-    )
-    return plane, own
-
-
-def intersection(first: Instance, second: Instance) -> int:
-    """Return the number of pixels that two objects share."""
-    y0, x0 = np.maximum(first.box_yx[:2], second.box_yx[:2])
-    y1, x1 = np.minimum(first.box_yx[2:], second.box_yx[2:])
-    if y0 >= y1 or x0 >= x1:
-        return 0
-    parts = [
-        one.mask[y0 - one.box_yx[0] : y1 - one.box_yx[0], x0 - one.box_yx[1] : x1 - one.box_yx[1]]
-        for one in (first, second)
-    ]
-    return int(np.count_nonzero(parts[0] & parts[1]))
-
-
-def iou(first: Instance, second: Instance) -> float:
-    """Return intersection over union of two objects of one plane, 0 to 1.
+def intersection(a: IntBoxYX, b: IntBoxYX) -> IntBoxYX | None:
+    """Return the part that two half-open boxes share, None when they share no pixel.
 
     Examples
     --------
-    >>> one = Instance((0, 0, 2, 2), np.ones((2, 2), bool))
-    >>> iou(one, Instance((0, 1, 2, 3), np.ones((2, 2), bool)))
-    0.333...
+    >>> intersection((0, 0, 4, 4), (2, 3, 8, 8))
+    (2, 3, 4, 4)
     """
-    shared = intersection(first, second)
-    return shared / (first.area + second.area - shared) if shared else 0.0
+    top, left = max(a[0], b[0]), max(a[1], b[1])
+    bottom, right = min(a[2], b[2]), min(a[3], b[3])
+    return (top, left, bottom, right) if top < bottom and left < right else None
 
 
-def suppress(instances: Sequence[Instance], threshold: float = 0.7) -> list[int]:
-    """Return the numbers of the objects to keep: of each overlapping group the best score.
+def _within(box: IntBoxYX, outer: IntBoxYX) -> tuple[slice, slice]:
+    """Return where `box` lies in an array that starts at the corner of `outer`."""
+    return (
+        slice(box[0] - outer[0], box[2] - outer[0]),
+        slice(box[1] - outer[1], box[3] - outer[1]),
+    )
+
+
+def crop(mask: BoolArray, mask_box_yx: IntBoxYX, box_yx: IntBoxYX) -> BoolArray:
+    """Return a mask inside another box; pixels it knows nothing about are False.
 
     Parameters
     ----------
-    instances : sequence of Instance
-        Objects of one plane.
-    threshold : float
-        IoU above which two objects count as the same.
+    mask : (h, w) bool
+        The mask inside `mask_box_yx`.
+    mask_box_yx, box_yx : (y0, x0, y1, x1)
+        Where it lies, and what to return; half-open.
+
+    Examples
+    --------
+    >>> crop(np.ones((2, 2), bool), (0, 0, 2, 2), (1, 1, 3, 3)).astype(int)
+    array([[1, 0],
+           [0, 0]])
     """
-    kept: list[int] = []
-    for number in np.argsort([-one.score for one in instances], kind="stable"):
-        if all(iou(instances[number], instances[other]) <= threshold for other in kept):
-            kept.append(int(number))
-    return kept
+    y0, x0, y1, x1 = box_yx
+    found = np.zeros((y1 - y0, x1 - x0), dtype=bool)
+    shared = intersection(mask_box_yx, box_yx)
+    if shared is not None:
+        found[_within(shared, box_yx)] = mask[_within(shared, mask_box_yx)]
+    return found
+
+
+def paste(instance: Instance, shape: Shape2D) -> BoolArray:
+    """Return an object as an (H, W) mask of the whole plane; what lies beyond it is cut off."""
+    return crop(instance.mask, instance.box_yx, (0, 0, *shape))
+
+
+def binarize(logits: npt.NDArray[Any], threshold: float = 0.0) -> BoolArray:
+    """Return where logits lie above the threshold.
+
+    Examples
+    --------
+    >>> binarize(np.array([-1.0, 0.0, 2.0]))
+    array([False, False,  True])
+    """
+    inside: BoolArray = np.asarray(logits) > threshold
+    return inside
 
 
 def stability_score(
     logits: npt.NDArray[Any], threshold: float = 0.0, offset: float = 1.0
-) -> npt.NDArray[np.float64]:
-    """Return how little masks change with the threshold, 0 to 1 (Kirillov et al., 2023).
+) -> FloatArray:
+    """Return how little each mask depends on the threshold, 0 to 1.
+
+    The IoU of the masks cut at ``threshold + offset`` and ``threshold - offset``, as Segment
+    Anything defines it (Kirillov et al. 2023); 0 for a mask that is empty at both.
 
     Parameters
     ----------
-    logits : (..., H, W) float
-        Logits of masks.
+    logits : (..., h, w) float
+        Mask logits.
     threshold, offset : float
-        Masks at ``threshold + offset`` and ``threshold - offset`` are compared by IoU.
+        Where masks are cut, and how far that is moved.
 
     Returns
     -------
-    (...) float
-        0 where even the larger mask is empty.
+    (...) float32
 
     Examples
     --------
-    >>> float(stability_score(np.array([[5.0, 0.5], [-5.0, -5.0]])))
-    0.5
+    >>> float(stability_score(np.array([[-5.0, 0.5], [3.0, 4.0]])))
+    0.6666666865348816
     """
     inner = np.count_nonzero(logits > threshold + offset, axis=(-2, -1))
     outer = np.count_nonzero(logits > threshold - offset, axis=(-2, -1))
-    return np.asarray(inner / np.maximum(outer, 1), dtype=np.float64)
+    score: FloatArray = (inner / np.maximum(outer, 1)).astype(np.float32)
+    return score
 
 
-def clean(mask: BoolArray, *, fill_holes: bool = True, min_size: int = 0) -> BoolArray:
-    """Return a mask without holes and without small pieces; the largest piece always stays.
+def _without_holes(mask: BoolArray) -> BoolArray:
+    from scipy import ndimage
+
+    # Labelling the background once is several times faster than filling by dilation.
+    background, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
+    filled: BoolArray = background[1:-1, 1:-1] != background[0, 0]
+    return filled
+
+
+def _without_small(mask: BoolArray, min_size: int, seeds_yx: npt.ArrayLike | None) -> BoolArray:
+    from scipy import ndimage
+
+    pieces, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    if count < 2:
+        return mask
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    keep = sizes >= min_size
+    keep[np.argmax(sizes)] = True
+    if seeds_yx is not None:
+        keep[_pieces_at(pieces, seeds_yx)] = True
+    keep[0] = False
+    kept: BoolArray = keep[pieces]
+    return kept
+
+
+def _pieces_at(pieces: npt.NDArray[Any], seeds_yx: npt.ArrayLike) -> npt.NDArray[Any]:
+    at = np.rint(np.reshape(np.asarray(seeds_yx, dtype=np.float64), (-1, 2))).astype(np.intp)
+    inside = ((at >= 0) & (at < pieces.shape)).all(axis=1)
+    found: npt.NDArray[Any] = pieces[tuple(at[inside].T)]
+    return found
+
+
+def clean(
+    mask: BoolArray,
+    fill_holes: bool = True,
+    min_size: int = 0,
+    seeds_yx: npt.ArrayLike | None = None,
+) -> BoolArray:
+    """Return a mask without holes and without small pieces.
 
     Parameters
     ----------
     mask : (H, W) bool
         One object.
     fill_holes : bool
-        Fill what the mask encloses.
+        Fill background that does not reach the border of the array.
     min_size : int
-        Pieces below this many pixels go, when larger ones exist.
+        Drop pieces of fewer pixels (touching corners belong together); the largest piece stays.
+    seeds_yx : (N, 2) array_like, optional
+        Pieces under these pixels stay as well, however small.
 
     Examples
     --------
-    >>> ring = np.ones((3, 3), bool)
-    >>> ring[1, 1] = False
-    >>> clean(ring).all()
-    np.True_
+    >>> mask = np.array([[1, 1, 1, 0, 0], [1, 0, 1, 0, 1], [1, 1, 1, 0, 0]], bool)
+    >>> clean(mask, min_size=2).astype(int)
+    array([[1, 1, 1, 0, 0],
+           [1, 1, 1, 0, 0],
+           [1, 1, 1, 0, 0]])
     """
-    from scipy import ndimage
-
+    box = box_of(mask)
+    if box is None:
+        return mask
+    part = mask[box[0] : box[2], box[1] : box[3]]
     if fill_holes:
-        mask = ndimage.binary_fill_holes(mask)
-    if min_size <= 1 or not mask.any():
-        return mask
-    pieces, count = ndimage.label(mask, np.ones((3, 3)))
-    if count == 1:
-        return mask
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    keep = sizes >= min_size
-    keep[sizes.argmax()] = True
-    kept: BoolArray = keep[pieces]
-    return kept
+        part = _without_holes(part)
+    if min_size > 1:
+        seeds = None if seeds_yx is None else np.reshape(seeds_yx, (-1, 2)) - np.array(box[:2])
+        part = _without_small(part, min_size, seeds)
+    cleaned = np.zeros_like(mask)
+    cleaned[box[0] : box[2], box[1] : box[3]] = part
+    return cleaned
+
+
+def iou(a: Instance, b: Instance) -> float:
+    """Return the pixels that two objects share over the pixels that either has, 0 to 1.
+
+    Examples
+    --------
+    >>> square = Instance((0, 0, 2, 2), np.ones((2, 2), bool))
+    >>> iou(square, Instance((1, 0, 3, 2), np.ones((2, 2), bool)))
+    0.3333333333333333
+    """
+    shared = intersection(a.box_yx, b.box_yx)
+    if shared is None:
+        return 0.0
+    both = a.mask[_within(shared, a.box_yx)] & b.mask[_within(shared, b.box_yx)]
+    common = int(np.count_nonzero(both))
+    return common / max(a.area + b.area - common, 1)
+
+
+def nms(instances: Sequence[Instance], threshold: float = 0.7) -> tuple[int, ...]:
+    """Return which objects to keep so that no two overlap by more than a threshold.
+
+    Parameters
+    ----------
+    instances : sequence of Instance
+        Candidates; of two that overlap, the one with the better score stays.
+    threshold : float
+        Largest mask IoU of two objects that stay.
+
+    Returns
+    -------
+    tuple of int
+        Positions in `instances`, best score first.
+    """
+    kept: list[int] = []
+    for number in np.argsort([-one.score for one in instances], kind="stable"):
+        if all(iou(instances[number], instances[other]) <= threshold for other in kept):
+            kept.append(int(number))
+    return tuple(kept)
+
+
+def instance_from_mask(
+    mask: npt.NDArray[Any],
+    offset_yx: tuple[int, int] = (0, 0),
+    score: float = 1.0,
+    stability: float = 1.0,
+) -> Instance | None:
+    """Return the object of a mask, cut to its bounding box; None when the mask is empty.
+
+    Parameters
+    ----------
+    mask : (h, w) array
+        Non-zero inside.
+    offset_yx : (y, x)
+        Where pixel (0, 0) of the mask lies in the plane.
+    score, stability : float
+        What the model says about it, 0 to 1.
+
+    Examples
+    --------
+    >>> instance_from_mask(np.array([[0, 0], [0, 1]]), (10, 20)).box_yx
+    (11, 21, 12, 22)
+    """
+    box = box_of(mask)
+    if box is None:
+        return None
+    part = np.array(mask[box[0] : box[2], box[1] : box[3]], dtype=bool, order="C")
+    y, x = offset_yx
+    return Instance((box[0] + y, box[1] + x, box[2] + y, box[3] + x), part, score, stability)
 
 
 def outline(mask: BoolArray) -> BoolArray:
-    """Return the pixels of a mask that touch its outside (4 neighbours) or the border."""
+    """Return the pixels of a mask that touch, by an edge, a pixel outside it.
+
+    Examples
+    --------
+    >>> outline(np.ones((3, 4), bool)).astype(int)
+    array([[1, 1, 1, 1],
+           [1, 0, 0, 1],
+           [1, 1, 1, 1]])
+    """
     padded = np.pad(mask, 1)
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return mask & ~inner
 
 
-def rle_encode(mask: BoolArray) -> dict[str, list[int]]:
-    """Return COCO's uncompressed run lengths: column by column, beginning with zeros.
+def encode_rle(mask: npt.NDArray[Any]) -> RunLengths:
+    """Return an (H, W) mask as COCO's uncompressed run lengths.
 
     Examples
     --------
-    >>> rle_encode(np.array([[0, 1], [0, 1]], bool))
-    {'size': [2, 2], 'counts': [2, 2]}
+    >>> encode_rle(np.array([[0, 1], [1, 1]]))
+    {'size': [2, 2], 'counts': [1, 3]}
     """
     flat = np.asarray(mask, dtype=bool).ravel(order="F")
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    runs = np.diff(np.concatenate([[0], changes, [flat.size]]))
-    counts = runs.tolist()
+    ends = [0, *changes.tolist(), flat.size] if flat.size else [0]
+    counts = np.diff(ends).tolist()
     if flat.size and flat[0]:
         counts.insert(0, 0)
     return {"size": [int(side) for side in mask.shape], "counts": counts}
 
 
-def rle_decode(rle: dict[str, Any]) -> BoolArray:
-    """Return the mask of COCO's uncompressed run lengths.
+def decode_rle(runs: RunLengths | Mapping[str, Any]) -> BoolArray:
+    """Return the (H, W) mask of COCO's uncompressed run lengths.
+
+    Raises
+    ------
+    ValueError
+        Runs that do not fill the mask.
 
     Examples
     --------
-    >>> rle_decode({"size": [2, 2], "counts": [2, 2]}).tolist()
-    [[False, True], [False, True]]
+    >>> decode_rle({"size": [2, 2], "counts": [1, 3]}).astype(int)
+    array([[0, 1],
+           [1, 1]])
     """
-    height, width = rle["size"]
-    counts = rle["counts"]
-    values = np.arange(len(counts)) % 2 == 1
-    flat = np.repeat(values, counts)
-    if flat.size != height * width:
-        raise ValueError(f"the runs have {flat.size} pixels, the mask {height} x {width}")
-    return np.ascontiguousarray(flat.reshape((height, width), order="F"))
+    height, width = runs["size"]
+    counts = np.asarray(runs["counts"], dtype=np.int64)
+    if counts.sum() != height * width or (counts < 0).any():
+        raise ValueError(
+            f"run lengths of {int(counts.sum())} pixels cannot fill a mask of {height} x {width}"
+        )
+    flat = np.repeat(np.arange(counts.size) % 2 == 1, counts)
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def _pixels_of(extent_yx: BoxYX, shape: Shape2D, what: str) -> IntBoxYX:
+    """Return the pixels whose centres may lie in a float box, inside the plane."""
+    low = np.ceil(np.array(extent_yx[:2]) - 0.5).astype(int)
+    high = np.floor(np.array(extent_yx[2:]) + 0.5).astype(int) + 1
+    top, left = np.maximum(low, 0).tolist()
+    bottom, right = np.minimum(high, shape).tolist()
+    if top >= bottom or left >= right:
+        raise PromptError(
+            f"the {what} at {tuple(round(float(value), 1) for value in extent_yx)} lies outside "
+            f"the image of {shape[0]} x {shape[1]} pixels; move it inside or delete it"
+        )
+    return top, left, bottom, right
+
+
+def _prompt_of(mask: BoolArray, box: IntBoxYX, what: str) -> MaskPrompt:
+    instance = instance_from_mask(mask, box[:2])
+    if instance is None:
+        raise PromptError(f"the {what} holds no pixel of the image; draw it larger")
+    return MaskPrompt(instance.box_yx, instance.mask)
 
 
 def polygon_mask(vertices_yx: npt.ArrayLike, shape: Shape2D) -> MaskPrompt:
-    """Return the inside of a polygon, cut at the borders of the plane.
+    """Return the pixels whose centres lie in a polygon, as a rough mask of one object.
 
     Parameters
     ----------
     vertices_yx : (V, 2) array_like
-        Corners, at least three.
+        Corners in plane pixels, V ≥ 3; parts outside the plane are cut off.
     shape : (height, width)
         Size of the plane.
 
     Raises
     ------
     PromptError
-        Too few corners, or nothing of the polygon lies in the plane.
+        Fewer than three corners, outside the plane, or without a pixel.
+
+    Examples
+    --------
+    >>> polygon_mask([[1, 1], [1, 3], [2, 3], [2, 1]], (8, 8)).box_yx
+    (1, 1, 3, 4)
     """
     from skimage.draw import polygon
 
     vertices = np.asarray(vertices_yx, dtype=np.float64)
     if vertices.ndim != 2 or vertices.shape[1] != 2 or len(vertices) < 3:
-        raise PromptError(f"a polygon needs three corners or more, got {vertices.tolist()}")
-    return _drawn(polygon(vertices[:, 0], vertices[:, 1], shape), vertices, shape, "polygon")
+        raise PromptError(f"a polygon needs three corners or more in (y, x), got {vertices.shape}")
+    if not np.isfinite(vertices).all():
+        raise PromptError(f"the corners of a polygon must be finite, got {vertices.tolist()}")
+    extent = (*vertices.min(axis=0).tolist(), *vertices.max(axis=0).tolist())
+    box = _pixels_of(extent, shape, "polygon")
+    mask = np.zeros((box[2] - box[0], box[3] - box[1]), dtype=bool)
+    mask[polygon(vertices[:, 0] - box[0], vertices[:, 1] - box[1], mask.shape)] = True
+    return _prompt_of(mask, box, "polygon")
 
 
 def ellipse_mask(box_yx: BoxYX, shape: Shape2D) -> MaskPrompt:
-    """Return the inside of the ellipse in a box, cut at the borders of the plane.
+    """Return the pixels whose centres lie in an ellipse, as a rough mask of one object.
+
+    Parameters
+    ----------
+    box_yx : (y0, x0, y1, x1)
+        The box it fills, corners in any order; parts outside the plane are cut off.
+    shape : (height, width)
+        Size of the plane.
 
     Raises
     ------
     PromptError
-        Nothing of the ellipse lies in the plane.
+        Outside the plane, or without a pixel.
+
+    Examples
+    --------
+    >>> ellipse_mask((0, 0, 4, 4), (8, 8)).mask.astype(int)
+    array([[0, 0, 1, 0, 0],
+           [0, 1, 1, 1, 0],
+           [1, 1, 1, 1, 1],
+           [0, 1, 1, 1, 0],
+           [0, 0, 1, 0, 0]])
     """
-    from skimage.draw import ellipse
-
-    y0, x0, y1, x1 = box_yx
-    radii = (y1 - y0) / 2, (x1 - x0) / 2
-    drawn = ellipse((y0 + y1) / 2, (x0 + x1) / 2, *radii, shape=shape)
-    return _drawn(drawn, np.reshape(box_yx, (2, 2)), shape, "ellipse")
-
-
-def _drawn(
-    pixels: tuple[npt.NDArray[Any], npt.NDArray[Any]],
-    corners: npt.NDArray[np.float64],
-    shape: Shape2D,
-    kind: str,
-) -> MaskPrompt:
-    rows, columns = pixels
-    if rows.size == 0:
-        raise PromptError(
-            f"the {kind} from {corners.min(axis=0).tolist()} to {corners.max(axis=0).tolist()} "
-            f"covers no pixel of the {shape[0]} x {shape[1]} image"
-        )
-    top, left = int(rows.min()), int(columns.min())
-    mask = np.zeros((int(rows.max()) - top + 1, int(columns.max()) - left + 1), bool)
-    mask[rows - top, columns - left] = True
-    return MaskPrompt((top, left, top + mask.shape[0], left + mask.shape[1]), mask)
+    corners = np.reshape(np.asarray(box_yx, dtype=np.float64), (2, 2))
+    if not np.isfinite(corners).all():
+        raise PromptError(f"the corners of an ellipse must be finite, got {corners.tolist()}")
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    box = _pixels_of((*low.tolist(), *high.tolist()), shape, "ellipse")
+    centre, radius = (low + high) / 2, np.maximum((high - low) / 2, 1e-9)
+    y = (np.arange(box[0], box[2]) - centre[0]) / radius[0]
+    x = (np.arange(box[1], box[3]) - centre[1]) / radius[1]
+    return _prompt_of(y[:, None] ** 2 + x[None] ** 2 <= 1 + 1e-9, box, "ellipse")
