@@ -24,6 +24,12 @@ def bilinear(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nda
     return top * (1 - wy) + bottom * wy
 
 
+def _nearest(labels: np.ndarray, y: int, x: int, reach: int = 2) -> int:
+    """The blob at a position, or one close by: a frame shown smaller rounds positions."""
+    around = labels[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1]
+    return int(labels[y, x] or around.max())
+
+
 class FakeSegmenter:
     """Finds the bright blob under a prompt, deterministically.
 
@@ -83,7 +89,7 @@ class FakeSegmenter:
                 y, x = np.clip(np.rint((at + 0.5) * scale - 0.5).astype(int), 0, self.low - 1)
                 disc = (grid[0] - y) ** 2 + (grid[1] - x) ** 2 <= 4
                 discs |= disc & positive
-                blob = (labels == labels[y, x]) & bright
+                blob = (labels == _nearest(labels, y, x)) & bright
                 found = found | blob if positive else found & ~disc
         elif one.box is not None and one.logits is None:
             y0, x0, y1, x1 = (np.array(one.box.box_yx) + 0.5) * scale - 0.5

@@ -106,7 +106,9 @@ def test_growing_ends_at_the_whole_plane_and_never_shrinks(shape):
             break
         larger = grow(frame, shape, 64)
         assert np.prod(larger.size) > np.prod(frame.size)
-        assert larger.contains((*frame.to_plane((0, 0)), *frame.to_plane(np.array(frame.shape) - 1)))
+        assert larger.contains(
+            (*frame.to_plane((0, 0)), *frame.to_plane(np.array(frame.shape) - 1))
+        )
         frame = larger
     assert frame.box_yx == (0, 0, *shape)
 

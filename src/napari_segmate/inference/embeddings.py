@@ -93,9 +93,6 @@ class EmbeddingStore:
         with self._lock:
             return sum(embedding.nbytes for embedding in self._memory.values())
 
-    def __len__(self) -> int:
-        return len(self._memory)
-
     def clear(self) -> None:
         """Forget every embedding, in memory and on disk."""
         with self._lock:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.errors import PromptError
+from napari_segmate.core.masks import ellipse_mask, polygon_mask
 from napari_segmate.core.prompts import Box, MaskPrompt, ObjectPrompts, Points, Scribble
 from napari_segmate.core.types import BoxYX, Shape2D
 
@@ -179,8 +180,6 @@ def _of_mask(mask: MaskPrompt) -> _Part:
 
 
 def _regions(prompts: PromptSet, shape: Shape2D) -> list[_Part]:
-    from napari_segmate.core.masks import ellipse_mask, polygon_mask
-
     regions = [_Part(_clipped(box, shape)) for box in prompts.boxes]
     regions += [_of_mask(polygon_mask(polygon, shape)) for polygon in prompts.polygons]
     regions += [_of_mask(ellipse_mask(ellipse, shape)) for ellipse in prompts.ellipses]
