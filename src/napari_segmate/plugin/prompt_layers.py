@@ -245,6 +245,8 @@ class PromptLayers:
         with self._quiet():
             self._write_points(prompts.points, plane)
             self._write_shapes(from_prompts(prompts), plane)
+        # Setting a table of features also sets the defaults of the next point.
+        self.set_positive(self._positive)
 
     def clear(self) -> None:
         """Remove everything drawn on any plane."""
