@@ -1,22 +1,25 @@
-"""Planes of any image as RGB: only the part that is asked for is ever read.
-
-An image is anything with ``shape``, ``dtype`` and slicing: numpy, dask, zarr. A multiscale image is
-a list of such arrays, the full size first.
-"""
+"""Images of any kind as planes of 8-bit RGB that are read box by box, never whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from math import ceil, isqrt
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_segmate.core.contrast import Contrast, ContrastMode, robust_limits, to_uint8
+from napari_segmate.core.axes import ChannelMap, ImageAxes, guess_axes
+from napari_segmate.core.contrast import (
+    Contrast,
+    ContrastMode,
+    check_dtype,
+    robust_limits,
+    to_uint8,
+)
 from napari_segmate.core.errors import ImageError
+from napari_segmate.core.resample import Span, resample, source_rows
+from napari_segmate.core.sampling import sample_boxes, spread
 from napari_segmate.core.types import IntBoxYX, RGBImage, Shape2D
 
 __all__ = [
@@ -30,295 +33,363 @@ __all__ = [
     "guess_axes",
 ]
 
-SAMPLE_PIXELS = 1 << 20
-"""Pixels that a contrast estimate looks at, at most."""
-SAMPLE_PLANES = 8
-BLOCK = 256
-"""Side of the blocks that are sampled from a large plane: as chunks are cut."""
-
-
-@dataclass(frozen=True)
-class ImageAxes:
-    """Which axes of an array are what.
-
-    Parameters
-    ----------
-    y, x : int
-        Axes shown as rows and columns; may be in any order.
-    channel : int, optional
-        Axis of the channels.
-    rgb : bool
-        The last axis holds red, green, blue (and perhaps alpha).
-    """
-
-    y: int
-    x: int
-    channel: int | None = None
-    rgb: bool = False
-
-
-@dataclass(frozen=True)
-class ChannelMap:
-    """Which channel is shown in which colour; None leaves a colour dark."""
-
-    red: int | None = 0
-    green: int | None = 0
-    blue: int | None = 0
-
-    @property
-    def numbers(self) -> tuple[int | None, int | None, int | None]:
-        """Channel numbers in the order red, green, blue."""
-        return self.red, self.green, self.blue
-
-
-def guess_axes(shape: Sequence[int], rgb: bool | None = None) -> ImageAxes:
-    """Return the usual axes of an array: the last two, or the two before a colour axis.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Shape of the array.
-    rgb : bool, optional
-        Whether the last axis holds colours. None: when it has 3 or 4 entries and more than 4 are
-        in each of the two axes before it.
-
-    Raises
-    ------
-    ImageError
-        Fewer than two spatial axes.
-
-    Examples
-    --------
-    >>> guess_axes((10, 512, 512))
-    ImageAxes(y=1, x=2, channel=None, rgb=False)
-    >>> guess_axes((512, 512, 3))
-    ImageAxes(y=0, x=1, channel=None, rgb=True)
-    """
-    ndim = len(shape)
-    if rgb is None:
-        rgb = ndim >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4
-    if ndim < 2 + rgb:
-        raise ImageError(f"an image needs at least 2 axes, got shape {tuple(shape)}")
-    return ImageAxes(ndim - 2 - rgb, ndim - 1 - rgb, rgb=rgb)
+STRIP_PX = 1 << 25
+"""Pixels read at a time when a large part is shown small."""
+SAMPLE_PX = 1 << 20
+"""Intensities that limits are estimated from."""
+COARSE_SIDE = 512
+"""A pyramid level of at least this side is fine enough to estimate limits."""
+STACK_PLANES = 8
+"""Planes that the limits of a stack are estimated from."""
 
 
 class ImageSource:
-    """An image of any dimensions, as planes.
+    """An image of any number of axes, of which single planes are read.
 
     Parameters
     ----------
-    data : array-like or list of array-like
-        The image, or the levels of a multiscale image.
+    data : array or sequence of arrays
+        Anything with ``shape``, ``dtype`` and slicing: numpy, dask, zarr, ... A list or tuple of
+        arrays is a pyramid, level 0 in full size.
     axes : ImageAxes
-        Which axes are what.
+        Rows, columns and channels of the array.
     channels : ChannelMap, optional
-        Colours of the channels. Default: the first three as red, green, blue; one as grey.
+        Which channel is shown in which colour.
 
     Raises
     ------
     ImageError
-        Empty, axes outside the array, a channel that does not exist, or a type without numbers.
+        Empty, of a type that is no image, or without the axes and channels named.
+
+    Examples
+    --------
+    >>> stack = np.zeros((5, 64, 48), np.uint16)
+    >>> source = ImageSource(stack, guess_axes(stack.shape))
+    >>> source.shape, source.index_shape
+    ((64, 48), (5,))
     """
 
     def __init__(self, data: Any, axes: ImageAxes, channels: ChannelMap | None = None) -> None:
-        self._levels: list[Any] = list(data) if isinstance(data, list | tuple) else [data]
+        self._levels: tuple[Any, ...] = tuple(data) if isinstance(data, (list, tuple)) else (data,)
         if not self._levels:
-            raise ImageError("the multiscale image has no levels")
-        self.axes = _checked_axes(self._levels[0], axes)
-        self.channels = _checked_channels(channels or _usual_channels(self.n_channels), self)
+            raise ImageError("an image pyramid needs at least one level")
+        self.axes = axes
+        self._check_axes()
+        self.dtype = check_dtype(self._levels[0].dtype)
+        self.channels = channels or ChannelMap.default(self.n_channels)
+        self._check_channels()
+
+    def _check_axes(self) -> None:
+        shape = self._size(0)
+        if 0 in shape:
+            raise ImageError(f"the image is empty (shape {shape}); choose one that has pixels")
+        named = [self.axes.y, self.axes.x]
+        named += [] if self.axes.channel is None else [self.axes.channel]
+        named += [len(shape) - 1] if self.axes.rgb else []
+        if len(set(named)) < len(named) or not all(0 <= axis < len(shape) for axis in named):
+            raise ImageError(f"an array of shape {shape} does not have the axes {self.axes}")
+        if self.axes.rgb and shape[-1] not in (3, 4):
+            raise ImageError(f"the last axis of an RGB image has length 3 or 4, not {shape[-1]}")
+        if any(len(level.shape) != len(shape) for level in self._levels):
+            raise ImageError("all levels of an image pyramid must have the same axes")
+
+    def _check_channels(self) -> None:
+        if not self.channels.used:
+            raise ImageError("no channel is shown; choose one for red, green or blue")
+        count = 3 if self.axes.rgb else self.n_channels
+        for channel in self.channels.used:
+            if not 0 <= channel < count:
+                raise ImageError(f"no channel {channel}; the image has channels 0 to {count - 1}")
+
+    def _size(self, level: int) -> tuple[int, ...]:
+        return tuple(int(size) for size in self._levels[level].shape)
 
     @property
     def shape(self) -> Shape2D:
         """Height and width of a plane."""
-        shape = self._levels[0].shape
-        return int(shape[self.axes.y]), int(shape[self.axes.x])
+        shape = self._size(0)
+        return shape[self.axes.y], shape[self.axes.x]
 
     @property
     def n_channels(self) -> int:
-        """Number of channels; 3 for RGB, 1 for grey."""
+        """Number of channels in the data; 1 for grey images."""
         if self.axes.rgb:
-            return 3
-        channel = self.axes.channel
-        return 1 if channel is None else int(self._levels[0].shape[channel])
+            return self._size(0)[-1]
+        return 1 if self.axes.channel is None else self._size(0)[self.axes.channel]
 
     @property
-    def _colour_axis(self) -> int | None:
-        return len(self._levels[0].shape) - 1 if self.axes.rgb else self.axes.channel
+    def index_axes(self) -> tuple[int, ...]:
+        """The axes that are neither rows, columns nor channels."""
+        picture = {self.axes.y, self.axes.x, self.axes.channel}
+        picture |= {len(self._size(0)) - 1} if self.axes.rgb else set()
+        return tuple(axis for axis in range(len(self._size(0))) if axis not in picture)
 
-    @cached_property
-    def plane_axes(self) -> tuple[int, ...]:
-        """Axes that an index has a number for: all but y, x and channel."""
-        taken = {self.axes.y, self.axes.x, self._colour_axis}
-        return tuple(axis for axis in range(len(self._levels[0].shape)) if axis not in taken)
+    @property
+    def index_shape(self) -> tuple[int, ...]:
+        """Number of planes along each of `index_axes`."""
+        return tuple(self._size(0)[axis] for axis in self.index_axes)
 
-    def plane(self, index: Sequence[int], contrast: Contrast) -> Plane:
-        """Return one plane.
+    def plane(self, index: tuple[int, ...], contrast: Contrast) -> Plane:
+        """Return one plane; nothing is read yet.
 
         Parameters
         ----------
-        index : sequence of int
-            One number per axis of `plane_axes`, in the order of the data.
+        index : tuple of int
+            One number per axis that is neither rows, columns nor channels, in their order.
         contrast : Contrast
-            Limits, one pair per channel.
+            One pair of limits per channel of the data.
 
         Raises
         ------
         ImageError
-            The index does not exist, or there are too few limits.
+            There is no such plane, or too few limits.
         """
-        if len(contrast.limits) != self.n_channels:
+        self._check_index(index)
+        if len(contrast.limits) < max(self.channels.used) + 1:
             raise ImageError(
-                f"{len(contrast.limits)} contrast limits for {self.n_channels} channels"
+                f"{len(contrast.limits)} contrast limits for {self.n_channels} channels; "
+                "give one pair per channel"
             )
-        return Plane(self, self._checked_index(index), contrast)
+        return Plane(self, tuple(index), contrast)
 
-    def estimate_contrast(self, mode: ContrastMode, index: Sequence[int]) -> Contrast:
-        """Return robust limits of a plane, or of the stack it is part of.
+    def _check_index(self, index: tuple[int, ...]) -> None:
+        sizes = self.index_shape
+        if len(index) != len(sizes) or any(
+            not 0 <= number < size for number, size in zip(index, sizes, strict=True)
+        ):
+            raise ImageError(
+                f"no plane {tuple(index)}; the image has {sizes} planes along its axes "
+                f"{self.index_axes}, counted from 0"
+            )
 
-        At most about a million pixels are read, in blocks; 8-bit RGB keeps its full range.
-        `ContrastMode.LAYER` is the viewer's own: here it means the plane.
+    def estimate_contrast(self, mode: ContrastMode, index: tuple[int, ...]) -> Contrast:
+        """Return robust limits, estimated from a sample of bounded size.
+
+        Every channel that is shown gets its own limits; colours of an RGB image share them, and
+        8-bit RGB stays as it is. Pyramids are sampled at a coarse level.
+
+        Parameters
+        ----------
+        mode : ContrastMode
+            ``PLANE``: of this plane; ``STACK``: of planes spread over the whole image.
+        index : tuple of int
+            The plane.
+
+        Raises
+        ------
+        ImageError
+            There is no such plane, or `mode` is ``LAYER``: then the caller knows the limits.
         """
-        if self.axes.rgb and np.dtype(self._levels[0].dtype) == np.uint8:
-            return Contrast(((0.0, 255.0),) * 3)
-        indices = [self._checked_index(index)]
-        if mode is ContrastMode.STACK:
-            indices = self._spread_indices()
-        shown = {number for number in self.channels.numbers if number is not None}
-        limits = [
-            robust_limits(self._samples(indices, channel)) if channel in shown else (0.0, 1.0)
-            for channel in range(self.n_channels)
-        ]
+        self._check_index(index)
+        if mode is ContrastMode.LAYER:
+            raise ImageError("contrast limits of a layer cannot be estimated; give them")
+        planes = [index] if mode is ContrastMode.PLANE else spread(self.index_shape, STACK_PLANES)
+        if self.axes.rgb:
+            return Contrast((self._rgb_limits(planes),) * self.n_channels)
+        limits = [(0.0, 0.0)] * self.n_channels
+        for channel in self.channels.used:
+            limits[channel] = robust_limits(self._sample(planes, channel))
         return Contrast(tuple(limits))
 
-    def _spread_indices(self) -> list[tuple[int, ...]]:
-        sizes = [int(self._levels[0].shape[axis]) for axis in self.plane_axes]
-        total = int(np.prod(sizes, dtype=np.int64))
-        flat = np.unique(np.linspace(0, total - 1, min(total, SAMPLE_PLANES)).astype(np.int64))
-        return [
-            tuple(map(int, np.unravel_index(number, sizes))) if sizes else () for number in flat
-        ]
+    def _rgb_limits(self, planes: Sequence[tuple[int, ...]]) -> tuple[float, float]:
+        if self.dtype == np.uint8:
+            return 0.0, 255.0
+        values = self._sample(planes, None)
+        low, high = robust_limits(values)
+        in_unit = self.dtype.kind == "f" and low >= 0 and high <= 1
+        return (0.0, 1.0) if in_unit else (low, high)
 
-    def _samples(self, indices: list[tuple[int, ...]], channel: int) -> Iterator[npt.NDArray[Any]]:
-        # The smallest level still large enough shows the same intensities for fewer bytes.
-        for index in indices:
-            for box in _sample_boxes(self.shape, SAMPLE_PIXELS // len(indices)):
-                yield self.read_channel(index, channel, box)
+    def _sample(self, planes: Sequence[tuple[int, ...]], channel: int | None) -> npt.NDArray[Any]:
+        level = self._coarse_level()
+        shape = self._level_shape(level)
+        budget = SAMPLE_PX // len(planes)
+        step = max(1, int(np.ceil(np.sqrt(shape[0] * shape[1] / budget))))
+        boxes = sample_boxes(shape, budget, self._levels[level], (self.axes.y, self.axes.x))
+        parts = [self._read(level, plane, box, channel) for plane in planes for box in boxes]
+        if len(boxes) == 1:
+            parts = [part[::step, ::step] for part in parts]
+        return np.concatenate([part.ravel() for part in parts])
 
-    def read_channel(
-        self, index: tuple[int, ...], channel: int, box_yx: IntBoxYX, level: int = 0
+    def _coarse_level(self) -> int:
+        fine = [n for n in range(len(self._levels)) if min(self._level_shape(n)) >= COARSE_SIDE]
+        return max(fine, default=0)
+
+    def _level_shape(self, level: int) -> Shape2D:
+        shape = self._size(level)
+        return shape[self.axes.y], shape[self.axes.x]
+
+    def _best_level(self, zoom_yx: tuple[float, float]) -> int:
+        """Return the coarsest level that still has every pixel that is to be shown."""
+        full = np.array(self.shape)
+        best = 0
+        for level in range(1, len(self._levels)):
+            if (np.array(self._level_shape(level)) / full >= np.array(zoom_yx) * 0.99).all():
+                best = level
+        return best
+
+    def _read(
+        self, level: int, index: tuple[int, ...], box: IntBoxYX, channel: int | None
     ) -> npt.NDArray[Any]:
-        """Return one channel of a box, (h, w), in the data's own type and the level's pixels."""
-        data = self._levels[level]
-        key: list[int | slice] = [0] * len(data.shape)
-        for axis, number in zip(self.plane_axes, index, strict=True):
-            key[axis] = _in_level(number, axis, self._levels, level)
-        if self._colour_axis is not None:
-            key[self._colour_axis] = channel
-        key[self.axes.y] = slice(box_yx[0], box_yx[2])
-        key[self.axes.x] = slice(box_yx[1], box_yx[3])
-        part = np.asarray(data[tuple(key)])
-        return part if self.axes.y < self.axes.x else part.T
+        """Return a box of one plane, (h, w) or for RGB (h, w, 3); `channel` None for RGB."""
+        shape, full = self._size(level), self._size(0)
+        selection: list[int | slice] = [slice(0, 3)] * len(shape)
+        for axis, number in zip(self.index_axes, index, strict=True):
+            # Levels may be smaller along the other axes, too.
+            selection[axis] = min(number * shape[axis] // full[axis], shape[axis] - 1)
+        selection[self.axes.y], selection[self.axes.x] = (
+            slice(box[0], box[2]),
+            slice(box[1], box[3]),
+        )
+        if self.axes.channel is not None:
+            selection[self.axes.channel] = channel or 0
+        values = np.asarray(self._levels[level][tuple(selection)])
+        return values if self.axes.y < self.axes.x else values.swapaxes(0, 1)
 
-    def level_for(self, shrink: float) -> int:
-        """Return the coarsest level that still has every pixel of an image shrunk by `shrink`."""
-        full = self._levels[0].shape[self.axes.y]
-        fitting = [
-            number
-            for number, level in enumerate(self._levels)
-            if full / max(level.shape[self.axes.y], 1) <= shrink * 1.01
+    def read(
+        self,
+        index: tuple[int, ...],
+        contrast: Contrast,
+        box_yx: IntBoxYX,
+        shape: Shape2D | None = None,
+    ) -> RGBImage:
+        """Return a box of a plane as 8-bit RGB; see `Plane.read`."""
+        y0, x0, y1, x1 = self._checked(box_yx)
+        size = (y1 - y0, x1 - x0)
+        out = size if shape is None else (int(shape[0]), int(shape[1]))
+        if min(out) < 1:
+            raise ImageError(f"an image cannot be shown with {out[0]} x {out[1]} pixels")
+        level = self._best_level((out[0] / size[0], out[1] / size[1]))
+        scales = np.array(self._level_shape(level)) / self.shape
+        rows = (float(y0 * scales[0]), float(y1 * scales[0]))
+        columns = (float(x0 * scales[1]), float(x1 * scales[1]))
+        strips = [
+            self._strip(level, index, contrast, (rows, columns), part, out)
+            for part in _strips(rows, columns, out)
         ]
-        return max(fitting, default=0)
+        return strips[0] if len(strips) == 1 else np.concatenate(strips)
 
-    def level_shape(self, level: int) -> Shape2D:
-        """Return height and width of a plane at a level."""
-        shape = self._levels[level].shape
-        return int(shape[self.axes.y]), int(shape[self.axes.x])
-
-    def _checked_index(self, index: Sequence[int]) -> tuple[int, ...]:
-        sizes = [int(self._levels[0].shape[axis]) for axis in self.plane_axes]
-        if len(index) != len(sizes):
+    def _checked(self, box_yx: IntBoxYX) -> IntBoxYX:
+        y0, x0, y1, x1 = map(int, box_yx)
+        height, width = self.shape
+        if not (0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width):
             raise ImageError(
-                f"the plane index {tuple(index)} must have {len(sizes)} numbers, one for each of "
-                f"the axes {self.plane_axes}"
+                f"the box {(y0, x0, y1, x1)} does not lie in the image of {height} x {width} pixels"
             )
-        for number, size in zip(index, sizes, strict=True):
-            if not 0 <= number < size:
-                raise ImageError(f"plane index {tuple(index)} is outside {tuple(sizes)}")
-        return tuple(int(number) for number in index)
+        return y0, x0, y1, x1
+
+    def _strip(
+        self,
+        level: int,
+        index: tuple[int, ...],
+        contrast: Contrast,
+        spans: tuple[Span, Span],
+        part: slice,
+        out: Shape2D,
+    ) -> RGBImage:
+        """Return some rows of what `read` returns."""
+        (rows, columns), (height, width) = spans, self._level_shape(level)
+        taken_y = source_rows(rows, part, out[0], height)
+        taken_x = source_rows(columns, slice(0, out[1]), out[1], width)
+        box = (taken_y.start, taken_x.start, taken_y.stop, taken_x.stop)
+        step = (rows[1] - rows[0]) / out[0]
+        shown_y = tuple(rows[0] + edge * step - box[0] for edge in (part.start, part.stop))
+        shown_x = tuple(edge - box[1] for edge in columns)
+        shape = (part.stop - part.start, out[1])
+
+        def sized(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+            whole = ((0.0, float(values.shape[0])), (0.0, float(values.shape[1])))
+            if values.shape[:2] == shape and (shown_y, shown_x) == whole:
+                return values
+            return resample(values, shape, (shown_y[0], shown_y[1]), (shown_x[0], shown_x[1]))
+
+        def grey(channel: int | None) -> npt.NDArray[np.uint8]:
+            values = self._read(level, index, box, channel)
+            return sized(to_uint8(values, contrast.limits[channel or 0]))
+
+        if self.axes.rgb:
+            return self._mapped(grey(None))
+        return _stacked({one: grey(one) for one in self.channels.used}, self.channels, shape)
+
+    def _mapped(self, rgb: RGBImage) -> RGBImage:
+        if self.channels.colours == (0, 1, 2):
+            return np.ascontiguousarray(rgb)
+        return _stacked({n: rgb[..., n] for n in range(3)}, self.channels, rgb.shape[:2])
+
+
+def _stacked(
+    grey: dict[int, npt.NDArray[np.uint8]], channels: ChannelMap, shape: tuple[int, ...]
+) -> RGBImage:
+    image = np.zeros((shape[0], shape[1], 3), dtype=np.uint8)
+    for colour, channel in enumerate(channels.colours):
+        if channel is not None:
+            image[..., colour] = grey[channel]
+    return image
+
+
+def _strips(rows: Span, columns: Span, out: Shape2D) -> list[slice]:
+    """Return ranges of output rows, each of which needs a bounded number of source pixels."""
+    source_px = (rows[1] - rows[0]) * (columns[1] - columns[0])
+    count = min(out[0], max(1, int(np.ceil(source_px / STRIP_PX))))
+    edges = np.linspace(0, out[0], count + 1).round().astype(int).tolist()
+    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 class Plane:
-    """One plane of an image; made by `ImageSource.plane`, compared by identity."""
+    """One plane of an image, read box by box; equal only to itself.
+
+    Parameters
+    ----------
+    source : ImageSource
+        The image.
+    index : tuple of int
+        Which plane of it.
+    contrast : Contrast
+        Which intensities become black and white, the same for every box.
+    """
 
     def __init__(self, source: ImageSource, index: tuple[int, ...], contrast: Contrast) -> None:
-        self._source = source
-        self._index = index
-        self._contrast = contrast
+        self.source = source
+        self.index = index
+        self.contrast = contrast
 
     @property
     def shape(self) -> Shape2D:
         """Height and width."""
-        return self._source.shape
-
-    @property
-    def index(self) -> tuple[int, ...]:
-        """Where the plane lies in its stack."""
-        return self._index
+        return self.source.shape
 
     def read(self, box_yx: IntBoxYX, shape: Shape2D | None = None) -> RGBImage:
-        """Return a part of the plane as RGB.
+        """Return a part of the plane; nothing else is read.
 
         Parameters
         ----------
         box_yx : (y0, x0, y1, x1)
             The part, half-open, inside the plane.
         shape : (height, width), optional
-            Size of the result; default the size of the box. Shrinking averages.
+            Size of the result, the size of the box by default. Smaller: every pixel is the mean
+            of what it covers, read from the coarsest pyramid level that is fine enough.
 
         Returns
         -------
-        (height, width, 3) uint8
+        (H, W, 3) uint8
 
         Raises
         ------
         ImageError
             The box is empty or reaches beyond the plane.
         """
-        y0, x0, y1, x1 = box_yx
-        height, width = self.shape
-        if not (0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width):
-            raise ImageError(f"the box {box_yx} is not inside the plane {self.shape}")
-        wanted = shape or (y1 - y0, x1 - x0)
-        shrink = min((y1 - y0) / wanted[0], (x1 - x0) / wanted[1])
-        level = self._source.level_for(shrink) if shrink > 1 else 0
-        scaled = _box_in_level(box_yx, self.shape, self._source.level_shape(level))
-        return _resized(self._rgb(scaled, level), wanted)
-
-    def _rgb(self, box_yx: IntBoxYX, level: int) -> RGBImage:
-        shown: dict[int, npt.NDArray[np.uint8]] = {}
-        size = box_yx[2] - box_yx[0], box_yx[3] - box_yx[1]
-        image = np.zeros((*size, 3), np.uint8)
-        for colour, channel in enumerate(self._source.channels.numbers):
-            if channel is None:
-                continue
-            if channel not in shown:
-                values = self._source.read_channel(self._index, channel, box_yx, level)
-                shown[channel] = to_uint8(values, self._contrast.limits[channel])
-            image[..., colour] = shown[channel]
-        return image
+        return self.source.read(self.index, self.contrast, box_yx, shape)
 
 
-def as_rgb(array: npt.ArrayLike) -> RGBImage:
-    """Return a 2-D image as RGB, with robust contrast.
+def as_rgb(array: npt.ArrayLike, limits: tuple[float, float] | None = None) -> RGBImage:
+    """Return a picture as 8-bit RGB.
 
     Parameters
     ----------
-    array : (H, W) or (H, W, 3 or 4) array_like
-        Any type of number; NaN becomes black.
-
-    Returns
-    -------
-    (H, W, 3) uint8
+    array : (H, W), (H, W, 3) or (H, W, 4) array_like
+        Any type; NaN and infinite values become black.
+    limits : (low, high), optional
+        Intensities that become black and white. Default: robust percentiles; RGB of 8 bits stays
+        as it is.
 
     Raises
     ------
@@ -327,95 +398,20 @@ def as_rgb(array: npt.ArrayLike) -> RGBImage:
 
     Examples
     --------
-    >>> as_rgb(np.array([[0, 1], [2, 3]])).shape
-    (2, 2, 3)
+    >>> as_rgb(np.array([[0.0, 0.5], [1.0, np.nan]]), (0, 1))[..., 0]
+    array([[  0, 128],
+           [255,   0]], dtype=uint8)
     """
-    data = np.asarray(array)
-    if data.ndim not in (2, 3) or (data.ndim == 3 and data.shape[2] not in (3, 4)):
+    image = np.asarray(array)
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[-1] not in (3, 4)):
         raise ImageError(
-            f"expected (height, width) or (height, width, 3 or 4), got {data.shape}; "
+            f"a picture has shape (H, W), (H, W, 3) or (H, W, 4), not {image.shape}; "
             "choose one plane of a stack"
         )
-    source = ImageSource(data, guess_axes(data.shape, rgb=data.ndim == 3))
-    plane = source.plane((), source.estimate_contrast(ContrastMode.PLANE, ()))
-    return plane.read((0, 0, *source.shape))
-
-
-def _checked_axes(data: Any, axes: ImageAxes) -> ImageAxes:
-    shape = tuple(data.shape)
-    if np.dtype(data.dtype).kind not in "buif":
-        raise ImageError(f"an image of type {data.dtype} has no intensities; convert it to numbers")
-    if 0 in shape:
-        raise ImageError(f"the image is empty: its shape is {shape}")
-    named = [axes.y, axes.x] + ([] if axes.channel is None else [axes.channel])
-    allowed = len(shape) - axes.rgb
-    if len(set(named)) != len(named) or not all(0 <= axis < allowed for axis in named):
-        raise ImageError(f"{axes} does not fit an array of shape {shape}")
-    if axes.rgb and (shape[-1] not in (3, 4) or axes.channel is not None):
-        raise ImageError(f"an RGB image has 3 or 4 colours in its last axis, got shape {shape}")
-    return axes
-
-
-def _usual_channels(count: int) -> ChannelMap:
-    if count == 1:
-        return ChannelMap()
-    return ChannelMap(0, 1, 2 if count > 2 else None)
-
-
-def _checked_channels(channels: ChannelMap, source: ImageSource) -> ChannelMap:
-    shown = [number for number in channels.numbers if number is not None]
-    if not shown:
-        raise ImageError("no channel is shown; map at least one to red, green or blue")
-    for number in shown:
-        if not 0 <= number < source.n_channels:
-            raise ImageError(
-                f"no channel {number}; the image has channels 0 to {source.n_channels - 1}"
-            )
-    return channels
-
-
-def _sample_boxes(shape: Shape2D, pixels: int) -> list[IntBoxYX]:
-    """Return the whole plane, or blocks spread over it that have about `pixels` together."""
-    height, width = shape
-    if height * width <= 2 * pixels:
-        return [(0, 0, height, width)]
-    per_axis = max(2, isqrt(max(pixels // BLOCK**2, 4)))
-    return [
-        (y, x, min(y + BLOCK, height), min(x + BLOCK, width))
-        for y in _spread(height, per_axis)
-        for x in _spread(width, per_axis)
-    ]
-
-
-def _spread(length: int, count: int) -> list[int]:
-    last = max(length - BLOCK, 0)
-    return sorted({int(start) for start in np.linspace(0, last, count)})
-
-
-def _in_level(number: int, axis: int, levels: list[Any], level: int) -> int:
-    full, here = levels[0].shape[axis], levels[level].shape[axis]
-    return int(number) if full == here else min(int(number * here / full), here - 1)
-
-
-def _box_in_level(box_yx: IntBoxYX, full: Shape2D, level: Shape2D) -> IntBoxYX:
-    if full == level:
-        return box_yx
-    zoom_y, zoom_x = level[0] / full[0], level[1] / full[1]
-    y0, x0 = int(box_yx[0] * zoom_y), int(box_yx[1] * zoom_x)
-    y1 = min(max(ceil(box_yx[2] * zoom_y), y0 + 1), level[0])
-    x1 = min(max(ceil(box_yx[3] * zoom_x), x0 + 1), level[1])
-    return min(y0, level[0] - 1), min(x0, level[1] - 1), y1, x1
-
-
-def _resized(image: RGBImage, shape: Shape2D) -> RGBImage:
-    if image.shape[:2] == tuple(shape):
-        return image
-    from skimage.transform import resize, resize_local_mean
-
-    shrinks = shape[0] < image.shape[0] or shape[1] < image.shape[1]
-    if shrinks:
-        scaled = resize_local_mean(image.astype(np.float32), shape, channel_axis=-1)
-    else:
-        scaled = resize(image.astype(np.float32), shape, order=1, mode="edge", preserve_range=True)
-    result: RGBImage = np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
-    return result
+    source = ImageSource(image, guess_axes(image.shape, image.dtype, rgb=image.ndim == 3))
+    contrast = (
+        source.estimate_contrast(ContrastMode.PLANE, ())
+        if limits is None
+        else Contrast((limits,) * source.n_channels)
+    )
+    return source.plane((), contrast).read((0, 0, *source.shape))

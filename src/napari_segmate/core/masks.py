@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.errors import PromptError
 from napari_segmate.core.prompts import MaskPrompt
+from napari_segmate.core.rle import RunLengths, decode_rle, encode_rle
 from napari_segmate.core.types import BoolArray, BoxYX, FloatArray, Instance, IntBoxYX, Shape2D
 
 __all__ = [
@@ -30,13 +31,6 @@ __all__ = [
     "polygon_mask",
     "stability_score",
 ]
-
-
-class RunLengths(TypedDict):
-    """A mask as COCO's uncompressed run lengths: column by column, zeros first."""
-
-    size: list[int]
-    counts: list[int]
 
 
 def box_of(mask: npt.NDArray[Any]) -> IntBoxYX | None:
@@ -307,47 +301,6 @@ def outline(mask: BoolArray) -> BoolArray:
     return mask & ~inner
 
 
-def encode_rle(mask: npt.NDArray[Any]) -> RunLengths:
-    """Return an (H, W) mask as COCO's uncompressed run lengths.
-
-    Examples
-    --------
-    >>> encode_rle(np.array([[0, 1], [1, 1]]))
-    {'size': [2, 2], 'counts': [1, 3]}
-    """
-    flat = np.asarray(mask, dtype=bool).ravel(order="F")
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    ends = [0, *changes.tolist(), flat.size] if flat.size else [0]
-    counts = np.diff(ends).tolist()
-    if flat.size and flat[0]:
-        counts.insert(0, 0)
-    return {"size": [int(side) for side in mask.shape], "counts": counts}
-
-
-def decode_rle(runs: RunLengths | Mapping[str, Any]) -> BoolArray:
-    """Return the (H, W) mask of COCO's uncompressed run lengths.
-
-    Raises
-    ------
-    ValueError
-        Runs that do not fill the mask.
-
-    Examples
-    --------
-    >>> decode_rle({"size": [2, 2], "counts": [1, 3]}).astype(int)
-    array([[0, 1],
-           [1, 1]])
-    """
-    height, width = runs["size"]
-    counts = np.asarray(runs["counts"], dtype=np.int64)
-    if counts.sum() != height * width or (counts < 0).any():
-        raise ValueError(
-            f"run lengths of {int(counts.sum())} pixels cannot fill a mask of {height} x {width}"
-        )
-    flat = np.repeat(np.arange(counts.size) % 2 == 1, counts)
-    return np.ascontiguousarray(flat.reshape(width, height).T)
-
-
 def _pixels_of(extent_yx: BoxYX, shape: Shape2D, what: str) -> IntBoxYX:
     """Return the pixels whose centres may lie in a float box, inside the plane."""
     low = np.ceil(np.array(extent_yx[:2]) - 0.5).astype(int)
@@ -399,7 +352,9 @@ def polygon_mask(vertices_yx: npt.ArrayLike, shape: Shape2D) -> MaskPrompt:
     extent = (*vertices.min(axis=0).tolist(), *vertices.max(axis=0).tolist())
     box = _pixels_of(extent, shape, "polygon")
     mask = np.zeros((box[2] - box[0], box[3] - box[1]), dtype=bool)
-    mask[polygon(vertices[:, 0] - box[0], vertices[:, 1] - box[1], mask.shape)] = True
+    corners = vertices - box[:2]
+    rows, columns = polygon(corners[:, 0], corners[:, 1], mask.shape)  # type: ignore[no-untyped-call]
+    mask[rows, columns] = True
     return _prompt_of(mask, box, "polygon")
 
 

@@ -52,7 +52,7 @@ class Points:
     """
 
     points_yx: npt.NDArray[np.float64]
-    positive: npt.NDArray[np.bool_] = field(default=None)  # type: ignore[assignment]
+    positive: npt.NDArray[np.bool_] = field(default=None)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         points = _points_yx(self.points_yx, "points")
