@@ -9,7 +9,6 @@ __all__ = [
     "after_error",
     "awaiting_prompt",
     "editing",
-    "nothing_found",
     "reviewing",
 ]
 
@@ -18,6 +17,7 @@ NO_MODEL = "Choose a model"
 ENCODING = "Preparing this part of the image; clicks after that are fast"
 DECODING = "Segmenting …"
 ONLY_NEGATIVE = "Only places to exclude so far: left-click on the object as well"
+NOTHING_FOUND = "Nothing found there: add another click, or draw a box round the object"
 CANCELLED = "Cancelled. Click again to go on"
 
 
@@ -49,11 +49,6 @@ def reviewing(n_objects: int, n_candidates: int, keys: KeyNames) -> str:
     return ", ".join(parts)
 
 
-def nothing_found() -> str:
-    """Return the hint for an answer without a single pixel."""
-    return "Nothing found there: add another click, or draw a box round the object"
-
-
 def after_error(keys: KeyNames, *, can_undo: bool, can_retry: bool) -> str:
     """Return the hint that goes with an error; the error itself says what is wrong."""
     ways = ["change the prompts"]
@@ -61,4 +56,4 @@ def after_error(keys: KeyNames, *, can_undo: bool, can_retry: bool) -> str:
         ways.append(f"press {keys.undo} to take the last one back")
     if can_retry:
         ways.append(f"press {keys.retry} to try again" if keys.retry else "try again")
-    return ("Your prompts are kept: " + ", or ".join(ways))[:200]
+    return "Your prompts are kept: " + ", or ".join(ways)

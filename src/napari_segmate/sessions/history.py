@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from weakref import ReferenceType, ref
 
-from napari_segmate.inference.request import ObjectResult
+from napari_segmate.inference.request import ObjectResult, PlaneLike
 from napari_segmate.sessions.prompt_set import PromptSet
 
 __all__ = ["Entry", "History"]
@@ -47,6 +48,13 @@ class History:
     def __init__(self) -> None:
         self._entries = [Entry()]
         self._at = 0
+        self._plane: ReferenceType[PlaneLike] | None = None
+
+    def look_at(self, plane: PlaneLike | None) -> None:
+        """Say which plane answers come from; those of another one are forgotten."""
+        if self._plane is not None and self._plane() is not plane:
+            self.drop_results()
+        self._plane = ref(plane) if plane is not None else None
 
     @property
     def current(self) -> Entry:

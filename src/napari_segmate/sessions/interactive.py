@@ -23,7 +23,8 @@ from napari_segmate.sessions.commit import Commit, make_commit
 from napari_segmate.sessions.history import Entry, History
 from napari_segmate.sessions.plan import Plan, make_plan
 from napari_segmate.sessions.prompt_set import PointMode, PromptSet, resolve
-from napari_segmate.sessions.state import KeyNames, Phase, Progress, SessionState
+from napari_segmate.sessions.snapshot import Situation, snapshot
+from napari_segmate.sessions.state import KeyNames, Progress, SessionState
 
 __all__ = ["Commit", "Session"]
 
@@ -157,12 +158,10 @@ class Session:
         self._visible_yx = visible_yx
         if plane is self._plane and plane_key == self._plane_key:
             return
-        same_key = plane_key == self._plane_key
         self._plane, self._plane_key, self._index = plane, plane_key, index
         self._history = self._history_of(plane_key)
-        if same_key:
-            self._history.drop_results()
-        self._refresh()
+        self._history.look_at(plane)
+        self._refresh(self._history.latest_results())
 
     def set_visible(self, box_yx: IntBoxYX | None) -> None:
         """Say which part of the plane is on the screen; counts from the next request on."""
@@ -176,25 +175,20 @@ class Session:
 
     def invalidate(self) -> None:
         """Ask for everything again: the model or its weights were replaced."""
-        for history in self._histories.values():
-            history.drop_results()
-        self._history.drop_results()
+        self._drop_results()
         self._refresh()
 
     def set_mode(self, mode: PointMode) -> None:
         """Say whether points belong together."""
         if mode is not self._mode:
             self._mode = mode
-            self._refresh(self._history.latest_results())
+            self._ask_again()
 
     def set_options(self, options: MaskOptions) -> None:
         """Say how logits become masks; the preview follows."""
         if options != self._options:
             self._options = options
-            base = self._history.latest_results()
-            for history in self._histories.values():
-                history.drop_results()
-            self._refresh(base, reuse=False)
+            self._ask_again(reuse=False)
 
     def set_keys(self, keys: KeyNames) -> None:
         """Say how the hints name the keys."""
@@ -326,6 +320,7 @@ class Session:
         if commit is None:
             return None
         self._histories[self._plane_key] = self._history = History()
+        self._history.look_at(self._plane)
         self._restored()
         self.committed.emit(commit)
         return commit
@@ -363,6 +358,16 @@ class Session:
             self._drop_pending()
             self._settle(results)
 
+    def _drop_results(self) -> None:
+        for history in (*self._histories.values(), self._history):
+            history.drop_results()
+
+    def _ask_again(self, *, reuse: bool = True) -> None:
+        """Answer the same prompts under other rules; other entries are answered when needed."""
+        base = self._history.latest_results()
+        self._drop_results()
+        self._refresh(base, reuse=reuse)
+
     def _drop_pending(self, *, keep_commit: bool = False) -> None:
         self._pending = None
         self._progress = None
@@ -389,7 +394,6 @@ class Session:
         if plane is None or self._model_name is None or prompts.undrawn:
             return ()
         if prompts.only_negative:
-            self._notice = hints.ONLY_NEGATIVE
             return ()
         if min(plane.shape) < 1:
             raise ImageError(f"the image is empty: {plane.shape[0]} x {plane.shape[1]} pixels")
@@ -438,59 +442,20 @@ class Session:
             self.state_changed.emit(state)
 
     def _snapshot(self) -> SessionState:
-        phase, hint = self._phase_and_hint()
-        results = self._history.current.results or ()
-        last = results[-1] if results else None
-        instance = last.instance if last is not None else None
-        return SessionState(
-            phase=phase,
-            hint=hint,
-            error=self._error,
-            progress=self._progress,
-            n_objects=len(self._shown),
-            candidate=last.chosen if last is not None else 0,
-            n_candidates=len(last.candidates) if last is not None else 0,
-            score=instance.score if instance is not None else None,
-            stability=instance.stability if instance is not None else None,
-            object_area=instance.area if instance is not None else None,
-            can_commit=phase is Phase.PREVIEW,
-            can_undo=self._history.can_undo,
-            can_redo=self._history.can_redo,
-            editing=self._history.current.editing,
-            generation=self._generation,
+        return snapshot(
+            Situation(
+                has_plane=self._plane is not None,
+                has_model=self._model_name is not None,
+                awaiting=self._pending is not None,
+                progress=self._progress,
+                error=self._error,
+                notice=self._notice,
+                mode=self._mode,
+                keys=self._keys,
+                entry=self._history.current,
+                n_shown=len(self._shown),
+                can_undo=self._history.can_undo,
+                can_redo=self._history.can_redo,
+                generation=self._generation,
+            )
         )
-
-    def _phase_and_hint(self) -> tuple[Phase, str]:
-        entry = self._history.current
-        if self._plane is None:
-            return Phase.IDLE, hints.NO_IMAGE
-        if self._error:
-            return Phase.ERROR, self._error_hint()
-        if self._pending is not None:
-            if self._progress is not None:
-                return Phase.ENCODING, hints.ENCODING
-            return Phase.DECODING, hints.DECODING
-        if self._model_name is None:
-            return Phase.IDLE, hints.NO_MODEL
-        if entry.results and self._shown:
-            return Phase.PREVIEW, self._review_hint(entry.results)
-        return Phase.NEEDS_PROMPT, self._prompt_hint(entry)
-
-    def _error_hint(self) -> str:
-        return hints.after_error(
-            self._keys,
-            can_undo=self._history.can_undo,
-            can_retry=not self.prompts.undrawn,
-        )
-
-    def _review_hint(self, results: tuple[ObjectResult, ...]) -> str:
-        return hints.reviewing(len(self._shown), len(results[-1].candidates), self._keys)
-
-    def _prompt_hint(self, entry: Entry) -> str:
-        if self._notice:
-            return self._notice
-        if entry.results:
-            return hints.nothing_found()
-        if entry.editing is not None:
-            return hints.editing(entry.editing)
-        return hints.awaiting_prompt(self._mode)

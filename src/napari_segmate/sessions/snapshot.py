@@ -1,0 +1,122 @@
+"""From what a session knows to what a panel shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_segmate.sessions import hints
+from napari_segmate.sessions.history import Entry
+from napari_segmate.sessions.prompt_set import PointMode
+from napari_segmate.sessions.state import KeyNames, Phase, Progress, SessionState
+
+__all__ = ["Situation", "snapshot"]
+
+
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """Everything about a session that a panel may want to know.
+
+    Parameters
+    ----------
+    has_plane, has_model : bool
+        Whether there is an image, and someone to answer.
+    awaiting : bool
+        A request is on its way.
+    progress : Progress, optional
+        Of that request.
+    error, notice : str
+        What went wrong; a word that replaces the usual hint.
+    mode : PointMode
+        Whether the points of a plane belong together.
+    keys : KeyNames
+        How the hints name the keys.
+    entry : Entry
+        Prompts in force, and their answers.
+    n_shown : int
+        Masks in the preview.
+    can_undo, can_redo : bool
+        Whether there is something to undo or redo.
+    generation : int
+        Number of the latest request.
+    """
+
+    has_plane: bool
+    has_model: bool
+    awaiting: bool
+    progress: Progress | None
+    error: str
+    notice: str
+    mode: PointMode
+    keys: KeyNames
+    entry: Entry
+    n_shown: int
+    can_undo: bool
+    can_redo: bool
+    generation: int
+
+
+def snapshot(now: Situation) -> SessionState:
+    """Return what a panel shows of a session."""
+    phase = _phase(now)
+    results = now.entry.results or ()
+    last = results[-1] if results else None
+    instance = last.instance if last is not None else None
+    return SessionState(
+        phase=phase,
+        hint=_hint(phase, now),
+        error=now.error,
+        progress=now.progress,
+        n_objects=now.n_shown,
+        candidate=last.chosen if last is not None else 0,
+        n_candidates=len(last.candidates) if last is not None else 0,
+        score=instance.score if instance is not None else None,
+        stability=instance.stability if instance is not None else None,
+        object_area=instance.area if instance is not None else None,
+        can_commit=phase is Phase.PREVIEW,
+        can_undo=now.can_undo,
+        can_redo=now.can_redo,
+        editing=now.entry.editing,
+        generation=now.generation,
+    )
+
+
+def _phase(now: Situation) -> Phase:
+    if not now.has_plane:
+        return Phase.IDLE
+    if now.error:
+        return Phase.ERROR
+    if now.awaiting:
+        return Phase.DECODING if now.progress is None else Phase.ENCODING
+    if not now.has_model:
+        return Phase.IDLE
+    return Phase.PREVIEW if now.entry.results and now.n_shown else Phase.NEEDS_PROMPT
+
+
+def _hint(phase: Phase, now: Situation) -> str:
+    match phase:
+        case Phase.IDLE:
+            return hints.NO_MODEL if now.has_plane else hints.NO_IMAGE
+        case Phase.ERROR:
+            can_retry = not now.entry.prompts.undrawn
+            return hints.after_error(now.keys, can_undo=now.can_undo, can_retry=can_retry)
+        case Phase.ENCODING:
+            return hints.ENCODING
+        case Phase.DECODING:
+            return hints.DECODING
+        case Phase.PREVIEW:
+            results = now.entry.results or ()
+            return hints.reviewing(now.n_shown, len(results[-1].candidates), now.keys)
+        case Phase.NEEDS_PROMPT:
+            return _prompt_hint(now)
+
+
+def _prompt_hint(now: Situation) -> str:
+    if now.notice:
+        return now.notice
+    if now.entry.prompts.only_negative:
+        return hints.ONLY_NEGATIVE
+    if now.entry.results:
+        return hints.NOTHING_FOUND
+    if now.entry.editing is not None:
+        return hints.editing(now.entry.editing)
+    return hints.awaiting_prompt(now.mode)
