@@ -1,0 +1,1 @@
+"""Speed, memory and accuracy, one command each: ``python -m benchmarks.NAME``."""

@@ -1,0 +1,158 @@
+"""The longest time that napari's window does not answer while this plugin works.
+
+``python -m benchmarks.gui_block`` (without a screen under ``xvfb-run``): a timer ticks in the event
+loop of a real viewer while images are encoded, clicks are answered, objects are committed and a
+model is downloaded from a server on this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import http.server
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks._images import CELL_SPACING, scene
+from benchmarks._report import Table, report
+from benchmarks._viewer import Driver, Heartbeat
+from napari_segmate.core.context import Context
+from napari_segmate.core.weights import WeightsFile, fetch
+from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.models import get_model, load_model
+from napari_segmate.models.base import ModelInfo, Segmenter
+from napari_segmate.plugin.answering import Answerer, ModelChoice
+
+SIDE = 2048
+DOWNLOAD_BYTES = 400 * 2**20
+
+
+def measure(act: Callable[[], None]) -> list[str]:
+    with Heartbeat() as heartbeat:
+        act()
+    gaps = np.sort(heartbeat.gaps_s)
+    longest, p99 = gaps[-1] * 1000, np.percentile(gaps, 99) * 1000
+    return [f"{longest:.0f} ms", f"{p99:.1f} ms", str(int((gaps > 0.05).sum())), str(len(gaps))]
+
+
+def viewer_with_image() -> tuple[Driver, np.ndarray]:
+    found = scene((SIDE, SIDE))
+    driver = Driver(Answerer(EmbeddingStore()))
+    driver.viewer.add_image(found.image, contrast_limits=(0, 3000))
+    driver.wait_idle()
+    driver.look_at((SIDE / 2, SIDE / 2), zoom=0.3)
+    driver.pump(1.5)
+    return driver, found.centres_yx
+
+
+def click_all(driver: Driver, centres: np.ndarray) -> None:
+    for at in centres:
+        driver.click(tuple(at))
+        driver.wait_preview()
+        driver.clear()
+
+
+def commit_all(driver: Driver, centres: np.ndarray) -> None:
+    for at in centres:
+        driver.click(tuple(at))
+        driver.wait_preview()
+        driver.dock.session.commit_when_ready()
+        driver.pump(0.05)
+
+
+def working(clicks: int) -> dict[str, list[str]]:
+    """Measure encoding, decoding and committing in one viewer."""
+    driver, centres = viewer_with_image()
+    per_row = SIDE // CELL_SPACING
+    spread = centres[:: max(len(centres) // clicks, 1)][:clicks]
+    middle = per_row * (per_row // 2) + per_row // 2
+    close = centres[middle : middle + clicks]
+    try:
+        return {
+            "nothing to do": measure(lambda: driver.pump(3)),
+            "encoding: clicks all over the image": measure(lambda: click_all(driver, spread)),
+            "decoding: clicks beside each other": measure(lambda: click_all(driver, close)),
+            "committing objects": measure(lambda: commit_all(driver, close)),
+        }
+    finally:
+        driver.close()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        """Keep the table readable."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    handler = partial(_Quiet, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def downloading(size: int) -> list[str]:
+    """Measure while the dock downloads a model, checks it and loads it."""
+    with tempfile.TemporaryDirectory() as folder:
+        content = os.urandom(2**20) * (size // 2**20)
+        (Path(folder) / "weights.bin").write_bytes(content)
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        os.environ["NAPARI_SEGMATE_CACHE"] = str(Path(folder) / "cache")
+        with served(Path(folder)) as address:
+            file = WeightsFile("weights.bin", f"{address}/weights.bin", digest, len(content))
+
+            def load(choice: ModelChoice, context: Context) -> Segmenter:
+                fetch(file, context)
+                return load_model("tiny", device="cpu", context=context)
+
+            def open_dock() -> None:
+                drivers.append(Driver(Answerer(EmbeddingStore(), load), models))
+                drivers[0].wait_idle(300)
+
+            drivers: list[Driver] = []
+            models: tuple[ModelInfo, ...] = (get_model("tiny"),)
+            open_dock()
+            shape = measure(lambda: _download_again(drivers[0], Path(folder) / "cache"))
+            drivers[0].close()
+            return shape
+
+
+def _download_again(driver: Driver, cache: Path) -> None:
+    for file in cache.rglob("weights.bin"):
+        file.unlink()
+    driver.dock.controller.choose_model(ModelChoice("tiny", "cpu"))
+    driver.wait_idle(300)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--clicks", type=int, default=30)
+    parser.add_argument("--download-bytes", type=int, default=DOWNLOAD_BYTES)
+    parser.add_argument("--no-save", action="store_true", help="print, write no file")
+    options = parser.parse_args(argv)
+    rows = working(options.clicks)
+    rows[f"downloading {options.download_bytes / 2**20:.0f} MiB"] = downloading(
+        options.download_bytes
+    )
+    table = Table(
+        f"Time between two turns of the event loop, viewer with a {SIDE} x {SIDE} image",
+        ["while", "longest", "99th percentile", "over 50 ms", "turns"],
+        [[name, *cells] for name, cells in rows.items()],
+        "Embedded model; includes what napari itself does to draw.",
+    )
+    report("gui_block", "Frozen window", [table], save=not options.no_save)
+
+
+if __name__ == "__main__":
+    main()
