@@ -5,8 +5,9 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled
 from napari_segmate.core.prompts import ObjectPrompts, Points
 from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.inference.frames import choose_frame
 from napari_segmate.inference.predict import predict
-from napari_segmate.inference.prefetch import first_frame, neighbours, prefetch
+from napari_segmate.inference.prefetch import first_frame, frames_in_view, neighbours, prefetch
 from napari_segmate.inference.request import Request
 
 
@@ -59,3 +60,22 @@ def test_first_frame_is_the_one_a_click_in_the_middle_of_the_screen_uses(fake_mo
     frame = first_frame(plane.shape, fake_model.input_size, visible)
     request = Request(1, plane, (ObjectPrompts(Points([(325, 645)])),), visible_yx=visible)
     assert predict(request, fake_model, EmbeddingStore()).objects[0].frame == frame
+
+
+@pytest.mark.parametrize("visible", [None, (100, 100, 300, 300), (0, 900, 150, 1000)])
+def test_every_click_on_the_screen_falls_into_a_frame_in_view(visible):
+    shape = (500, 1000)
+    frames = frames_in_view(shape, 64, visible)
+    y0, x0, y1, x1 = visible or (0, 0, *shape)
+    for y in range(y0, y1, 7):
+        for x in range(x0, x1, 7):
+            assert choose_frame(shape, (y, x, y, x), 64, visible_yx=visible) in frames
+
+
+def test_frames_in_view_begin_in_the_middle():
+    frames = frames_in_view((500, 1000), 64, (100, 100, 300, 300))
+    assert frames[0] == first_frame((500, 1000), 64, (100, 100, 300, 300))
+    assert len(set(frames)) == len(frames)
+    assert frames_in_view((500, 1000), 64, (100, 100, 101, 101)) == (
+        first_frame((500, 1000), 64, (100, 100, 101, 101)),
+    )

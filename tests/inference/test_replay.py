@@ -86,6 +86,23 @@ def test_replay_uses_the_mask_options_of_the_time(fake_model, blobs):
     np.testing.assert_array_equal(again.mask, result.instance.mask)
 
 
+def test_replay_with_the_embedded_model(blobs):
+    from napari_segmate.models import load_model
+
+    model = load_model("tiny", device="cpu")
+    plane = ArrayPlane(np.kron(blobs.values, np.ones((4, 4), np.uint8)))
+    prompts = [
+        ObjectPrompts(Points([(50, 60)])),
+        ObjectPrompts(Points([(50, 60), (70, 80)])),
+        ObjectPrompts(Points([(50, 60), (70, 80), (10, 10)], [True, True, False])),
+    ]
+    result = chain(plane, model, prompts, [1, 0, 0])
+    kept = through_json([record(result, model.key)])
+    (again,) = replay(kept, plane, model, EmbeddingStore())
+    assert again.box_yx == result.instance.box_yx
+    np.testing.assert_array_equal(again.mask, result.instance.mask)
+
+
 def test_another_model_is_refused_unless_allowed(blobs):
     result = chain(blobs, FakeSegmenter(), *DIALOGUES["click"])
     other = FakeSegmenter(key="fake@2")

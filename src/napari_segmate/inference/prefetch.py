@@ -11,7 +11,7 @@ from napari_segmate.inference.frames import choose_frame
 from napari_segmate.inference.request import PlaneLike
 from napari_segmate.models.base import Segmenter
 
-__all__ = ["first_frame", "neighbours", "prefetch"]
+__all__ = ["first_frame", "frames_in_view", "neighbours", "prefetch"]
 
 
 def neighbours(index: tuple[int, ...], shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
@@ -45,6 +45,57 @@ def first_frame(image_shape: Shape2D, input_size: int, visible_yx: IntBoxYX | No
     middle_y, middle_x = (y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2
     middle: BoxYX = (middle_y, middle_x, middle_y, middle_x)
     return choose_frame(image_shape, middle, input_size, visible_yx=visible_yx)
+
+
+def frames_in_view(
+    image_shape: Shape2D, input_size: int, visible_yx: IntBoxYX | None = None
+) -> tuple[Frame, ...]:
+    """Return the frames that clicks on the screen would use, from the middle outwards.
+
+    Parameters
+    ----------
+    image_shape : (height, width)
+        Size of the plane.
+    input_size : int
+        Side in pixels of the largest square that the model sees without shrinking it.
+    visible_yx : (y0, x0, y1, x1), optional
+        Part on the screen; default the whole plane.
+
+    Examples
+    --------
+    >>> len(frames_in_view((600, 600), 512)), len(frames_in_view((1024, 1024), 512))
+    (1, 9)
+    """
+    middle = first_frame(image_shape, input_size, visible_yx)
+    y0, x0, y1, x1 = visible_yx if visible_yx is not None else (0, 0, *image_shape)
+    step = max(1, min(middle.size) // 2)
+    clicks = [
+        (float(y), float(x))
+        for y in _spread(y0, y1, step, image_shape[0])
+        for x in _spread(x0, x1, step, image_shape[1])
+    ]
+    frames = {
+        choose_frame(image_shape, (*at, *at), input_size, visible_yx=visible_yx) for at in clicks
+    }
+    return (middle, *sorted(frames - {middle}, key=lambda frame: _distance(frame, middle)))
+
+
+def _spread(low: int, high: int, step: int, length: int) -> list[int]:
+    """Return positions from `low` to `high` about `step` apart, inside the image."""
+    first, last = max(low, 0), min(high, length) - 1
+    count = 1 + -(-max(last - first, 0) // step)
+    return [first + round(n * (last - first) / max(count - 1, 1)) for n in range(count)]
+
+
+def _distance(frame: Frame, middle: Frame) -> tuple[int, IntBoxYX]:
+    """Return how far a frame is from the middle one; its box decides between equals."""
+    offsets = [
+        a + b - c - d
+        for a, b, c, d in zip(
+            frame.box_yx[:2], frame.box_yx[2:], middle.box_yx[:2], middle.box_yx[2:], strict=True
+        )
+    ]
+    return sum(offset * offset for offset in offsets), frame.box_yx
 
 
 def prefetch(
