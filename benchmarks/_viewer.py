@@ -78,14 +78,14 @@ class Driver:
             raise RuntimeError(state.error)
 
     def look_at(self, centre_yx: tuple[float, float], zoom: float) -> None:
-        self.viewer.camera.center = (0, *centre_yx)
-        self.viewer.camera.zoom = zoom
+        self.viewer.scene.camera.center = (0, *centre_yx)
+        self.viewer.scene.camera.zoom = zoom
         self.pump(0.5)
 
     def click(self, at_yx: tuple[float, float], button: Qt.MouseButton | None = None) -> None:
         """Click on a position of the world."""
         native = self._canvas.native
-        camera = self.viewer.camera
+        camera = self.viewer.scene.camera
         middle = np.array([native.height(), native.width()]) / 2
         y, x = (np.array(at_yx) - camera.center[-2:]) * camera.zoom + middle
         point = QPoint(round(x), round(y))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +18,7 @@ from napari_segmate.core.errors import ModelError, OutOfMemoryError
 __all__ = [
     "available_devices",
     "inference",
+    "keep_triton_out",
     "on_device_or_cpu",
     "resolve_device",
     "to_array",
@@ -23,6 +26,7 @@ __all__ = [
 ]
 
 R = TypeVar("R")
+LOADED_LIBRARIES = Path("/proc/self/maps")
 
 
 def available_devices() -> tuple[str, ...]:
@@ -60,6 +64,17 @@ def resolve_device(name: str = "auto") -> str:
     if not known:
         raise ModelError(f"no device {name!r} here; choose one of {['auto', *devices]}")
     return name
+
+
+def keep_triton_out(loaded: Path = LOADED_LIBRARIES) -> bool:
+    """Let torch do without triton where importing it would end the process; tell whether it does.
+
+    On Linux both triton and Mesa's OpenGL drivers bring LLVM, and triton crashes when it finds the
+    other one in a process that has drawn a window. Only compiled models need triton.
+    """
+    if "triton" not in sys.modules and loaded.exists() and "libLLVM" in loaded.read_text():
+        sys.modules["triton"] = None  # type: ignore[assignment]
+    return sys.modules.get("triton", sys) is None
 
 
 @contextmanager
