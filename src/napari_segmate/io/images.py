@@ -1,0 +1,225 @@
+"""Image files as arrays that are read piece by piece where the format allows it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_segmate.core.errors import ImageError
+from napari_segmate.core.image import ImageAxes, guess_axes
+
+__all__ = ["axes_from_letters", "read_image"]
+
+LAZY_BYTES = 1 << 28
+"""Compressed TIFF files of more than this are decoded piece by piece."""
+
+Read = tuple[Any, ImageAxes]
+
+
+def read_image(path: str | os.PathLike[str], axes: str | None = None) -> Read:
+    """Return the pixels of an image file and what their axes are.
+
+    Parameters
+    ----------
+    path : path
+        A TIFF (also ImageJ, OME and pyramids), PNG, JPEG, NumPy or Zarr (also OME-Zarr) file.
+    axes : str, optional
+        One letter per axis, to be used instead of what the file says: ``Y``, ``X``, ``C`` for
+        channels, ``S`` for the colours of RGB, anything else (``T``, ``Z``) for planes.
+
+    Returns
+    -------
+    data : array or list of arrays
+        numpy (mapped from the file where that is possible) or zarr; a list is a pyramid, full size
+        first. Made for `napari_segmate.core.image.ImageSource`.
+    axes : ImageAxes
+        Rows, columns and channels.
+
+    Raises
+    ------
+    ImageError
+        No such file, no image, damaged, or of a format that is not known.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ImageError(f"there is no file {path}; check the name and the folder")
+    reader = _reader(path)
+    try:
+        data, found = reader(path)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+    except Exception as error:
+        # Readers raise what they like: struct.error, UnidentifiedImageError, TiffFileError, ...
+        raise ImageError(
+            f"{path} cannot be read ({type(error).__name__}: {error}); is it damaged, or not the "
+            f"{path.suffix} file its name says?{_missing_codec(error)}"
+        ) from error
+    if axes is not None:
+        found = axes_from_letters(axes, _shape(data))
+    return data, found
+
+
+def axes_from_letters(letters: str, shape: Sequence[int]) -> ImageAxes:
+    """Return the axes that letters name, one per axis of the array.
+
+    Raises
+    ------
+    ImageError
+        Another number of letters than axes, a letter twice, or no ``Y`` and ``X``.
+
+    Examples
+    --------
+    >>> axes_from_letters("TCYX", (5, 2, 64, 64))
+    ImageAxes(y=2, x=3, channel=1, rgb=False)
+    >>> axes_from_letters("yxs", (64, 64, 3))
+    ImageAxes(y=0, x=1, channel=None, rgb=True)
+    """
+    names = letters.upper()
+    if len(names) != len(shape):
+        raise ImageError(
+            f"{len(names)} axes ({letters!r}) for an image of shape {tuple(shape)}; "
+            "give one letter per axis"
+        )
+    if any(names.count(name) != 1 for name in "YX") or any(names.count(n) > 1 for n in "CS"):
+        raise ImageError(f"axes {letters!r} must name Y and X once, and C and S at most once")
+    colours = names.find("S")
+    rgb = colours == len(names) - 1 and shape[-1] in (3, 4)
+    channel = names.find("C")
+    if channel < 0 and not rgb:
+        channel = colours
+    with_channel = channel >= 0 and not rgb
+    return ImageAxes(names.index("Y"), names.index("X"), channel if with_channel else None, rgb=rgb)
+
+
+def _shape(data: Any) -> tuple[int, ...]:
+    first = data[0] if isinstance(data, list) else data
+    return tuple(first.shape)
+
+
+def _reader(path: Path) -> Callable[[Path], Read]:
+    if path.is_dir():
+        return _read_zarr
+    try:
+        return READERS[path.suffix.lower()]
+    except KeyError:
+        raise ImageError(
+            f"{path} has no ending of a known image format; convert it to one of "
+            f"{sorted(READERS)} or a .zarr folder"
+        ) from None
+
+
+def _missing_codec(error: Exception) -> str:
+    if "imagecodecs" in str(error):
+        return ' Its compression needs another package: pip install "imagecodecs"'
+    return ""
+
+
+# TIFF
+
+
+def _read_tiff(path: Path) -> Read:
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        if not file.series:
+            raise ImageError("holds no image")
+        series = file.series[0]
+        letters, shape = series.axes, tuple(series.shape)
+        pyramid = len(series.levels) > 1
+        mapped = series.dataoffset is not None and not pyramid
+        lazy = pyramid or series.nbytes > LAZY_BYTES
+        data = None if mapped or lazy else series.asarray()
+    if mapped:
+        data = tifffile.memmap(path, mode="r", series=0)
+    elif lazy:
+        data = _lazy_tiff(path)
+    return data, _tiff_axes(letters, shape)
+
+
+def _lazy_tiff(path: Path) -> Any:
+    import tifffile
+    import zarr
+
+    # The store keeps the file open as long as the arrays live.
+    opened = zarr.open(tifffile.imread(path, aszarr=True), mode="r")
+    if isinstance(opened, zarr.Array):
+        return opened
+    levels = [array for _, array in opened.arrays()]
+    return sorted(levels, key=lambda level: -level.size)
+
+
+def _tiff_axes(letters: str, shape: tuple[int, ...]) -> ImageAxes:
+    if "Y" in letters and "X" in letters:
+        return axes_from_letters(letters, shape)
+    return guess_axes(shape)
+
+
+# PNG, JPEG, ...
+
+
+def _read_picture(path: Path) -> Read:
+    import imageio.v3 as imageio
+
+    data = np.asarray(imageio.imread(path, index=0))
+    if data.ndim == 3 and data.shape[-1] == 2:
+        data = data[..., 0]  # grey with alpha
+    return data, guess_axes(data.shape, data.dtype, rgb=data.ndim == 3)
+
+
+# NumPy
+
+
+def _read_npy(path: Path) -> Read:
+    data = np.load(path, mmap_mode="r", allow_pickle=False)
+    return data, guess_axes(data.shape, data.dtype)
+
+
+# Zarr
+
+
+def _read_zarr(path: Path) -> Read:
+    import zarr
+
+    opened = zarr.open(path, mode="r")
+    if isinstance(opened, zarr.Array):
+        return opened, guess_axes(opened.shape, opened.dtype)
+    return _read_group(opened)
+
+
+def _read_group(group: Any) -> Read:
+    attributes = dict(group.attrs)
+    scales = attributes.get("ome", attributes).get("multiscales")
+    if scales:
+        return _read_ome(group, scales[0])
+    arrays = sorted(group.arrays())
+    if len(arrays) != 1:
+        names = [name for name, _ in arrays]
+        raise ImageError(f"holds the arrays {names}; give the path of one of them")
+    array = arrays[0][1]
+    return array, guess_axes(array.shape, array.dtype)
+
+
+def _read_ome(group: Any, scale: dict[str, Any]) -> Read:
+    levels = [group[dataset["path"]] for dataset in scale["datasets"]]
+    named = [
+        axis["name"] if isinstance(axis, dict) else axis for axis in scale.get("axes", "tczyx")
+    ]
+    data = levels if len(levels) > 1 else levels[0]
+    return data, axes_from_letters("".join(name[0] for name in named), levels[0].shape)
+
+
+READERS: dict[str, Callable[[Path], Read]] = {
+    ".tif": _read_tiff,
+    ".tiff": _read_tiff,
+    ".png": _read_picture,
+    ".jpg": _read_picture,
+    ".jpeg": _read_picture,
+    ".bmp": _read_picture,
+    ".npy": _read_npy,
+    ".zarr": _read_zarr,
+}
+"""What reads a file, by the ending of its name."""

@@ -1,0 +1,164 @@
+"""Label images to files: whole or not at all, and never with ids cut off."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_segmate.core.errors import LabelsError
+from napari_segmate.core.labels import dtype_for
+from napari_segmate.core.types import LabelArray
+
+__all__ = ["check_target", "write_labels"]
+
+CHUNK = 512
+
+
+def write_labels(path: str | os.PathLike[str], labels: Any, axes: str | None = None) -> Path:
+    """Write a label image, and return where it is.
+
+    The file appears (or replaces another one) only once it is complete. It has the smallest
+    unsigned type that holds every id.
+
+    Parameters
+    ----------
+    path : path
+        The ending of the name says the format: ``.tif`` (compressed), ``.npy``, ``.zarr``, or
+        ``.png`` for a plane of at most 65535 objects.
+    labels : (..., H, W) array of integers
+        0 is background.
+    axes : str, optional
+        One letter per axis (``"TZYX"``), kept in TIFF files.
+
+    Raises
+    ------
+    LabelsError
+        A format that is not known or cannot hold the labels; a folder that cannot be written.
+    """
+    target = check_target(path)
+    compact = _compact(labels)
+    part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+    try:
+        WRITERS[target.suffix.lower()](part, compact, axes)
+        _replace(part, target)
+    except OSError as error:
+        raise LabelsError(
+            f"cannot write {target} ({error.strerror or error}); free some space, or choose a "
+            "folder that you may write to"
+        ) from error
+    finally:
+        _remove(part)
+    return target
+
+
+def check_target(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a label file that could be written, before there is anything to write.
+
+    Raises
+    ------
+    LabelsError
+        A format that is not known, or no such folder.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in WRITERS:
+        raise LabelsError(
+            f"labels cannot be written as {target.name!r}; end the name with one of "
+            f"{sorted(WRITERS)}"
+        )
+    if not target.parent.is_dir():
+        raise LabelsError(f"there is no folder {target.parent}; make it first")
+    return target
+
+
+def _compact(labels: Any) -> LabelArray:
+    array = np.asarray(labels)
+    if array.dtype.kind not in "bui" or array.ndim < 2:
+        raise LabelsError(
+            f"labels must be integers with two axes or more, not {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    if array.size and array.min() < 0:
+        raise LabelsError(f"labels must not be negative, the smallest is {array.min()}")
+    largest = int(array.max()) if array.size else 0
+    compact: LabelArray = array.astype(dtype_for(largest, np.uint8), copy=False)
+    return compact
+
+
+def _replace(part: Path, target: Path) -> None:
+    if not target.is_dir():
+        part.replace(target)
+        return
+    # A folder cannot be replaced in one step: the old one stays until the new one is there.
+    old = target.with_name(f".{target.name}.{os.getpid()}.old")
+    target.rename(old)
+    try:
+        part.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _write_tiff(path: Path, labels: LabelArray, axes: str | None) -> None:
+    import tifffile
+
+    tifffile.imwrite(
+        path,
+        labels,
+        compression="zlib",
+        photometric="minisblack",
+        bigtiff=labels.nbytes > 2**31,
+        metadata={"axes": axes.upper()} if axes else None,
+    )
+
+
+def _write_npy(path: Path, labels: LabelArray, axes: str | None) -> None:
+    np.save(path, labels, allow_pickle=False)
+
+
+def _write_png(path: Path, labels: LabelArray, axes: str | None) -> None:
+    import imageio.v3 as imageio
+
+    if labels.ndim != 2 or labels.dtype.itemsize > 2:
+        raise LabelsError(
+            f"a PNG file holds one plane of at most 65535 objects, not {int(labels.max())} in "
+            f"shape {labels.shape}; write a .tif instead"
+        )
+    imageio.imwrite(path, labels, extension=".png")
+
+
+def _write_zarr(path: Path, labels: LabelArray, axes: str | None) -> None:
+    import zarr
+
+    chunks = (1,) * (labels.ndim - 2) + tuple(min(CHUNK, size) for size in labels.shape[-2:])
+    array = zarr.create_array(
+        str(path),
+        shape=labels.shape,
+        chunks=tuple(max(1, size) for size in chunks),
+        dtype=labels.dtype,
+    )
+    array[...] = labels
+
+
+WRITERS: dict[str, Callable[[Path, LabelArray, str | None], None]] = {
+    ".tif": _write_tiff,
+    ".tiff": _write_tiff,
+    ".npy": _write_npy,
+    ".png": _write_png,
+    ".zarr": _write_zarr,
+}
+"""What writes a file, by the ending of its name."""
