@@ -154,6 +154,14 @@ def test_a_box_says_where_the_object_ends_so_the_frame_stays(fake_model):
     assert result.frame.size == (64, 64)
 
 
+def test_a_click_on_the_background_of_a_huge_plane_does_not_read_all_of_it(fake_model):
+    plane = ArrayPlane(np.full((4000, 4000), 255, np.uint8))
+    (result,) = ask(plane, fake_model, click((2000, 2000))).objects
+    assert result.cut[0]
+    assert max(result.frame.size) <= 20 * 64
+    assert max(y1 - y0 for y0, _, y1, _ in plane.reads) <= 20 * 64
+
+
 def test_only_the_cut_objects_of_a_batch_are_decoded_again(fake_model):
     plane = ArrayPlane.with_blobs((1000, 1000), [(100, 100, 110, 110), (110, 120, 400, 400)])
     prediction = ask(plane, fake_model, click((105, 105)), click((115, 125)))

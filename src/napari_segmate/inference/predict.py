@@ -22,6 +22,10 @@ from napari_segmate.models.base import Segmenter
 
 __all__ = ["MaskOptions", "ObjectResult", "Prediction", "Previous", "Request", "predict"]
 
+MAX_SHRINK = 20
+"""Frames stop growing here: a click on the background of a slide would otherwise read all of it,
+to show the model cells of a pixel."""
+
 
 def predict(
     request: Request, model: Segmenter, store: EmbeddingStore, context: Context | None = None
@@ -61,11 +65,12 @@ def predict(
             results.update(zip(numbers, answers, strict=True))
             for number in numbers:
                 tried[number].add(frame)
-        waiting = {
+        following = {
             number: _next_frame(results[number], request, model.input_size, tried[number])
             for number in waiting
             if _unfinished(results[number])
         }
+        waiting = {number: frame for number, frame in following.items() if frame is not None}
     objects = tuple(results[number] for number in range(len(questions)))
     return Prediction(request.generation, model.info.name, model.key, objects, decoder.timings)
 
@@ -116,13 +121,15 @@ def _unfinished(result: ObjectResult) -> bool:
 
 def _next_frame(
     result: ObjectResult, request: Request, input_size: int, tried: set[Frame]
-) -> Frame:
+) -> Frame | None:
+    """Return where to look for the rest of a mask, None when that would show too little."""
     y0, x0, y1, x1 = result.candidates[0].box_yx
     extent = _union([result.prompts.extent_yx, (y0, x0, y1 - 1, x1 - 1)])
     shifted = shift(result.frame, request.plane.shape, extent, input_size)
     if shifted is not None and shifted not in tried:
         return shifted
-    return grow(result.frame, request.plane.shape, input_size, extent)
+    larger = grow(result.frame, request.plane.shape, input_size, extent)
+    return larger if min(larger.zoom_yx) * MAX_SHRINK >= 1 else None
 
 
 def _union(boxes: Sequence[BoxYX]) -> BoxYX:
