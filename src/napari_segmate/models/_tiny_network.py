@@ -90,7 +90,7 @@ class _Encoder(nn.Module):
         super().__init__()
         width, detail = config.width, config.detail
         self.backbone = timm.create_model(config.backbone, features_only=True, pretrained=False)
-        channels = self.backbone.feature_info.channels()
+        channels: list[int] = self.backbone.feature_info.channels()  # type: ignore[union-attr, operator]
         self.lateral = nn.ModuleList([nn.Conv2d(count, width, 1) for count in channels[1:]])
         self.smooth8 = _conv(width, width)
         self.smooth16 = _conv(width, width, 5, groups=width)
@@ -98,11 +98,10 @@ class _Encoder(nn.Module):
         self.detail_lateral = nn.Conv2d(channels[0], detail, 1)
         self.detail_top = nn.Conv2d(width, detail, 1)
         self.detail_smooth = _conv(detail, detail)
-        self.head = nn.Sequential(
-            _conv(detail, detail), _conv(detail, detail), nn.Conv2d(detail, 5, 1)
-        )
-        nn.init.normal_(self.head[-1].weight, std=0.01)
-        nn.init.zeros_(self.head[-1].bias)
+        maps = nn.Conv2d(detail, 5, 1)
+        nn.init.normal_(maps.weight, std=0.01)
+        nn.init.zeros_(maps.bias)  # type: ignore[arg-type]
+        self.head = nn.Sequential(_conv(detail, detail), _conv(detail, detail), maps)
 
     def forward(self, images: Tensor) -> TinyFeatures:
         stride4, *deeper = self.backbone((images - 116.0) / 58.0)
@@ -387,7 +386,8 @@ class TinyNetwork(nn.Module):
         origin = origin.to(features.maps.device)
         prior = draw_prompts(features.maps, image_index, points, point_labels, boxes, mask_input)
         tokens = self.decoder.tokens(len(image_index), points, point_labels, boxes, origin)
-        grid = self.decoder.tokens.grid(*features.embedding.shape[-2:], origin)
+        height, width = features.embedding.shape[-2:]
+        grid = self.decoder.tokens.grid(height, width, origin)
         logits, scores = self.decoder(features, image_index, prior, tokens, grid)
         return logits, scores
 

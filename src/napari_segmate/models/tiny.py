@@ -15,9 +15,12 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ImageError
 from napari_segmate.core.prompts import ObjectPrompts
 from napari_segmate.core.types import Embedding, FloatArray, MaskResult, RGBImage, Shape2D
+from napari_segmate.models._prompts import PromptArrays, batches, prompt_arrays
 from napari_segmate.models.base import Checkpoint, ModelFamily, ModelInfo, Segmenter
 
 if TYPE_CHECKING:
+    import torch
+
     from napari_segmate.models._tiny_network import TinyFeatures, TinyNetwork
 
 __all__ = ["FAMILY", "TinySegmenter"]
@@ -136,12 +139,10 @@ class TinySegmenter:
         count = 3 if multimask else 1
         logits = np.empty((len(prompts), count, *low), np.float32)
         scores = np.empty((len(prompts), count), np.float32)
-        with self._lock:
-            features = self._features(embedding)
-            for start in range(0, len(prompts), BATCH):
-                context.check()
-                part = slice(start, start + BATCH)
-                logits[part], scores[part] = self._decode(features, prompts[part], low, multimask)
+        for numbers in batches(prompts, BATCH):
+            context.check()
+            arrays = prompt_arrays([prompts[number] for number in numbers])
+            logits[numbers], scores[numbers] = self.decode_xy(embedding, arrays, multimask)
         return MaskResult(logits, np.clip(scores, 0, 1), embedding.image_shape)
 
     def upscale(self, logits: FloatArray, image_shape: Shape2D) -> FloatArray:
@@ -165,7 +166,8 @@ class TinySegmenter:
         padded = np.zeros((2 * height, 2 * width), np.float32)
         padded[: image_shape[0], : image_shape[1]] = mask
         inside = padded.reshape(height, 2, width, 2).mean(axis=(1, 3))
-        return ((inside - 0.5) * 2 * CONFIDENT).astype(np.float32)
+        logits: FloatArray = ((inside - 0.5) * 2 * CONFIDENT).astype(np.float32)
+        return logits
 
     def _move(self, device: str) -> None:
         if device != self._device:
@@ -186,30 +188,23 @@ class TinySegmenter:
         )
         return TinyFeatures(embedded, detail, maps)
 
-    def _decode(
-        self,
-        features: TinyFeatures,
-        prompts: Sequence[ObjectPrompts],
-        low: Shape2D,
-        multimask: bool,
+    def decode_xy(
+        self, embedding: Embedding, prompts: PromptArrays, multimask: bool = True
     ) -> tuple[FloatArray, FloatArray]:
-        import torch
-
+        """Return low-resolution logits (N, M, h, w) and predicted IoU (N, M)."""
         from napari_segmate._torch import inference, to_array, to_tensor
-
-        points, labels = _points(prompts)
-        boxes, logits = _boxes(prompts), _logits(prompts, low)
 
         def tensor(array: npt.NDArray[Any] | None) -> torch.Tensor | None:
             return None if array is None else to_tensor(array, self._device)
 
-        with inference(self._device):
+        labels = tensor(prompts.labels)
+        with self._lock, inference(self._device):
             masks, scores = self._network.decode(
-                features,
-                points=tensor(points),
-                point_labels=None if labels is None else torch.from_numpy(labels).to(self._device),
-                boxes=tensor(boxes),
-                mask_input=tensor(logits),
+                self._features(embedding),
+                points=tensor(prompts.points_xy),
+                point_labels=None if labels is None else labels.long(),
+                boxes=tensor(prompts.boxes_xyxy),
+                mask_input=tensor(prompts.logits),
                 multimask=multimask,
             )
         return to_array(masks), to_array(scores)
@@ -225,42 +220,6 @@ def _padded(image: RGBImage) -> RGBImage:
     if after == [0, 0]:
         return image
     return np.pad(image, ((0, after[0]), (0, after[1]), (0, 0)), mode="symmetric")
-
-
-def _points(
-    prompts: Sequence[ObjectPrompts],
-) -> tuple[FloatArray | None, npt.NDArray[np.int64] | None]:
-    counts = [0 if one.points is None else len(one.points) for one in prompts]
-    if max(counts) == 0:
-        return None, None
-    xy = np.zeros((len(prompts), max(counts), 2), np.float32)
-    labels = np.full(xy.shape[:2], -1, np.int64)
-    for row, one in enumerate(prompts):
-        if one.points is not None:
-            xy[row, : counts[row]] = one.points.points_yx[:, ::-1]
-            labels[row, : counts[row]] = one.points.positive
-    return xy, labels
-
-
-def _boxes(prompts: Sequence[ObjectPrompts]) -> FloatArray | None:
-    if all(one.box is None for one in prompts):
-        return None
-    boxes = np.full((len(prompts), 4), np.nan, np.float32)
-    for row, one in enumerate(prompts):
-        if one.box is not None:
-            y0, x0, y1, x1 = one.box.box_yx
-            boxes[row] = x0, y0, x1, y1
-    return boxes
-
-
-def _logits(prompts: Sequence[ObjectPrompts], low: Shape2D) -> FloatArray | None:
-    if all(one.logits is None for one in prompts):
-        return None
-    logits = np.full((len(prompts), 1, *low), np.nan, np.float32)
-    for row, one in enumerate(prompts):
-        if one.logits is not None:
-            logits[row, 0] = one.logits
-    return logits
 
 
 def _load(
