@@ -126,26 +126,28 @@ def _reach(low: FloatArray, grid: Grid, frame: Frame, threshold: float) -> IntBo
     return top, left, bottom, right
 
 
-def _interpolated(low: FloatArray, rows: Positions, columns: Positions) -> FloatArray:
-    """Return bilinear samples of `low` at every pair of row and column positions."""
-    y = np.clip(np.floor(rows).astype(np.intp), 0, low.shape[0] - 1)
-    x = np.clip(np.floor(columns).astype(np.intp), 0, low.shape[1] - 1)
-    y_next, x_next = np.minimum(y + 1, low.shape[0] - 1), np.minimum(x + 1, low.shape[1] - 1)
-    along_y = np.clip(rows - y, 0, 1).astype(np.float32)[:, None]
-    along_x = np.clip(columns - x, 0, 1).astype(np.float32)
-    lines = low[y] + (low[y_next] - low[y]) * along_y
-    left = lines[:, x]
-    found: FloatArray = left + (lines[:, x_next] - left) * along_x
-    return found
+def _weights(positions: Positions, length: int) -> tuple[slice, FloatArray]:
+    """Return which cells bilinear samples along one axis use, and each sample's weights of them."""
+    cells = np.clip(np.floor(positions).astype(np.intp), 0, length - 1)
+    following = np.minimum(cells + 1, length - 1)
+    used = slice(int(cells[0]), int(following[-1]) + 1)
+    share = np.clip(positions - cells, 0, 1)
+    weights = np.zeros((len(positions), used.stop - used.start), dtype=np.float32)
+    samples = np.arange(len(positions))
+    weights[samples, cells - used.start] += 1 - share
+    weights[samples, following - used.start] += share
+    return used, weights
 
 
 def _threshold(low: FloatArray, rows: Positions, columns: Positions, threshold: float) -> BoolArray:
-    """Return which samples lie above the threshold, a strip of rows at a time."""
+    """Return which bilinear samples lie above the threshold, a strip of rows at a time."""
+    used_x, along_x = _weights(columns, low.shape[1])
     mask = np.empty((len(rows), len(columns)), dtype=bool)
     strip = max(1, STRIP_PX // len(columns))
     for start in range(0, len(rows), strip):
         part = slice(start, start + strip)
-        mask[part] = _interpolated(low, rows[part], columns) > threshold
+        used_y, along_y = _weights(rows[part], low.shape[0])
+        mask[part] = along_y @ low[used_y, used_x] @ along_x.T > threshold
     return mask
 
 
