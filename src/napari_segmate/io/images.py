@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -144,8 +145,11 @@ def _lazy_tiff(path: Path) -> Any:
     import tifffile
     import zarr
 
-    # The store keeps the file open as long as the arrays live.
-    opened = zarr.open(tifffile.imread(path, aszarr=True), mode="r")
+    file = tifffile.TiffFile(path)
+    store = file.series[0].aszarr()
+    # The file stays open as long as the arrays live.
+    weakref.finalize(store, file.close)
+    opened = zarr.open(store, mode="r")
     if isinstance(opened, zarr.Array):
         return opened
     levels = [array for _, array in opened.arrays()]
@@ -164,7 +168,8 @@ def _tiff_axes(letters: str, shape: tuple[int, ...]) -> ImageAxes:
 def _read_picture(path: Path) -> Read:
     import imageio.v3 as imageio
 
-    data = np.asarray(imageio.imread(path, index=0))
+    # From bytes: given a path, imageio leaves the file open when it is damaged.
+    data = np.asarray(imageio.imread(path.read_bytes(), index=0, plugin="pillow"))
     if data.ndim == 3 and data.shape[-1] == 2:
         data = data[..., 0]  # grey with alpha
     return data, guess_axes(data.shape, data.dtype, rgb=data.ndim == 3)
