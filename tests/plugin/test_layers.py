@@ -309,5 +309,5 @@ def test_labels_that_do_not_coincide_are_refused(shape, transform) -> None:
     labels = viewer.add_labels(np.zeros(shape, int), name="other", **transform)
     put_at(viewer, image, (3, 0, 0))
     plane = displayed_plane(image, viewer.dims)
-    with pytest.raises(LabelsError, match="'other'.*do not coincide.*'cells'"):
+    with pytest.raises(LabelsError, match=r"'other'.*do not coincide.*'cells'"):
         plane_in_labels(labels, image, plane, viewer.dims)

@@ -108,7 +108,8 @@ def test_write_replaces_one_plane_and_keeps_the_others() -> None:
     plane = DisplayedPlane(ImageAxes(1, 2), (2, 0, 0), (40, 50))
     drawer.layers.points.add([[2, 3, 4], [3, 5, 6]])
     square = np.array([[1, 2, 2], [1, 2, 9], [1, 9, 9], [1, 9, 2]])
-    drawer.layers.shapes.add([square, square + [1, 0, 0]], shape_type="rectangle")
+    on_plane = square + np.array([1, 0, 0])
+    drawer.layers.shapes.add([square, on_plane], shape_type="rectangle")
     drawer.layers.write(PromptSet(points=Points([[7, 8]], [False])), plane)
     assert drawer.layers.points.data.tolist() == [[3, 5, 6], [2, 7, 8]]
     assert drawer.layers.points.features[POLARITY].tolist() == ["positive", "negative"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ModelError
@@ -102,7 +101,7 @@ class Answerer:
 
 def default_answerer(general: General, warn: Callable[[str], None]) -> Answerer:
     """Return what a dock uses: embeddings in memory and in the user's cache folder."""
-    folder = Path(cache_folder()) / "embeddings" if general.disk_mb > 0 else None
+    folder = cache_folder() / "embeddings" if general.disk_mb > 0 else None
     store = EmbeddingStore(
         general.memory_mb * MB,
         folder,

@@ -77,14 +77,15 @@ class LayerChooser:
 
     def _choices(self, _: Any) -> list[tuple[str, Any]]:
         layers = [(layer.name, layer) for layer in self._viewer.layers if self._accepts(layer)]
-        # Newest first, as in napari's own list.
-        layers.reverse()
         return [(self._none_text, self._none_text), *layers] if self._none_text else layers
 
     def _refresh(self, event: Any = None) -> None:
         before = self.layer
         with self._box.changed.blocked():
             self._box.reset_choices()
+            # A renamed layer is a new entry for the box: keep the layer, not the entry.
+            if before is not None and before in self._box.choices:
+                self._box.value = before
         if self.layer is not before:
             self._on_changed(self._box.value)
 

@@ -63,6 +63,7 @@ class Committer:
         self.output = OutputLabels(viewer)
         self.policy = CommitPolicy.KEEP_OBJECTS
         self.written: Callable[[Written], None] = lambda written: None
+        self.taken_back: Callable[[Written], None] = lambda written: None
         self.changed: Callable[[], None] = lambda: None
 
     @property
@@ -139,6 +140,7 @@ class Committer:
             written = self._written.pop()
             if written.layer in self._viewer.layers and _is_there(written):
                 self.output.take_back(written)
+                self.taken_back(written)
                 self.changed()
                 return written.commit
         self.changed()

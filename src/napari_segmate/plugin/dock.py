@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import napari
@@ -11,13 +11,17 @@ from napari.layers import Image, Labels, Layer
 from napari.utils import notifications
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from superqt.utils import ensure_main_thread
 
+from napari_segmate.core.weights import cache_folder
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.answering import Answerer, ModelChoice, default_answerer
 from napari_segmate.plugin.choosers import LayerChooser
 from napari_segmate.plugin.controller import Controller
 from napari_segmate.plugin.images import channel_axes
 from napari_segmate.plugin.keys import KeyBindings
+from napari_segmate.plugin.output import Written
+from napari_segmate.plugin.recovery import RecoveryKeeper
 from napari_segmate.plugin.settings import follow_keys, read_general, read_keys
 from napari_segmate.sessions.interactive import Session
 from napari_segmate.sessions.state import KeyNames, SessionState
@@ -41,6 +45,8 @@ class SegmentDock(QWidget):
         What the worker thread does; made from the settings by default.
     models : sequence of ModelInfo, optional
         Models on offer; by default all that are known.
+    recovery_folder : Path, optional
+        Where recovery files lie; by default in the user's cache folder.
     """
 
     def __init__(
@@ -49,6 +55,7 @@ class SegmentDock(QWidget):
         *,
         answerer: Answerer | None = None,
         models: Sequence[ModelInfo] | None = None,
+        recovery_folder: Path | None = None,
     ) -> None:
         super().__init__()
         # napari hands out a proxy whose layers are proxies too: those are never the same object.
@@ -58,12 +65,14 @@ class SegmentDock(QWidget):
         self.controller = Controller(
             self.viewer,
             self.session,
-            answerer or default_answerer(general, _warn),
+            answerer or default_answerer(general, _warn_from_any_thread),
             show=self._show,
             show_tool=self._show_tool,
             notify=_warn,
         )
         self.controller.prefetch = general.prefetch
+        folder = recovery_folder or cache_folder() / "recovery"
+        self.recovery = RecoveryKeeper(folder, self.controller.runner, _warn_from_any_thread)
         self._images = LayerChooser(self.viewer, self._is_image, self._on_image)
         self._outputs = LayerChooser(
             self.viewer, self.controller.labels_accepts, self._on_output, NEW_LABELS
@@ -89,9 +98,16 @@ class SegmentDock(QWidget):
         panel.tools.tool_chosen.connect(self.controller.prompts.take_tool)
         panel.tools.polarity_chosen.connect(self._set_polarity)
         self.controller.committer.changed = self._show_output
+        self.controller.committer.written = self._on_written
+        self.controller.committer.taken_back = self.recovery.taken_back
+        self.viewer.layers.events.removed.connect(self._on_removed)
+        panel.banner.restore_clicked.connect(self._restore)
+        panel.banner.discard_clicked.connect(self._discard)
         self.viewer.dims.events.order.connect(self._show_channels)
         self._stop_keys = follow_keys(self._bind_keys)
-        close = _closer(weakref.ref(self.controller), self.keys, self._choosers, self._stop_keys)
+        close = _closer(
+            self.controller, self.keys, self._choosers, self._stop_keys, self.recovery.close
+        )
         self._close = close
         self.destroyed.connect(lambda: close())
 
@@ -112,6 +128,7 @@ class SegmentDock(QWidget):
         if name:
             self.panel.show_model(name)
             self._on_model(name)
+        self.recovery.look(self.panel.banner.offer)
 
     def event(self, a0: QEvent | None) -> bool:
         """Notice when napari takes the widget out of its dock for good."""
@@ -161,6 +178,29 @@ class SegmentDock(QWidget):
     def _on_output(self, layer: Layer | None) -> None:
         self.controller.committer.output.layer = layer if isinstance(layer, Labels) else None
 
+    # Recovery
+
+    def _on_written(self, written: Written) -> None:
+        self.recovery.written(written, self.controller.image)
+
+    def _on_removed(self, event: Any) -> None:
+        self.recovery.forget(event.value)
+
+    def _restore(self) -> None:
+        self.panel.banner.offer("")
+        self.recovery.restore(self._on_restored_layer)
+
+    def _on_restored_layer(self, layer: Labels) -> None:
+        active = self.viewer.layers.selection.active
+        self.viewer.add_layer(layer)
+        if active is not None:
+            self.viewer.layers.selection.active = active
+        self._outputs.choose(layer)
+
+    def _discard(self) -> None:
+        self.panel.banner.offer("")
+        self.recovery.discard()
+
     # To the panel
 
     def _show(self, state: SessionState) -> None:
@@ -207,11 +247,12 @@ class SegmentDock(QWidget):
 
 
 def _closer(
-    controller: weakref.ref[Controller],
+    controller: Controller,
     keys: KeyBindings,
     choosers: Sequence[LayerChooser],
-    stop_keys: Any,
-) -> Any:
+    stop_keys: Callable[[], None],
+    end_recovery: Callable[[], None],
+) -> Callable[[], None]:
     """Return what ends a dock; holds nothing that Qt has deleted by then."""
     done: list[bool] = []
 
@@ -223,14 +264,18 @@ def _closer(
         stop_keys()
         for chooser in choosers:
             chooser.close()
-        if (found := controller()) is not None:
-            found.close()
+        controller.close()
+        end_recovery()
 
     return close
 
 
 def _warn(text: str) -> None:
     notifications.show_warning(text)
+
+
+def _warn_from_any_thread(text: str) -> None:
+    ensure_main_thread(_warn)(text)
 
 
 def _nothing() -> None:

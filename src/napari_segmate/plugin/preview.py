@@ -121,13 +121,13 @@ class Preview:
         layer = self.layer
         if layer is None or layer not in self._viewer.layers or layer.ndim != data.ndim:
             self.remove()
-            self.layer = self._new(data, geometry)
+            self._add(data, geometry)
             return
         geometry.apply(layer)
         layer.data = data
         layer.visible = True
 
-    def _new(self, data: npt.NDArray[np.uint8], geometry: Geometry) -> Labels:
+    def _add(self, data: npt.NDArray[np.uint8], geometry: Geometry) -> None:
         layer = Labels(
             data,
             name=PREVIEW_NAME,
@@ -136,6 +136,8 @@ class Preview:
             **geometry.kwargs(),
         )
         layer.editable = False
+        # Known before it is inserted: those who choose layers must be able to leave it out.
+        self.layer = layer
         layers = self._viewer.layers
         active = layers.selection.active
         # Below the prompts: a point must stay visible on its mask.
@@ -143,7 +145,6 @@ class Preview:
         layers.insert(min(above, default=len(layers)), layer)
         if active is not None:
             layers.selection.active = active
-        return layer
 
     def clear(self) -> None:
         """Show nothing."""
