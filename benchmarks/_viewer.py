@@ -92,6 +92,11 @@ class Driver:
         QTest.mouseMove(native, point)
         QTest.mouseClick(native, button or Qt.MouseButton.LeftButton, pos=point)
 
+    def take_tool(self, name: str = "point") -> None:
+        """Take a tool in hand."""
+        self.dock.controller.prompts.take_tool(name)
+        self.pump(0.1)
+
     def clear(self) -> None:
         """Press the button that clears the prompts."""
         self.dock.session.clear()

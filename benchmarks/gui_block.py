@@ -47,6 +47,7 @@ def viewer_with_image() -> tuple[Driver, np.ndarray]:
     driver = Driver(Answerer(EmbeddingStore()))
     driver.viewer.add_image(found.image, contrast_limits=(0, 3000))
     driver.wait_idle()
+    driver.take_tool()
     driver.look_at((SIDE / 2, SIDE / 2), zoom=0.25)
     driver.pump(1.5)
     return driver, found.centres_yx

@@ -109,6 +109,7 @@ def click_in_viewer(multiscale: bool) -> dict[str, float]:
         driver.viewer.add_image(data, multiscale=multiscale, contrast_limits=(0, 3000))
         driver.look_at((SIDE / 2, SIDE / 2), zoom=1.0)
         driver.wait_idle(120)
+        driver.take_tool()
         driver.click((SIDE / 2, SIDE / 2))
         driver.wait_preview(120)
     seconds = perf_counter() - start
