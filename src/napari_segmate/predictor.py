@@ -58,7 +58,7 @@ class Predictor:
     mask_threshold = 0.0
 
     def __init__(self, model: Any = DEFAULT_MODEL, device: str = "auto") -> None:
-        loaded = load_model(model, device=device) if _is_name(model) else model
+        loaded: Any = load_model(model, device=device) if _is_name(model) else model
         if not hasattr(loaded, "decode_xy"):
             raise ModelError(f"{loaded!r} cannot answer a predictor; load it with load_model")
         self.model: _Decodes = loaded
