@@ -1,0 +1,245 @@
+"""`SegMate`: prompts in, masks out, in the (x, y) order of Segment Anything's own interfaces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_segmate.core.context import Context
+from napari_segmate.core.errors import ImageError, PromptError
+from napari_segmate.core.image import ContrastMode, ImageSource, as_rgb
+from napari_segmate.core.masks import instance_from_mask
+from napari_segmate.core.prompts import Box, MaskPrompt, ObjectPrompts, Points
+from napari_segmate.core.types import Embedding, RGBImage, Shape2D
+from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.io.images import read_image
+from napari_segmate.models import DEFAULT_MODEL, load_model
+from napari_segmate.models.base import Segmenter
+from napari_segmate.tasks.segment import inside
+
+__all__ = ["SegMate"]
+
+BATCH = 16
+"""Objects decoded and enlarged at a time: bounds memory."""
+
+PathLike = str | os.PathLike[str]
+
+
+class SegMate:
+    """A promptable segmenter for pictures: arrays or files in, masks out.
+
+    The model sees the whole picture; for objects in large images use
+    `napari_segmate.tasks.segment.run`, which looks at windows.
+
+    Parameters
+    ----------
+    model_type : str
+        Name of a model, see `napari_segmate.list_models`.
+    checkpoint : path, optional
+        A weights file to use instead; its architecture is found from the shapes in it.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+    fast : bool
+        Allow lower precision where it is faster.
+    context : Context, optional
+        Progress and cancellation of a download.
+
+    Raises
+    ------
+    UnknownNameError
+        No such model.
+    OfflineError, WeightsError
+        The weights cannot be had, or do not fit.
+
+    Examples
+    --------
+    >>> from napari_segmate.core.synthetic import nuclei
+    >>> image, labels = nuclei()
+    >>> y, x = np.argwhere(labels == 1).mean(axis=0)
+    >>> points = np.array([[x, y]]), np.array([1])
+    >>> SegMate("tiny").segment(image=image, points_prompt=points).shape
+    (1, 3, 512, 512)
+    """
+
+    def __init__(
+        self,
+        model_type: str = DEFAULT_MODEL,
+        checkpoint: PathLike | None = None,
+        device: str = "auto",
+        *,
+        fast: bool = False,
+        context: Context | None = None,
+    ) -> None:
+        name = model_type if checkpoint is None else Path(checkpoint)
+        self.model: Segmenter = load_model(name, device=device, fast=fast, context=context)
+        self._store = EmbeddingStore()
+
+    def segment(
+        self,
+        image: npt.ArrayLike | PathLike,
+        points_prompt: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        boxes_prompt: npt.ArrayLike | None = None,
+        mask_input: npt.ArrayLike | None = None,
+        multimask_output: bool = True,
+    ) -> npt.NDArray[np.uint8]:
+        """Return the masks of the prompted objects.
+
+        Given together, points, boxes and masks say more about the same N objects.
+
+        Parameters
+        ----------
+        image : (H, W), (H, W, 3) or (H, W, 4) array_like, or path
+            The picture; encoded once, however often it is asked about.
+        points_prompt : (coords_xy, labels), optional
+            Coordinates (N, 2) in (x, y) and labels (N,): one object each. (N, P, 2) and (N, P):
+            several points per object. Label 1 includes, 0 excludes, -1 is no point.
+        boxes_prompt : (N, 4) array_like, optional
+            x0, y0, x1, y1; one object each.
+        mask_input : (N, H, W) array_like of bool, or (N, h, w) array_like of float, optional
+            Rough masks of the size of the image, or low-resolution logits of an earlier answer.
+        multimask_output : bool
+            Three masks per object, from part to whole, instead of one.
+
+        Returns
+        -------
+        (N, M, H, W) uint8
+            1 inside; the better of two masks is not always the first one.
+
+        Raises
+        ------
+        ImageError
+            No picture.
+        PromptError
+            No prompt, prompts outside the picture, or numbers that do not match.
+
+        Examples
+        --------
+        >>> SegMate("tiny").segment(image=np.zeros((64, 48)), boxes_prompt=[[5, 5, 20, 20]]).dtype
+        dtype('uint8')
+        """
+        rgb = _picture(image)
+        shape = (rgb.shape[0], rgb.shape[1])
+        prompts = [
+            inside(one, shape)
+            for one in _prompts(points_prompt, boxes_prompt, mask_input, shape, self.model)
+        ]
+        embedding = self._store.get(self.model, rgb)
+        batches = [prompts[at : at + BATCH] for at in range(0, len(prompts), BATCH)]
+        return np.concatenate([self._decoded(embedding, one, multimask_output) for one in batches])
+
+    def _decoded(
+        self, embedding: Embedding, prompts: Sequence[ObjectPrompts], multimask: bool
+    ) -> npt.NDArray[np.uint8]:
+        with self._store.exclusive(Context()):
+            found = self.model.decode(embedding, prompts, multimask=multimask)
+            logits = self.model.upscale(found.logits, embedding.image_shape)
+        return (np.asarray(logits) > 0).astype(np.uint8)
+
+
+def _picture(image: npt.ArrayLike | PathLike) -> RGBImage:
+    if not isinstance(image, (str, os.PathLike)):
+        return as_rgb(image)
+    data, axes = read_image(image)
+    source = ImageSource(data, axes)
+    if np.prod(source.index_shape) != 1:
+        raise ImageError(
+            f"{image} is a stack of {source.index_shape} planes; read it with "
+            "napari_segmate.read_image and give one plane"
+        )
+    index = (0,) * len(source.index_shape)
+    plane = source.plane(index, source.estimate_contrast(ContrastMode.PLANE, index))
+    return plane.read((0, 0, *source.shape))
+
+
+def _prompts(
+    points: tuple[npt.ArrayLike, npt.ArrayLike] | None,
+    boxes: npt.ArrayLike | None,
+    masks: npt.ArrayLike | None,
+    shape: Shape2D,
+    model: Segmenter,
+) -> list[ObjectPrompts]:
+    parts: dict[str, list[Any]] = {}
+    if points is not None:
+        parts["points"] = _points(*points)
+    if boxes is not None:
+        parts["box"] = _boxes(boxes)
+    if masks is not None:
+        parts["mask"], parts["logits"] = _masks(masks, shape, model)
+    counts = {name: len(values) for name, values in parts.items()}
+    if not counts or not max(counts.values()):
+        raise PromptError("no prompt: give points_prompt, boxes_prompt or mask_input")
+    if len(set(counts.values())) > 1:
+        raise PromptError(f"prompts for different numbers of objects: {counts}")
+    objects = [dict(zip(parts, one, strict=True)) for one in zip(*parts.values(), strict=True)]
+    return [_located(ObjectPrompts(**one)) for one in objects]
+
+
+def _located(prompts: ObjectPrompts) -> ObjectPrompts:
+    """Return prompts that also say as a box where a mask is."""
+    if prompts.mask is None or prompts.box is not None or prompts.points is not None:
+        return prompts
+    y0, x0, y1, x1 = prompts.mask.box_yx
+    return replace(prompts, box=Box((y0 - 0.5, x0 - 0.5, y1 - 0.5, x1 - 0.5)))
+
+
+def _points(coords_xy: npt.ArrayLike, labels: npt.ArrayLike) -> list[Points]:
+    coords = np.asarray(coords_xy, dtype=np.float64)
+    values = np.asarray(labels)
+    if coords.ndim == 2:
+        coords, values = coords[:, None], values[..., None]
+    if coords.ndim != 3 or coords.shape[-1] != 2 or values.shape != coords.shape[:2]:
+        raise PromptError(
+            f"points_prompt is (coords, labels) of shapes (N, 2) and (N,), or (N, P, 2) and "
+            f"(N, P), not {np.shape(coords_xy)} and {np.shape(labels)}"
+        )
+    if not np.isin(values, (-1, 0, 1)).all():
+        raise PromptError(f"labels of points are 1, 0 or -1, got {np.unique(values).tolist()}")
+    return [
+        Points(one[label >= 0][:, ::-1], label[label >= 0] == 1)
+        for one, label in zip(coords, values, strict=True)
+    ]
+
+
+def _boxes(boxes_xyxy: npt.ArrayLike) -> list[Box]:
+    boxes = np.atleast_2d(np.asarray(boxes_xyxy, dtype=np.float64))
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise PromptError(f"boxes_prompt has shape (N, 4), x0 y0 x1 y1, not {np.shape(boxes_xyxy)}")
+    return [Box((y0, x0, y1, x1)) for x0, y0, x1, y1 in boxes.tolist()]
+
+
+def _masks(
+    masks: npt.ArrayLike, shape: Shape2D, model: Segmenter
+) -> tuple[list[MaskPrompt], list[npt.NDArray[np.float32]]]:
+    values = np.asarray(masks)
+    if values.ndim == 4 and values.shape[1] == 1:
+        values = values[:, 0]
+    values = values[None] if values.ndim == 2 else values
+    if values.ndim != 3:
+        raise PromptError(f"mask_input has shape (N, H, W), not {np.shape(masks)}")
+    whole = values.shape[1:] == shape and values.dtype.kind in "bui"
+    if not whole and values.dtype.kind != "f":
+        raise PromptError(
+            f"masks of {values.shape[1:]} pixels for an image of {shape}; give masks as large as "
+            "the image, or low-resolution logits"
+        )
+    if whole:
+        inner = values != 0
+        logits = [np.asarray(model.mask_input(one, shape), dtype=np.float32) for one in inner]
+    else:
+        logits = [one.astype(np.float32) for one in values]
+        inner = np.asarray(model.upscale(values.astype(np.float32), shape)) > 0
+    rough = [_rough(one) for one in inner]
+    return rough, [one.reshape(one.shape[-2:]) for one in logits]
+
+
+def _rough(mask: npt.NDArray[np.bool_]) -> MaskPrompt:
+    instance = instance_from_mask(mask)
+    if instance is None:
+        raise PromptError("a mask in mask_input is empty; leave it out or mark at least one pixel")
+    return MaskPrompt(instance.box_yx, instance.mask)

@@ -1,0 +1,66 @@
+"""The commands together, and what their errors mean for the shell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.main import get_command
+
+from napari_segmate.cli import CANCELLED
+from napari_segmate.cli.demo import demo
+from napari_segmate.cli.models import models
+from napari_segmate.cli.segment import segment
+from napari_segmate.core.errors import Cancelled, SegmateError
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="segmate",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from napari_segmate.io.provenance import package_version
+
+        typer.echo(f"segmate {package_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def segmate(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Segment microscopy images with Segment Anything.
+
+    The embedded model works offline. In napari: **Plugins > SegMate > Segment**.
+    """
+
+
+app.command()(segment)
+app.add_typer(models, name="models")
+app.command()(demo)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit status; see `napari_segmate.cli.main`."""
+    try:
+        get_command(app)(list(arguments), prog_name="segmate")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except (KeyboardInterrupt, Cancelled):
+        typer.echo("segmate: cancelled", err=True)
+        return CANCELLED
+    except SegmateError as error:
+        typer.echo(f"segmate: {error}", err=True)
+        return 1
+    return 0

@@ -1,0 +1,150 @@
+"""``segmate models``: which models there are, and their weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_segmate.cli._progress import progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_segmate.models.base import ModelInfo
+
+__all__ = ["models"]
+
+models = typer.Typer(no_args_is_help=True, help="Show models, and download their weights.")
+
+Name = Annotated[str, typer.Argument(help="Name of a model, as 'segmate models list' shows it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _place(info: ModelInfo) -> Path | None:
+    """Return where the weights are, None when they must be downloaded."""
+    from napari_segmate.core.weights import locate
+
+    return None if info.weights is None else locate(info.weights)
+
+
+def _state(info: ModelInfo) -> str:
+    if info.weights is None:
+        return "embedded"
+    return "downloaded" if _place(info) else "to download"
+
+
+def _as_dict(info: ModelInfo) -> dict[str, Any]:
+    place = _place(info)
+    return {**asdict(info), "state": _state(info), "path": str(place) if place else None}
+
+
+def _megabytes(info: ModelInfo) -> str:
+    size = info.weights.size if info.weights else 0
+    return f"{size / 1e6:.0f} MB" if size else ""
+
+
+@models.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List all models.
+
+    Example:
+
+        segmate models list --json
+    """
+    from napari_segmate.models import list_models
+
+    infos = list_models()
+    if as_json:
+        typer.echo(json.dumps([_as_dict(info) for info in infos]))
+        return
+    rows = [(info.name, _state(info), _megabytes(info), info.description) for info in infos]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)]
+        typer.echo("  ".join([*cells, row[3]]).rstrip())
+
+
+@models.command()
+def info(name: Name, as_json: AsJson = False) -> None:
+    """Show what a model is, where it comes from and its licence.
+
+    Example:
+
+        segmate models info vit_b
+    """
+    from napari_segmate.models import get_model
+
+    found = get_model(name)
+    if as_json:
+        typer.echo(json.dumps(_as_dict(found)))
+        return
+    lines = {
+        "name": found.name,
+        "title": found.title,
+        "description": found.description,
+        "architecture": found.architecture,
+        "parameters": f"{found.parameters:,}" if found.parameters else "",
+        "licence": found.licence,
+        "source": found.source,
+        "weights": _state(found),
+        "size": _megabytes(found),
+        "file": str(_place(found) or ""),
+        "address": found.weights.url if found.weights else "",
+    }
+    for key, value in lines.items():
+        if value:
+            typer.echo(f"{key + ':':<14}{value}")
+
+
+@models.command()
+def download(
+    name: Name,
+    mirror: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a folder that holds the weights files, instead of the "
+            "official one. Also: NAPARI_SEGMATE_MIRROR."
+        ),
+    ] = None,
+) -> None:
+    """Download the weights of a model, to use it offline later.
+
+    An interrupted download goes on where it stopped.
+
+    Example:
+
+        segmate models download vit_b
+    """
+    from napari_segmate.core.weights import fetch
+    from napari_segmate.models import get_model
+
+    found = get_model(name)
+    if found.weights is None:
+        typer.echo(f"{name} ships inside the package: nothing to download")
+        return
+    with progress() as context:
+        place = fetch(found.weights, context, mirror)
+    typer.echo(str(place))
+
+
+@models.command()
+def path(name: Name) -> None:
+    """Print where the weights of a model are, or where to put them by hand.
+
+    Example:
+
+        segmate models path vit_b
+    """
+    from napari_segmate.core.weights import weights_path
+    from napari_segmate.models import get_model
+
+    found = get_model(name)
+    if found.weights is None:
+        typer.echo(f"{name} ships inside the package", err=True)
+        return
+    if _place(found) is None:
+        typer.echo(f"not downloaded; save {found.weights.url} as", err=True)
+    typer.echo(str(weights_path(found.weights)))
