@@ -192,14 +192,15 @@ def _save(
     response: HTTPResponse, partial: Path, done: int, file: WeightsFile, context: Context
 ) -> None:
     length = int(response.headers.get("Content-Length") or 0)
-    total = file.size or (done + length if length else 0)
+    announced = done + length if length else 0
+    total = file.size or announced
     with partial.open("ab" if done else "wb") as stream:
         while block := response.read(CHUNK_BYTES):
             stream.write(block)
             done += len(block)
             context.report(done, total, f"downloading {file.filename}")
-    if length and done < total:
-        raise ConnectionError(f"the connection broke after {done} of {total} bytes")
+    if done < announced:
+        raise ConnectionError(f"the connection broke after {done} of {announced} bytes")
 
 
 def _check(file: WeightsFile, partial: Path, path: Path, context: Context) -> None:
