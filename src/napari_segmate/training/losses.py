@@ -1,0 +1,103 @@
+"""What training minimises: dense maps, masks, predicted scores, affinity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["MaskLoss", "affinity_loss", "dense_loss", "dice_loss", "mask_loss"]
+
+
+def dice_loss(probability: Tensor, truth: Tensor) -> Tensor:
+    """Return 1 - Dice over the last two dimensions.
+
+    Examples
+    --------
+    >>> mask = torch.ones(1, 4, 4)
+    >>> dice_loss(mask, mask).tolist()
+    [0.0]
+    """
+    shared = (probability * truth).sum((-2, -1))
+    # The 1 keeps empty masks defined.
+    return 1 - (2 * shared + 1) / (probability.sum((-2, -1)) + truth.sum((-2, -1)) + 1)
+
+
+def dense_loss(maps: Tensor, foreground: Tensor, distance: Tensor, offset_yx: Tensor) -> Tensor:
+    """Return the loss of the dense maps, a scalar.
+
+    Parameters
+    ----------
+    maps : (B, 5, h, w)
+        As in `TinyFeatures.maps`; the bandwidth has no target and learns from `affinity_loss`.
+    foreground, distance : (B, h, w)
+        As in `DenseTargets`.
+    offset_yx : (B, 2, h, w)
+        As in `DenseTargets`; counts inside objects only.
+    """
+    logits = maps[:, 0]
+    entropy = functional.binary_cross_entropy_with_logits(logits, foreground)
+    dice = dice_loss(logits.sigmoid(), foreground).mean()
+    depth = functional.smooth_l1_loss(maps[:, 1], distance, beta=0.1)
+    error = functional.smooth_l1_loss(maps[:, 2:4], offset_yx, reduction="none", beta=0.1)
+    centre = (error * foreground[:, None]).sum() / (2 * foreground.sum() + 1)
+    return entropy + 0.5 * dice + 2 * depth + 2 * centre
+
+
+@dataclass(frozen=True, eq=False)
+class MaskLoss:
+    """Loss of prompted masks (a scalar), and the IoU each mask reached, (N, M)."""
+
+    value: Tensor
+    iou: Tensor
+
+
+def mask_loss(logits: Tensor, scores: Tensor, truth: Tensor) -> MaskLoss:
+    """Return the loss of the masks of N prompted objects.
+
+    The single mask learns always, of the three candidates the best one (and the others a little,
+    so that none dies). The scores learn the IoU that each mask reached.
+
+    Parameters
+    ----------
+    logits : (N, 4, h, w)
+        Single mask first, then three candidates.
+    scores : (N, 4)
+        Predicted IoU.
+    truth : (N, h, w)
+        1 inside.
+    """
+    target = truth[:, None]
+    # Pixels in and around the object weigh five times as much as the rest of the image.
+    weight = 1 + 4 * functional.max_pool2d(target, 9, 1, 4)
+    entropy = functional.binary_cross_entropy_with_logits(
+        logits, target.expand_as(logits), reduction="none"
+    )
+    entropy = (entropy * weight).sum((2, 3)) / weight.sum((2, 3))
+    loss = 3 * entropy + dice_loss(logits.sigmoid(), target)
+    iou = _reached(logits.detach() > 0, target > 0.5)
+    single, candidates = loss[:, 0], loss[:, 1:]
+    masks = (single + candidates.amin(1) + 0.1 * candidates.mean(1)).mean()
+    return MaskLoss(masks + functional.mse_loss(scores, iou), iou)
+
+
+def _reached(found: Tensor, truth: Tensor) -> Tensor:
+    shared, union = (found & truth).sum((2, 3)), (found | truth).sum((2, 3))
+    return torch.where(union > 0, shared / union.clamp(min=1), torch.ones_like(shared).float())
+
+
+def affinity_loss(affinity: Tensor, truth: Tensor, clicked: Tensor) -> Tensor:
+    """Return how badly the affinity with a click describes the clicked object, a scalar.
+
+    Parameters
+    ----------
+    affinity : (N, h, w)
+        0 to 1, see `draw_prompts`.
+    truth : (N, h, w)
+        Share of each cell that lies inside the object.
+    clicked : (N,)
+        1 for objects that were clicked on; the others do not count.
+    """
+    return (dice_loss(affinity, truth) * clicked).mean()
