@@ -21,8 +21,9 @@ from napari_segmate.inference.request import (
 from napari_segmate.sessions import hints
 from napari_segmate.sessions.commit import Commit, make_commit
 from napari_segmate.sessions.history import Entry, History
+from napari_segmate.sessions.objects import resolve
 from napari_segmate.sessions.plan import Plan, make_plan
-from napari_segmate.sessions.prompt_set import PointMode, PromptSet, resolve
+from napari_segmate.sessions.prompt_set import PointMode, PromptSet
 from napari_segmate.sessions.snapshot import Situation, snapshot
 from napari_segmate.sessions.state import KeyNames, Progress, SessionState
 

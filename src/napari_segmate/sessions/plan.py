@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,15 +116,42 @@ def make_plan(
     reuse : bool
         False when answers to the same prompts must be computed again (the mask options changed).
     """
-    return Plan(tuple(_slot(prompts, base, reuse) for prompts in objects))
+    earlier = _Earlier(base)
+    return Plan(tuple(_slot(prompts, earlier, reuse) for prompts in objects))
 
 
-def _slot(prompts: ObjectPrompts, base: Sequence[ObjectResult], reuse: bool) -> Slot:
-    for result in base:
+class _Earlier:
+    """Earlier answers, found by the prompts that they have in common with others."""
+
+    def __init__(self, base: Sequence[ObjectResult]) -> None:
+        self._base = base
+        self._holders: dict[Hashable, list[int]] = {}
+        for number, result in enumerate(base):
+            for trait in _traits(result.prompts):
+                self._holders.setdefault(trait, []).append(number)
+
+    def related(self, prompts: ObjectPrompts) -> list[ObjectResult]:
+        """Return the answers that share a prompt, in order."""
+        found = {number for one in _traits(prompts) for number in self._holders.get(one, ())}
+        return [self._base[number] for number in sorted(found)]
+
+
+def _traits(prompts: ObjectPrompts) -> set[Hashable]:
+    traits: set[Hashable] = {*_click_set(prompts.points)}
+    if prompts.box is not None:
+        traits.add(("box", prompts.box.box_yx))
+    if prompts.mask is not None:
+        traits.add(("mask", prompts.mask.box_yx))
+    return traits
+
+
+def _slot(prompts: ObjectPrompts, earlier: _Earlier, reuse: bool) -> Slot:
+    related = earlier.related(prompts)
+    for result in related:
         if same_prompts(prompts, result.prompts):
             kept = result if reuse else None
             return Slot(prompts, kept, result.previous, result.chosen)
-    for result in base:
+    for result in related:
         if extends(prompts, result.prompts):
             return Slot(prompts, previous=result.as_previous())
     return Slot(prompts)
