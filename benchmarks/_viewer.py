@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic, perf_counter
 
 import torch  # noqa: F401 - before Qt: on Windows the order matters
@@ -108,11 +112,21 @@ class Driver:
 
 
 class Heartbeat:
-    """Times between the ticks of a timer in the event loop: a long one is a frozen window."""
+    """Times between the ticks of a timer in the event loop: a long one is a frozen window.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    late_s : float
+        A tick later than this has its cause looked up: what the GUI thread was doing.
+    """
+
+    def __init__(self, late_s: float = 0.05) -> None:
         self.gaps_s: list[float] = []
+        self.causes: list[str] = []
+        self._late_s = late_s
         self._last = perf_counter()
+        self._done = threading.Event()
+        self._gui_thread = threading.get_ident()
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.setInterval(HEARTBEAT_MS)
@@ -123,11 +137,28 @@ class Heartbeat:
         self.gaps_s.append(now - self._last)
         self._last = now
 
+    def _watch(self) -> None:
+        seen = 0.0
+        while not self._done.wait(self._late_s / 5):
+            last = self._last
+            if last != seen and perf_counter() - last > self._late_s:
+                seen = last
+                stack = traceback.extract_stack(sys._current_frames()[self._gui_thread])
+                self.causes.append(" < ".join(_place(frame) for frame in stack[:-7:-1]))
+
     def __enter__(self) -> Heartbeat:
         self._last = perf_counter()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
         self._timer.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._timer.stop()
         self._tick()
+        self._done.set()
+        self._watcher.join()
+
+
+def _place(frame: traceback.FrameSummary) -> str:
+    return f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
