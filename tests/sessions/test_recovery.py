@@ -181,10 +181,10 @@ def test_writes_are_throttled_and_nothing_is_lost(tmp_path, background):
         journal.add(entry(label))
         time.sleep(0.01)
     background.join()
-    assert time.monotonic() - started >= 0.2
-    assert len(background.threads) <= 3
-    assert len(read_journal(journal.path).entries) == 20
     journal.close()
+    writes = len(background.threads)
+    assert 2 <= writes <= 2 + (time.monotonic() - started) / 0.2
+    assert len(read_journal(journal.path).entries) == 20
 
 
 def test_closing_does_not_wait_for_the_throttle(tmp_path, background):
