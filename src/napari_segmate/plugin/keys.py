@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from napari.components import ViewerModel
+from napari.settings import get_settings
 from napari.utils.key_bindings import coerce_keybinding
 
 from napari_segmate.widgets.actions import Action
@@ -41,10 +42,10 @@ class KeyBindings:
         problems: dict[Action, str] = {}
         for action, key in keys.items():
             try:
-                binding = coerce_keybinding(key)
+                binding = _checked(key)
                 self._viewer.bind_key(key, self._callback(action))
-            except (ValueError, TypeError, KeyError) as error:
-                problems[action] = f"key '{key}' for '{action.title}' cannot be used: {error}"
+            except ValueError as error:
+                problems[action] = f"The key '{key}' for '{action.title}' cannot be used: {error}"
             else:
                 self._bound[action] = binding
         return problems
@@ -61,3 +62,22 @@ class KeyBindings:
 
         pressed.__doc__ = f"SegMate: {action.help}"
         return pressed
+
+
+def _checked(key: str) -> Any:
+    """Return the binding of one key.
+
+    Raises
+    ------
+    ValueError
+        It is no key, or napari uses it.
+    """
+    binding = coerce_keybinding(key)
+    if len(binding.parts) != 1 or not int(binding.part0.key):
+        raise ValueError("it is not a key such as K, Shift-K or Control-K")
+    used = get_settings().shortcuts.shortcuts
+    for command, bindings in used.items():
+        if str(binding) in {str(coerce_keybinding(one)) for one in bindings}:
+            what = command.partition(":")[2].replace("_", " ")
+            raise ValueError(f"napari uses it to {what}")
+    return binding

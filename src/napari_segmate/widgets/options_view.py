@@ -140,19 +140,18 @@ class OptionsView(QCollapsible):
 
     def show_values(self, values: OptionValues) -> None:
         """Fill the form; emits nothing."""
-        widgets = (self._device, self._contrast, self._points, self._policy, self._channel_axis)
         axis = NO_CHANNELS if values.channel_axis is None else values.channel_axis
-        chosen = (values.device, values.contrast, values.points, values.policy, axis)
-        for combo, value in [
-            *zip(widgets, chosen, strict=True),
-            *zip(self._colours, values.channels, strict=True),
-        ]:
-            with signals_blocked(combo):
-                combo.setCurrentIndex(max(combo.findData(value), 0))
+        _choose(self._device, values.device)
+        _choose(self._contrast, values.contrast)
+        _choose(self._points, values.points)
+        _choose(self._policy, values.policy)
+        _choose(self._channel_axis, axis)
+        self._show_colours()
+        for combo, channel in zip(self._colours, values.channels, strict=True):
+            _choose(combo, channel)
         with signals_blocked(self._fill), signals_blocked(self._size):
             self._fill.setChecked(values.fill_holes)
             self._size.setValue(values.min_size)
-        self._show_colours()
 
     def show_devices(self, devices: Sequence[str]) -> None:
         """Offer devices, ``"auto"`` first."""
@@ -182,8 +181,12 @@ class OptionsView(QCollapsible):
 
     def _default_colours(self) -> None:
         for number, combo in enumerate(self._colours):
-            with signals_blocked(combo):
-                combo.setCurrentIndex(max(combo.findData(number), 0))
+            _choose(combo, number)
+
+
+def _choose(combo: QComboBox, value: Any) -> None:
+    with signals_blocked(combo):
+        combo.setCurrentIndex(max(combo.findData(value), 0))
 
 
 def _fill(combo: QComboBox, titles: Mapping[Any, str]) -> None:

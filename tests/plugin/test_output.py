@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_segmate.core.errors import LabelsError
+from napari_segmate.core.image import ImageAxes
+from napari_segmate.plugin import output
+from napari_segmate.plugin.layers import DisplayedPlane
+from napari_segmate.plugin.output import empty_labels, object_mask
+
+FLAT = DisplayedPlane(ImageAxes(0, 1), (0, 0), (600, 700))
+
+
+def test_small_labels_are_numpy_and_large_ones_live_in_chunks() -> None:
+    assert isinstance(empty_labels((10, 20)), np.ndarray)
+    large = empty_labels((30_000, 40_000))
+    assert isinstance(large, zarr.Array)
+    assert large.shape == (30_000, 40_000)
+    assert large.nbytes_stored() < 10_000
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_object_under_a_pixel_is_cut_out_whole(monkeypatch, small) -> None:
+    if not small:
+        monkeypatch.setattr(output, "SMALL_PLANE_PIXELS", 0)
+    labels = np.zeros((600, 700), np.uint16)
+    labels[10:580, 300:320] = 4
+    labels[20, 315:690] = 4
+    label, mask = object_mask(labels, FLAT, (300, 310))
+    assert label == 4
+    assert mask.box_yx == (10, 300, 580, 690)
+    np.testing.assert_array_equal(mask.mask, labels[10:580, 300:690] == 4)
+
+
+@pytest.mark.parametrize("at", [(0, 0), (-1, 5), (5, 700)])
+def test_no_object_no_mask(at) -> None:
+    with pytest.raises(LabelsError, match="no labelled object"):
+        object_mask(np.zeros((600, 700), np.uint16), FLAT, at)
+
+
+def test_object_of_a_plane_of_a_stack() -> None:
+    labels = np.zeros((3, 20, 4, 30), np.uint8)
+    labels[1, 5:8, 2, 10:15] = 9
+    labels[2, 5:8, 2, 10:20] = 9
+    plane = DisplayedPlane(ImageAxes(1, 3), (1, 0, 2, 0), (20, 30))
+    label, mask = object_mask(labels, plane, (6, 12))
+    assert (label, mask.box_yx) == (9, (5, 10, 8, 15))
