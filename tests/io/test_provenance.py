@@ -34,6 +34,7 @@ def record(label=1, prompts=None):
         options={"fill_holes": True, "min_size": 3, "threshold": 0.0},
         score=0.875,
         stability=0.5,
+        view={"limits": [[0.0, 255.0]]},
     )
 
 
@@ -65,6 +66,11 @@ def test_records_survive_json(prompts):
 def test_a_record_knows_when_and_by_what_it_was_made():
     assert record().created.endswith("+00:00")
     assert record().version
+
+
+def test_a_record_keeps_how_the_plane_was_shown():
+    (after,) = from_json(json.loads(json.dumps(to_json([record()]))))
+    assert after.view == {"limits": [[0.0, 255.0]]}
 
 
 def test_a_label_is_given_later():

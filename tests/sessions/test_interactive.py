@@ -405,7 +405,8 @@ def test_records_tell_how_an_object_came_about(desk, blobs):
     desk.click_and_answer(A)
     desk.session.next_candidate()
     desk.click_and_answer(A, B)
-    (record,) = desk.session.take_commit().labelled(7)
+    (record,) = desk.session.take_commit().labelled(7, {"limits": [[0, 1]]})
+    assert record.view == {"limits": [[0, 1]]}
     assert (record.label, record.index) == (7, (3,))
     assert (record.model, record.model_key) == ("fake", "fake@1")
     assert [step.candidate for step in record.steps] == [1, 0]

@@ -88,6 +88,8 @@ class Record:
         Values of the mask options (hole filling, smallest size, threshold).
     score, stability : float
         Predicted IoU and stability score, 0 to 1.
+    view : mapping
+        How the plane was shown to the model, for a replay (contrast limits, channels; JSON values).
     created : str
         Time, ISO 8601, UTC.
     version : str
@@ -103,6 +105,7 @@ class Record:
     options: Mapping[str, Any]
     score: float
     stability: float
+    view: Mapping[str, Any] = field(default_factory=dict)
     created: str = field(default_factory=_now)
     version: str = field(default_factory=package_version)
 
@@ -178,6 +181,7 @@ def to_json(records: Iterable[Record]) -> list[dict[str, Any]]:
             "options": dict(record.options),
             "score": round(float(record.score), 6),
             "stability": round(float(record.stability), 6),
+            "view": dict(record.view),
             "created": record.created,
             "version": record.version,
         }
@@ -197,6 +201,7 @@ def _record_from_json(data: Mapping[str, Any]) -> Record:
         options=dict(data["options"]),
         score=float(data["score"]),
         stability=float(data["stability"]),
+        view=dict(data.get("view", {})),
         created=str(data["created"]),
         version=str(data["version"]),
     )

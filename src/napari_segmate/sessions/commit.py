@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import asdict, dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from napari_segmate.core.types import Instance
 from napari_segmate.inference.request import MaskOptions, ObjectResult
@@ -40,12 +41,21 @@ class Commit:
     index: tuple[int, ...]
     entry: Entry
 
-    def labelled(self, first_id: int) -> tuple[Record, ...]:
-        """Return the records with label values: `first_id` and on, after the replaced one."""
+    def labelled(self, first_id: int, view: Mapping[str, Any] | None = None) -> tuple[Record, ...]:
+        """Return the records with label values: `first_id` and on, after the replaced one.
+
+        Parameters
+        ----------
+        first_id : int
+            As given to `napari_segmate.core.labels.commit`.
+        view : mapping, optional
+            How the plane was shown to the model (contrast limits, channels; JSON values).
+        """
+        records = [replace(record, view=dict(view or {})) for record in self.records]
         labels = list(range(first_id, first_id + len(self.records)))
         if self.replaced_id is not None:
             labels = [self.replaced_id, *labels[:-1]]
-        return tuple(map(Record.with_label, self.records, labels))
+        return tuple(map(Record.with_label, records, labels))
 
 
 def _record(
