@@ -129,6 +129,7 @@ def _read_tiff(path: Path) -> Read:
         if not file.series:
             raise ImageError("holds no image")
         series = file.series[0]
+        _check_whole(file, series)
         letters, shape = series.axes, tuple(series.shape)
         pyramid = len(series.levels) > 1
         mapped = series.dataoffset is not None and not pyramid
@@ -139,6 +140,19 @@ def _read_tiff(path: Path) -> Read:
     elif lazy:
         data = _lazy_tiff(path)
     return data, _tiff_axes(letters, shape)
+
+
+def _check_whole(file: Any, series: Any) -> None:
+    """Refuse a file that ends early: what is left would pass for a smaller image."""
+    told = [entry["shape"] for entry in file.shaped_metadata or () if "shape" in entry]
+    planes = (file.imagej_metadata or {}).get("images", 1)
+    expected = max(
+        int(np.prod(told[0], dtype=np.int64)) if told else 0, planes * int(series.keyframe.size)
+    )
+    if series.size < expected:
+        raise ImageError(
+            f"is cut off: {expected} values were written, {series.size} are left; copy it again"
+        )
 
 
 def _lazy_tiff(path: Path) -> Any:
