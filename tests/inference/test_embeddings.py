@@ -331,3 +331,34 @@ def test_a_cancelled_encode_leaves_the_store_usable(fake_model):
     with pytest.raises(Cancelled):
         store.get(fake_model, image(1), Context(cancelled=lambda: True))
     assert store.get(fake_model, image(1)).image_shape == (16, 16)
+
+
+FILLING = """
+import resource, signal, sys
+import numpy as np
+from pathlib import Path
+from napari_segmate.core.types import Embedding
+from napari_segmate.inference.embeddings import EmbeddingStore
+
+class Model:
+    key = "m@1"
+    def encode(self, image, context):
+        return Embedding({"a": np.random.rand(500, 500)}, (3, 3), self.key)
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+warnings = []
+store = EmbeddingStore(folder=Path(sys.argv[1]), warn=warnings.append)
+for value in (1, 2, 1):
+    store.get(Model(), np.full((3, 3, 3), value, np.uint8))
+print(len(warnings), "stay in memory" in warnings[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes")
+def test_a_disk_that_fills_up_while_writing_leaves_no_rest(tmp_path):
+    command = [sys.executable, "-W", "error", "-c", FILLING, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "True"]
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []

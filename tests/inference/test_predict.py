@@ -4,6 +4,7 @@ from fakes import ArrayPlane, FakeSegmenter
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, ImageError, PromptError
+from napari_segmate.core.image import Contrast, ImageAxes, ImageSource
 from napari_segmate.core.prompts import Box, MaskPrompt, ObjectPrompts, Points
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.inference.predict import predict
@@ -267,3 +268,27 @@ def test_another_input_size_gives_another_window():
     plane = ArrayPlane.with_blobs((1000, 1000), [(490, 490, 500, 500)])
     (result,) = ask(plane, FakeSegmenter(input_size=128), click((495, 495))).objects
     assert result.frame.size == (128, 128)
+
+
+class CountingArray:
+    """A huge image that is computed where it is sliced."""
+
+    def __init__(self, shape):
+        self.shape, self.ndim, self.dtype, self.read = shape, 2, np.dtype(np.uint8), 0
+
+    def __getitem__(self, key):
+        rows, columns = (np.arange(n)[part] for n, part in zip(self.shape, key, strict=True))
+        values = np.where((rows[:, None] // 20 + columns // 20) % 2, 220, 20).astype(np.uint8)
+        self.read += values.size
+        return values
+
+
+def test_a_click_on_a_huge_lazy_image_reads_a_window_only(fake_model):
+    data = CountingArray((20_000, 20_000))
+    source = ImageSource(data, ImageAxes(0, 1))
+    plane = source.plane((), Contrast(((0.0, 255.0),)))
+    (result,) = ask(
+        plane, fake_model, ObjectPrompts(box=Box((10_000, 10_020, 10_019, 10_039)))
+    ).objects
+    assert result.instance.area > 250
+    assert data.read <= 70 * 70

@@ -299,3 +299,34 @@ def test_recovering_into_a_type_too_small_is_refused(tmp_path, background):
 def test_a_patch_must_fill_its_box():
     with pytest.raises(LabelsError, match="do not fill"):
         Patch((), (0, 0, 2, 2), np.zeros((3, 3), int))
+
+
+FILLING = """
+import resource, signal, sys
+import numpy as np
+from pathlib import Path
+from napari_segmate.sessions.recovery import Entry, Header, Patch, RecoveryWriter
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+warnings = []
+journal = RecoveryWriter(
+    Path(sys.argv[1]), Header("labels", "cells.tif", (99, 99), "uint8"), lambda job: job(),
+    interval_s=0, warn=warnings.append,
+)
+noise = np.random.default_rng(0).integers(0, 9, (60, 60))
+for _ in range(9):
+    journal.add(Entry((Patch((), (0, 0, 60, 60), noise),)))
+journal.close()
+print(len(warnings))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes")
+def test_a_disk_that_fills_up_while_writing_keeps_the_whole_lines(tmp_path):
+    command = [sys.executable, "-W", "error", "-c", FILLING, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1"]
+    assert done.stderr == ""
+    (left,) = leftovers(tmp_path)
+    assert 0 < left.n_changes < 9
