@@ -9,7 +9,7 @@ import tifffile
 import zarr
 
 from napari_segmate.core.errors import ImageError
-from napari_segmate.core.image import ImageAxes
+from napari_segmate.core.image import ContrastMode, ImageAxes, ImageSource
 from napari_segmate.io.images import axes_from_letters, read_image
 
 STACK = np.random.default_rng(0).integers(0, 999, (3, 2, 20, 30)).astype(np.uint16)
@@ -208,3 +208,28 @@ def test_an_array_with_one_axis_is_an_error(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros(5))
     with pytest.raises(ImageError, match="two axes"):
         read_image(tmp_path / "a.npy")
+
+
+def test_ome_zarr_of_one_level_is_an_array(tmp_path):
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w")
+    group["0"] = STACK[0, 0]
+    group.attrs["multiscales"] = [{"axes": ["y", "x"], "datasets": [{"path": "0"}]}]
+    np.testing.assert_array_equal(read_image(tmp_path / "a.zarr")[0][...], STACK[0, 0])
+
+
+def test_what_is_read_can_be_shown(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", STACK, imagej=True, metadata={"axes": "ZCYX"})
+    source = ImageSource(*read_image(tmp_path / "a.tif"))
+    assert (source.shape, source.index_shape, source.n_channels) == ((20, 30), (3,), 2)
+    contrast = source.estimate_contrast(ContrastMode.PLANE, (2,))
+    assert source.plane((2,), contrast).read((0, 0, 20, 30)).max() == 255
+
+
+@pytest.mark.parametrize("suffix", ["png", "npy"])
+def test_a_picture_cut_off_is_an_error(tmp_path, suffix):
+    path = tmp_path / f"half.{suffix}"
+    image = np.random.default_rng(0).integers(0, 255, (200, 200), dtype=np.uint8)
+    {"png": imageio.imwrite, "npy": np.save}[suffix](path, image)
+    path.write_bytes(path.read_bytes()[:20000])
+    with pytest.raises(ImageError, match=f"half.{suffix}"):
+        read_image(path)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import zarr
 
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.io.images import read_image
@@ -124,3 +125,20 @@ def test_an_unknown_ending_is_an_error_that_names_the_known_ones(tmp_path):
 def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(LabelsError, match="no folder"):
         check_target(tmp_path / "nowhere" / "a.tif")
+
+
+def test_a_tiff_is_compressed(tmp_path):
+    path = write_labels(tmp_path / "a.tif", np.zeros((4, 200, 200), np.uint16))
+    assert path.stat().st_size < 10_000
+
+
+def test_zarr_chunks_are_planes(tmp_path):
+    path = write_labels(tmp_path / "a.zarr", np.ones((3, 600, 20), np.uint8))
+    assert zarr.open_array(path).chunks == (1, 512, 20)
+
+
+def test_lazy_labels_are_written(tmp_path):
+    array = zarr.create_array(zarr.storage.MemoryStore(), shape=(6, 7), dtype="uint8")
+    array[2, 3] = 5
+    found = read_image(write_labels(tmp_path / "a.npy", array))[0]
+    assert found[2, 3] == found.sum() == 5
