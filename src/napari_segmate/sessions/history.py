@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from weakref import ReferenceType, ref
 
 from napari_segmate.inference.request import ObjectResult, PlaneLike
 from napari_segmate.sessions.prompt_set import PromptSet
 
-__all__ = ["Entry", "History"]
+__all__ = ["Entry", "Histories", "History"]
+
+MAX_PLANES = 64
+"""Planes whose prompts are kept."""
 
 MAX_ENTRIES = 200
 MAX_ANSWERS = 24
@@ -104,3 +109,27 @@ class History:
     def drop_results(self) -> None:
         """Forget all answers: the model or the pixels changed."""
         self._entries = [replace(entry, results=None) for entry in self._entries]
+
+
+class Histories:
+    """The histories of several planes; those looked at longest ago are dropped first."""
+
+    def __init__(self) -> None:
+        self._of: OrderedDict[Hashable, History] = OrderedDict()
+
+    def of(self, plane_key: Hashable) -> History:
+        """Return the history of a plane, a new one when there is none."""
+        history = self._of.setdefault(plane_key, History())
+        self._of.move_to_end(plane_key)
+        if len(self._of) > MAX_PLANES:
+            self._of.popitem(last=False)
+        return history
+
+    def forget(self, plane_key: Hashable) -> None:
+        """Drop the history of a plane."""
+        self._of.pop(plane_key, None)
+
+    def drop_results(self) -> None:
+        """Forget all answers on all planes."""
+        for history in self._of.values():
+            history.drop_results()

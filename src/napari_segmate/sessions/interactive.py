@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
@@ -20,7 +19,7 @@ from napari_segmate.inference.request import (
 )
 from napari_segmate.sessions import hints
 from napari_segmate.sessions.commit import Commit, make_commit
-from napari_segmate.sessions.history import Entry, History
+from napari_segmate.sessions.history import Entry, Histories
 from napari_segmate.sessions.objects import resolve
 from napari_segmate.sessions.plan import Plan, make_plan
 from napari_segmate.sessions.prompt_set import PointMode, PromptSet
@@ -28,9 +27,6 @@ from napari_segmate.sessions.snapshot import Situation, snapshot
 from napari_segmate.sessions.state import KeyNames, Progress, SessionState
 
 __all__ = ["Commit", "Session"]
-
-MAX_PLANES = 64
-"""Planes whose prompt histories are kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +81,8 @@ class Session:
         self._plane_key: Hashable = None
         self._index: tuple[int, ...] = ()
         self._visible_yx: IntBoxYX | None = None
-        self._histories: OrderedDict[Hashable, History] = OrderedDict()
-        self._history = History()
+        self._histories = Histories()
+        self._history = self._histories.of(None)
         self._generation = 0
         self._pending: _Pending | None = None
         self._commit_waits = False
@@ -160,7 +156,7 @@ class Session:
         if plane is self._plane and plane_key == self._plane_key:
             return
         self._plane, self._plane_key, self._index = plane, plane_key, index
-        self._history = self._history_of(plane_key)
+        self._history = self._histories.of(plane_key)
         self._history.look_at(plane)
         self._refresh(self._history.latest_results())
 
@@ -176,7 +172,7 @@ class Session:
 
     def invalidate(self) -> None:
         """Ask for everything again: the model or its weights were replaced."""
-        self._drop_results()
+        self._histories.drop_results()
         self._refresh()
 
     def set_mode(self, mode: PointMode) -> None:
@@ -198,7 +194,7 @@ class Session:
 
     def forget(self, plane_key: Hashable) -> None:
         """Drop the prompts of a plane whose image is gone."""
-        self._histories.pop(plane_key, None)
+        self._histories.forget(plane_key)
         if plane_key == self._plane_key:
             self.set_plane(None)
 
@@ -320,7 +316,8 @@ class Session:
         )
         if commit is None:
             return None
-        self._histories[self._plane_key] = self._history = History()
+        self._histories.forget(self._plane_key)
+        self._history = self._histories.of(self._plane_key)
         self._history.look_at(self._plane)
         self._restored()
         self.committed.emit(commit)
@@ -336,19 +333,12 @@ class Session:
     def restore(self, commit: Commit) -> None:
         """Bring back a commit that could not be written."""
         if commit.plane_key != self._plane_key:
-            self._history_of(commit.plane_key).push(commit.entry)
+            self._histories.of(commit.plane_key).push(commit.entry)
             return
         self._history.push(commit.entry)
         self._restored()
 
     # How it works
-
-    def _history_of(self, plane_key: Hashable) -> History:
-        history = self._histories.setdefault(plane_key, History())
-        self._histories.move_to_end(plane_key)
-        if len(self._histories) > MAX_PLANES:
-            self._histories.popitem(last=False)
-        return history
 
     def _restored(self) -> None:
         self.prompts_restored.emit(self.prompts)
@@ -359,14 +349,10 @@ class Session:
             self._drop_pending()
             self._settle(results)
 
-    def _drop_results(self) -> None:
-        for history in (*self._histories.values(), self._history):
-            history.drop_results()
-
     def _ask_again(self, *, reuse: bool = True) -> None:
         """Answer the same prompts under other rules; other entries are answered when needed."""
         base = self._history.latest_results()
-        self._drop_results()
+        self._histories.drop_results()
         self._refresh(base, reuse=reuse)
 
     def _drop_pending(self, *, keep_commit: bool = False) -> None:
