@@ -1,0 +1,156 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from napari_segmate.models._tiny_network import TinyConfig, TinyNetwork, load_tiny
+
+SMALL = ["--scenes=3", "--crops=2", "--crop-size=64", "--width=32", "--threads=1"]
+SMALL += ["--part-scenes=2", "--device=cpu"]
+
+
+def test_pack_returns_what_was_read(recipe, data_sets, tmp_path):
+    import pack
+
+    items = list(pack.read_sets(data_sets))
+    pack.write_pack(tmp_path / "images.npz", items)
+    again = pack.read_pack(tmp_path / "images.npz")
+    assert len(again) == len(items) == 11
+    for before, after in zip(items, again, strict=True):
+        assert (before.name, before.modality) == (after.name, after.modality)
+        assert before.validation == after.validation
+        np.testing.assert_array_equal(before.image, after.image)
+        np.testing.assert_array_equal(before.layers, after.layers)
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_images_become_bytes_and_labels_are_numbered(recipe, data_sets):
+    import pack
+
+    for item in pack.read_sets(data_sets):
+        assert item.image.dtype == np.uint8
+        assert item.image.min() == 0 and item.image.max() == 255
+        assert np.unique(item.labels).tolist() == list(range(item.labels.max() + 1))
+
+
+def test_groups_are_held_out_for_good_and_rare_sets_are_not(recipe):
+    import pack
+
+    held_out = [pack.is_held_out("dsb2018", f"mosaic{i}") for i in range(700)]
+    assert 60 < sum(held_out) < 140
+    assert held_out == [pack.is_held_out("dsb2018", f"mosaic{i}") for i in range(700)]
+    assert not any(pack.is_held_out("volumes_3d", f"g{i}") for i in range(50))
+    assert pack.is_held_out("axon_sem", "crops256")
+
+
+def test_a_folder_without_data_sets_is_refused(recipe, tmp_path):
+    import pack
+
+    with pytest.raises(SystemExit, match="none of the data sets"):
+        list(pack.read_sets(tmp_path))
+
+
+def test_batches_hold_prompts_for_their_objects(recipe, data_sets):
+    import batches
+    import pack
+
+    from napari_segmate.training.augment import AugmentParams
+
+    items = [*pack.read_sets(data_sets), *pack.synthetic_items(3, side=96)]
+    params = batches.BatchParams(crops=3, augment=AugmentParams(size=64))
+    batch = next(batches.load_batches(items, params, seed=0, workers=0))
+    assert batch.images.shape == (3, 3, 64, 64)
+    assert batch.offset_yx.shape == (3, 2, 16, 16)
+    count = len(batch.image_index)
+    assert 3 <= count <= 30
+    assert batch.masks.shape == (count, 64, 64)
+    used = batch.point_labels == 1
+    x, y = batch.points[used].long().T
+    assert batch.masks[used.nonzero()[:, 0], y, x].all()
+    # Every object has a click or a box.
+    assert (used.any(1) | ~torch.isnan(batch.boxes[:, 0])).all()
+
+
+def test_empty_crops_make_a_batch_without_objects(recipe):
+    import batches
+    import pack
+
+    from napari_segmate.training.augment import AugmentParams
+
+    empty = pack.Item("e", "x", False, np.zeros((80, 80), np.uint8), np.zeros((1, 80, 80), int))
+    params = batches.BatchParams(crops=2, augment=AugmentParams(size=64))
+    batch = next(batches.load_batches([empty], params, seed=0, workers=0))
+    assert len(batch.masks) == len(batch.points) == len(batch.boxes) == 0
+
+
+def _trainer(train, **options):
+    settings = train.Settings(60.0, network=TinyConfig(width=32), dense_only=0, **options)
+    return train.Trainer(settings, "cpu")
+
+
+@pytest.fixture
+def batch(recipe, data_sets):
+    import batches
+    import pack
+
+    from napari_segmate.training.augment import AugmentParams
+
+    params = batches.BatchParams(crops=2, augment=AugmentParams(size=64))
+    return next(batches.load_batches(list(pack.read_sets(data_sets)), params, seed=0, workers=0))
+
+
+def test_steps_on_one_batch_lower_both_losses(recipe, batch):
+    import train
+
+    trainer = _trainer(train, ramp=1, rough_mask=0.0)
+    losses = [trainer.train_step(batch) for _ in range(24)]
+    for name in ("dense", "mask"):
+        values = [entry[name] for entry in losses]
+        assert np.mean(values[-6:]) < 0.95 * np.mean(values[:6])
+
+
+def test_a_stored_trainer_goes_on_as_if_never_stopped(recipe, batch, tmp_path):
+    import train
+
+    trainer = _trainer(train)
+    trainer.train_step(batch)
+    trainer.save(tmp_path / "checkpoint.pt")
+    straight = [trainer.train_step(batch) for _ in range(2)]
+    resumed = _trainer(train)
+    resumed.load(tmp_path / "checkpoint.pt")
+    assert resumed.step == 1
+    again = [resumed.train_step(batch) for _ in range(2)]
+    for one, other in zip(straight, again, strict=True):
+        assert one == pytest.approx(other, rel=0.02)
+
+
+def test_recipe_runs_from_data_to_weights_and_resumes(recipe, data_sets, tmp_path, capsys):
+    import train
+
+    work = tmp_path / "work"
+    train.main([f"--data={data_sets}", f"--work={work}", "--budget-minutes=0.02", *SMALL])
+    facts = json.loads((work / "tiny.json").read_text())
+    assert facts["steps"] >= 1
+    assert facts["config"]["width"] == 32
+    assert "fluorescence_nuclei" in facts["validation"]
+    network = load_tiny(work / "tiny.safetensors")
+    assert sum(value.numel() for value in network.parameters()) == facts["parameters"]
+    assert "| fluorescence_nuclei |" in (work / "scores.md").read_text()
+    # The packs are enough to go on.
+    train.main([f"--work={work}", "--budget-minutes=0.04", *SMALL])
+    assert json.loads((work / "tiny.json").read_text())["steps"] > facts["steps"]
+
+
+def test_scores_are_fractions_and_the_same_each_time(recipe, data_sets):
+    import evaluate
+    import pack
+
+    torch.manual_seed(0)
+    network = TinyNetwork(TinyConfig(width=32)).eval()
+    items = list(pack.read_sets(data_sets))[:2]
+    table = evaluate.score(network, items, scenes=0)
+    assert table == evaluate.score(network, items, scenes=0)
+    scores = table["fluorescence_nuclei"]
+    assert set(scores) == set(evaluate.COLUMNS)
+    assert all(0 <= value <= 1 for name, value in scores.items() if name != "images")
