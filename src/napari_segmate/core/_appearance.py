@@ -86,14 +86,16 @@ def _fluorescence(rng: np.random.Generator, layout: Layout) -> Picture:
     dome = np.clip(0.5 + rng.uniform(0, 0.5) * layout.depth / max(0.7 * layout.radius, 1), 0, 1)
     grain = 1 + 0.25 * rng.random() * _texture(rng, layout)
     parts = 1 + rng.uniform(-0.6, 0.5) * (layout.parts > 0)
-    shown = rng.uniform(0.25, 0.8) * layout.value * grain * dome * parts
+    shown: Picture = rng.uniform(0.25, 0.8) * layout.value * grain * dome * parts
     return _uneven(rng, layout) + shown
 
 
 def _membrane(rng: np.random.Generator, layout: Layout) -> Picture:
     """Bright outlines."""
     rim = np.exp(-((layout.depth / rng.uniform(1.5, 3.5)) ** 2)) + rng.uniform(0.05, 0.4)
-    shown = rng.uniform(0.25, 0.8) * layout.value * rim + 0.3 * (layout.parts > 0) * rng.random()
+    shown: Picture = (
+        rng.uniform(0.25, 0.8) * layout.value * rim + 0.3 * (layout.parts > 0) * rng.random()
+    )
     return _uneven(rng, layout) + shown
 
 
@@ -130,7 +132,9 @@ def _textured(rng: np.random.Generator, layout: Layout) -> Picture:
     fine = 0.25 * smooth_noise(rng, layout.shape, rng.uniform(0.6, 2))
     inside = (fine + rng.uniform(-0.2, 0.2)) * layout.inside
     parts = rng.uniform(-0.3, 0.3) * (layout.parts > 0)
-    return _uneven(rng, layout) + 0.3 + 0.12 * _texture(rng, layout) + inside + parts
+    ground = _uneven(rng, layout) + 0.3
+    shown: Picture = ground + 0.12 * _texture(rng, layout) + inside + parts
+    return shown
 
 
 def _relief(rng: np.random.Generator, layout: Layout) -> Picture:

@@ -25,7 +25,8 @@ def smooth_noise(rng: np.random.Generator, shape: Shape2D, sigma: float) -> Floa
     if step > 1:
         noise = ndimage.zoom(noise, step, order=1)
     noise = noise[: shape[0], : shape[1]]
-    return ((noise - noise.mean()) / (noise.std() + 1e-9)).astype(np.float32)
+    found: npt.NDArray[np.float32] = (noise - noise.mean()) / (noise.std() + 1e-9)
+    return found.astype(np.float32)
 
 
 def largest_piece(mask: BoolArray) -> BoolArray:
