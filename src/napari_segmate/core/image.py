@@ -13,11 +13,11 @@ from napari_segmate.core.axes import ChannelMap, ImageAxes, guess_axes
 from napari_segmate.core.contrast import (
     Contrast,
     ContrastMode,
-    check_dtype,
     robust_limits,
     to_uint8,
 )
 from napari_segmate.core.errors import ImageError
+from napari_segmate.core.levels import Levels
 from napari_segmate.core.resample import Span, resample, source_rows
 from napari_segmate.core.sampling import sample_boxes, spread
 from napari_segmate.core.types import IntBoxYX, RGBImage, Shape2D
@@ -70,28 +70,10 @@ class ImageSource:
     """
 
     def __init__(self, data: Any, axes: ImageAxes, channels: ChannelMap | None = None) -> None:
-        self._levels: tuple[Any, ...] = tuple(data) if isinstance(data, (list, tuple)) else (data,)
-        if not self._levels:
-            raise ImageError("an image pyramid needs at least one level")
+        self._levels = Levels(data, axes)
         self.axes = axes
-        self._check_axes()
-        self.dtype = check_dtype(self._levels[0].dtype)
         self.channels = channels or ChannelMap.default(self.n_channels)
         self._check_channels()
-
-    def _check_axes(self) -> None:
-        shape = self._size(0)
-        if 0 in shape:
-            raise ImageError(f"the image is empty (shape {shape}); choose one that has pixels")
-        named = [self.axes.y, self.axes.x]
-        named += [] if self.axes.channel is None else [self.axes.channel]
-        named += [len(shape) - 1] if self.axes.rgb else []
-        if len(set(named)) < len(named) or not all(0 <= axis < len(shape) for axis in named):
-            raise ImageError(f"an array of shape {shape} does not have the axes {self.axes}")
-        if self.axes.rgb and shape[-1] not in (3, 4):
-            raise ImageError(f"the last axis of an RGB image has length 3 or 4, not {shape[-1]}")
-        if any(len(level.shape) != len(shape) for level in self._levels):
-            raise ImageError("all levels of an image pyramid must have the same axes")
 
     def _check_channels(self) -> None:
         if not self.channels.used:
@@ -101,33 +83,30 @@ class ImageSource:
             if not 0 <= channel < count:
                 raise ImageError(f"no channel {channel}; the image has channels 0 to {count - 1}")
 
-    def _size(self, level: int) -> tuple[int, ...]:
-        return tuple(int(size) for size in self._levels[level].shape)
-
     @property
     def shape(self) -> Shape2D:
         """Height and width of a plane."""
-        shape = self._size(0)
-        return shape[self.axes.y], shape[self.axes.x]
+        return self._levels.plane_shape(0)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the data."""
+        return self._levels.dtype
 
     @property
     def n_channels(self) -> int:
         """Number of channels in the data; 1 for grey images."""
-        if self.axes.rgb:
-            return self._size(0)[-1]
-        return 1 if self.axes.channel is None else self._size(0)[self.axes.channel]
+        return self._levels.n_channels
 
     @property
     def index_axes(self) -> tuple[int, ...]:
         """The axes that are neither rows, columns nor channels."""
-        picture = {self.axes.y, self.axes.x, self.axes.channel}
-        picture |= {len(self._size(0)) - 1} if self.axes.rgb else set()
-        return tuple(axis for axis in range(len(self._size(0))) if axis not in picture)
+        return self._levels.index_axes
 
     @property
     def index_shape(self) -> tuple[int, ...]:
         """Number of planes along each of `index_axes`."""
-        return tuple(self._size(0)[axis] for axis in self.index_axes)
+        return self._levels.index_shape
 
     def plane(self, index: tuple[int, ...], contrast: Contrast) -> Plane:
         """Return one plane; nothing is read yet.
@@ -200,50 +179,16 @@ class ImageSource:
         return (0.0, 1.0) if in_unit else (low, high)
 
     def _sample(self, planes: Sequence[tuple[int, ...]], channel: int | None) -> npt.NDArray[Any]:
-        level = self._coarse_level()
-        shape = self._level_shape(level)
+        levels = self._levels
+        level = levels.coarse(COARSE_SIDE)
+        shape = levels.plane_shape(level)
         budget = SAMPLE_PX // len(planes)
         step = max(1, int(np.ceil(np.sqrt(shape[0] * shape[1] / budget))))
-        boxes = sample_boxes(shape, budget, self._levels[level], (self.axes.y, self.axes.x))
-        parts = [self._read(level, plane, box, channel) for plane in planes for box in boxes]
+        boxes = sample_boxes(shape, budget, levels.arrays[level], (self.axes.y, self.axes.x))
+        parts = [levels.read(level, plane, box, channel) for plane in planes for box in boxes]
         if len(boxes) == 1:
             parts = [part[::step, ::step] for part in parts]
         return np.concatenate([part.ravel() for part in parts])
-
-    def _coarse_level(self) -> int:
-        fine = [n for n in range(len(self._levels)) if min(self._level_shape(n)) >= COARSE_SIDE]
-        return max(fine, default=0)
-
-    def _level_shape(self, level: int) -> Shape2D:
-        shape = self._size(level)
-        return shape[self.axes.y], shape[self.axes.x]
-
-    def _best_level(self, zoom_yx: tuple[float, float]) -> int:
-        """Return the coarsest level that still has every pixel that is to be shown."""
-        full = np.array(self.shape)
-        best = 0
-        for level in range(1, len(self._levels)):
-            if (np.array(self._level_shape(level)) / full >= np.array(zoom_yx) * 0.99).all():
-                best = level
-        return best
-
-    def _read(
-        self, level: int, index: tuple[int, ...], box: IntBoxYX, channel: int | None
-    ) -> npt.NDArray[Any]:
-        """Return a box of one plane, (h, w) or for RGB (h, w, 3); `channel` None for RGB."""
-        shape, full = self._size(level), self._size(0)
-        selection: list[int | slice] = [slice(0, 3)] * len(shape)
-        for axis, number in zip(self.index_axes, index, strict=True):
-            # Levels may be smaller along the other axes, too.
-            selection[axis] = min(number * shape[axis] // full[axis], shape[axis] - 1)
-        selection[self.axes.y], selection[self.axes.x] = (
-            slice(box[0], box[2]),
-            slice(box[1], box[3]),
-        )
-        if self.axes.channel is not None:
-            selection[self.axes.channel] = channel or 0
-        values = np.asarray(self._levels[level][tuple(selection)])
-        return values if self.axes.y < self.axes.x else values.swapaxes(0, 1)
 
     def read(
         self,
@@ -258,8 +203,8 @@ class ImageSource:
         out = size if shape is None else (int(shape[0]), int(shape[1]))
         if min(out) < 1:
             raise ImageError(f"an image cannot be shown with {out[0]} x {out[1]} pixels")
-        level = self._best_level((out[0] / size[0], out[1] / size[1]))
-        scales = np.array(self._level_shape(level)) / self.shape
+        level = self._levels.best((out[0] / size[0], out[1] / size[1]))
+        scales = np.array(self._levels.plane_shape(level)) / self.shape
         rows = (float(y0 * scales[0]), float(y1 * scales[0]))
         columns = (float(x0 * scales[1]), float(x1 * scales[1]))
         strips = [
@@ -287,7 +232,7 @@ class ImageSource:
         out: Shape2D,
     ) -> RGBImage:
         """Return some rows of what `read` returns."""
-        (rows, columns), (height, width) = spans, self._level_shape(level)
+        (rows, columns), (height, width) = spans, self._levels.plane_shape(level)
         taken_y = source_rows(rows, part, out[0], height)
         taken_x = source_rows(columns, slice(0, out[1]), out[1], width)
         box = (taken_y.start, taken_x.start, taken_y.stop, taken_x.stop)
@@ -303,7 +248,7 @@ class ImageSource:
             return resample(values, shape, (shown_y[0], shown_y[1]), (shown_x[0], shown_x[1]))
 
         def grey(channel: int | None) -> npt.NDArray[np.uint8]:
-            values = self._read(level, index, box, channel)
+            values = self._levels.read(level, index, box, channel)
             return sized(to_uint8(values, contrast.limits[channel or 0]))
 
         if self.axes.rgb:
