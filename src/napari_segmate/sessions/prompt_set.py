@@ -99,4 +99,8 @@ class PromptSet:
 
 
 def _close(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> bool:
-    return first.shape == second.shape and bool(np.allclose(first, second, rtol=0, atol=SAME_PX))
+    if first is second or first.shape != second.shape:
+        return first is second
+    if first.dtype == bool:
+        return bool((first == second).all())
+    return bool(np.allclose(first, second, rtol=0, atol=SAME_PX))
