@@ -39,7 +39,10 @@ def _write(path: Path, embedding: Embedding) -> None:
     with ZipStore(path, mode="w") as store:
         root = zarr.create_group(store=store, zarr_format=3)
         for name, array in embedding.arrays.items():
-            root.create_array(name, data=array, chunks=array.shape, compressors=None)
+            stored = root.create_array(
+                name, shape=array.shape, dtype=array.dtype, chunks=array.shape, compressors=None
+            )
+            stored[...] = array
         # Written last: an archive with this group holds everything that belongs to it.
         root.create_group(
             "complete",
