@@ -260,6 +260,21 @@ def test_two_processes_write_the_same_entry_while_a_third_reads(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [cache.path("k").name]
 
 
+def test_an_entry_that_another_process_holds_open_is_left_as_it_is(tmp_path, monkeypatch):
+    def held(self, target):
+        raise PermissionError(13, "used by another process")
+
+    cache = DiskCache(tmp_path, 10**9)
+    cache.save("k", embedding(1))
+    monkeypatch.setattr("pathlib.Path.replace", held)
+    cache.save("k", embedding(2))
+    found = cache.load("k")
+    assert found is not None and found.arrays["a"][0] == 1
+    with pytest.raises(PermissionError):
+        cache.save("other", embedding(2))
+    assert [path.name for path in tmp_path.iterdir()] == [cache.path("k").name]
+
+
 def test_a_folder_that_cannot_be_made_means_memory_only_and_one_warning(fake_model, tmp_path):
     (tmp_path / "file").write_text("in the way")
     warnings = []

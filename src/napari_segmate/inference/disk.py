@@ -68,6 +68,15 @@ def _read(path: Path) -> Embedding:
     return Embedding(arrays, (int(height), int(width)), str(facts["model_key"]))
 
 
+def _move(part: Path, target: Path) -> None:
+    try:
+        part.replace(target)
+    except PermissionError:
+        # Windows, while another process reads the same entry: what it reads is as good.
+        if not target.exists():
+            raise
+
+
 @dataclass(frozen=True)
 class DiskCache:
     """A folder of embeddings that several processes may share.
@@ -119,7 +128,7 @@ class DiskCache:
         part = self.folder / f"{uuid.uuid4().hex}.part"
         try:
             _write(part, embedding)
-            part.replace(self.path(key))
+            _move(part, self.path(key))
         finally:
             part.unlink(missing_ok=True)
         self._evict(keep=self.path(key))
