@@ -7,6 +7,7 @@ import hashlib
 import re
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,7 @@ import xxhash
 from napari_segmate.core import weights
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import CacheError, Cancelled, OfflineError, WeightsError
+from napari_segmate.core.filelock import try_lock
 from napari_segmate.core.weights import WeightsFile, digest_of, fetch, locate, weights_path
 
 CONTENT = bytes(range(256)) * 4096
@@ -265,3 +267,27 @@ def test_full_or_read_only_disk_is_told(
 def test_cache_folder_is_one_of_its_own_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NAPARI_SEGMATE_CACHE")
     assert "napari-segmate" in weights.cache_folder().parts
+
+
+def test_of_several_at_once_one_downloads_and_the_others_wait(
+    server: Server, file: WeightsFile
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: fetch(file), range(4)))
+    assert {path.read_bytes() for path in paths} == {CONTENT}
+    assert len(server.asked) == 1
+    assert list(paths[0].parent.iterdir()) == [paths[0]]
+
+
+def test_who_waits_for_another_download_can_cancel(file: WeightsFile) -> None:
+    place = weights._lock_path(file)
+    place.parent.mkdir(parents=True)
+    told: list[str] = []
+    context = Context(
+        progress=lambda done, total, text: told.append(text), cancelled=lambda: bool(told)
+    )
+    with place.open("ab") as lock:
+        assert try_lock(lock)
+        with pytest.raises(Cancelled):
+            fetch(file, context)
+    assert told == [f"waiting for another download of {file.filename}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from urllib.request import Request, urlopen
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import CacheError, OfflineError, WeightsError
+from napari_segmate.core.filelock import try_lock
 
 __all__ = ["WeightsFile", "cache_folder", "digest_of", "fetch", "locate", "weights_path"]
 
@@ -23,6 +25,7 @@ CACHE_VARIABLE = "NAPARI_SEGMATE_CACHE"
 MIRROR_VARIABLE = "NAPARI_SEGMATE_MIRROR"
 CHUNK_BYTES = 1 << 18
 TIMEOUT_S = 30.0
+WAIT_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def locate(file: WeightsFile) -> Path | None:
 def fetch(file: WeightsFile, context: Context | None = None, mirror: str | None = None) -> Path:
     """Return a weights file, downloaded if need be.
 
-    An interrupted download goes on where it stopped. The file appears under its name only once it
+    An interrupted download goes on where it stopped; of several programs one downloads and the
+    others wait. The file appears under its name only once it
     is whole and its digest is right.
 
     Parameters
@@ -109,10 +113,30 @@ def fetch(file: WeightsFile, context: Context | None = None, mirror: str | None 
     partial = path.with_name(path.name + ".part")
     with _cache_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _download(file, _address(file, mirror), partial, path, context)
-        _check(file, partial, path, context)
-        partial.replace(path)
+        with _alone(file, context):
+            # Another program may have downloaded it while this one waited.
+            if locate(file) is None:
+                _download(file, _address(file, mirror), partial, path, context)
+                _check(file, partial, path, context)
+                partial.replace(path)
     return path
+
+
+def _lock_path(file: WeightsFile) -> Path:
+    return cache_folder() / "locks" / f"{file.filename}.lock"
+
+
+@contextmanager
+def _alone(file: WeightsFile, context: Context) -> Iterator[None]:
+    """Wait until no other program downloads the same file, and keep others waiting."""
+    # The empty file stays: a new lock beside a deleted one would let two in.
+    place = _lock_path(file)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("ab") as lock:
+        while not try_lock(lock):
+            context.report(0, 0, f"waiting for another download of {file.filename}")
+            time.sleep(WAIT_S)
+        yield
 
 
 def digest_of(path: Path, algorithm: str = "sha256", context: Context | None = None) -> str:
@@ -188,6 +212,15 @@ def _open(address: str, start: int) -> HTTPResponse:
     return response
 
 
+def _blocks(response: HTTPResponse) -> Iterator[bytes]:
+    """Yield what arrives; what fails here is the connection, not the disk."""
+    try:
+        while block := response.read(CHUNK_BYTES):
+            yield block
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
+
+
 def _save(
     response: HTTPResponse, partial: Path, done: int, file: WeightsFile, context: Context
 ) -> None:
@@ -195,7 +228,7 @@ def _save(
     announced = done + length if length else 0
     total = file.size or announced
     with partial.open("ab" if done else "wb") as stream:
-        while block := response.read(CHUNK_BYTES):
+        for block in _blocks(response):
             stream.write(block)
             done += len(block)
             context.report(done, total, f"downloading {file.filename}")
