@@ -79,7 +79,7 @@ def embedded(repeats: int) -> Table:
     times = {
         "first click": repeat(clicker.click, repeats),
         "click that refines": repeat(clicker.refine, repeats, prepare=clicker.click),
-        "50 boxes at once": repeat(lambda number: clicker.boxes(50), max(repeats // 10, 3)),
+        "50 boxes at once": repeat(lambda number: clicker.boxes(50), max(repeats // 20, 1), 1),
     }
     return Table(
         "Embedded model, 1024 x 1024 image: prompt to updated preview",

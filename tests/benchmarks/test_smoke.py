@@ -1,0 +1,117 @@
+"""Every benchmark that needs no window runs, and reports what it measured."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from benchmarks import _report, accuracy, click_latency, first_mask, memory, sam_encoder
+from benchmarks._images import scene
+from benchmarks._timing import alternate, repeat
+
+from napari_segmate.core.synthetic import nuclei
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(_report, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def cells(text: str, row: str) -> list[str]:
+    line = next(line for line in text.splitlines() if line.startswith(f"| {row} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_click_latency_reports_milliseconds(results):
+    click_latency.main(["--repeats", "1", "--no-upstream"])
+    text = (results / "click_latency.md").read_text()
+    assert float(cells(text, "first click")[1].removesuffix(" ms")) > 0
+
+
+def test_first_mask_reports_seconds(results):
+    first_mask.main(["--repeats", "1"])
+    text = (results / "first_mask.md").read_text()
+    assert float(cells(text, "first mask, model loaded")[1].removesuffix(" s")) > 0
+
+
+def test_a_click_into_a_lazy_image_takes_little_memory():
+    found = memory.click_lazy_plane()
+    assert 0 <= found["bytes"] < 2 * 2**30
+
+
+def test_peak_memory_sees_what_was_held_in_between():
+    with memory.Peak().watch() as peak:
+        block = np.ones(1 << 26, np.uint8)
+        while peak.most < peak.start + len(block) // 2:
+            pass
+        del block
+    assert peak.over_start > 1 << 25
+
+
+def test_accuracy_without_data_says_so_and_ends(results, monkeypatch, capsys):
+    monkeypatch.delenv(accuracy.VARIABLE, raising=False)
+    accuracy.main([])
+    assert "skipped: no folder of data" in capsys.readouterr().out
+    assert list(results.iterdir()) == []
+
+
+def test_accuracy_measures_the_held_out_images_of_a_folder(results, tmp_path):
+    folder = tmp_path / "data" / "dsb2018"
+    group = next(name for name in map(str, range(99)) if accuracy.held_out("dsb2018", name))
+    other = next(name for name in map(str, range(99)) if not accuracy.held_out("dsb2018", name))
+    (folder / "images").mkdir(parents=True)
+    (folder / "labels").mkdir()
+    image, labels = nuclei()
+    tifffile.imwrite(folder / "images" / "one.tif", image[:128, :128])
+    tifffile.imwrite(folder / "labels" / "one.tif", labels[:128, :128])
+    manifest = f"name,modality,group\none,nuclei,{group}\ntwo,nuclei,{other}\n"
+    (folder / "manifest.csv").write_text(manifest)
+    accuracy.main(["--data", str(tmp_path / "data"), "--objects", "2"])
+    row = cells((results / "accuracy.md").read_text(), "nuclei")
+    assert row[1:3] == ["1", "2"]
+    assert all(0 <= float(cell) <= 1 for cell in row[3:])
+
+
+def test_calls_are_timed_in_turn_and_warm_up_is_not_counted():
+    order = []
+    times = alternate([lambda n: order.append("a"), lambda n: order.append("b")], 2, warmup=1)
+    assert order == ["a", "b"] * 3
+    assert [len(one.seconds) for one in times] == [2, 2]
+
+
+def test_what_prepares_a_call_is_not_part_of_its_time():
+    quick = repeat(lambda n: None, 3, prepare=lambda n: sum(range(200_000)))
+    slow = repeat(lambda n: sum(range(200_000)), 3)
+    assert quick.median_ms < slow.median_ms
+
+
+def test_cells_of_a_scene_are_brighter_than_their_surroundings():
+    found = scene((200, 200))
+    at_centres = found.image[tuple(found.centres_yx.T)]
+    assert at_centres.min() > np.median(found.image) + 300
+
+
+def test_every_benchmark_has_help(capsys):
+    for module in (accuracy, click_latency, first_mask, memory, sam_encoder):
+        with pytest.raises(SystemExit):
+            module.main(["--help"])
+    assert capsys.readouterr().out.count("usage:") == 5
+
+
+@pytest.mark.viewer
+@pytest.mark.skipif(
+    sys.platform.startswith("linux") and not os.environ.get("DISPLAY"), reason="needs a screen"
+)
+def test_frozen_window_is_measured_in_a_process_of_its_own(results):
+    pytest.importorskip("napari")
+    import subprocess
+
+    command = [sys.executable, "-m", "benchmarks.gui_block", "--clicks", "1", "--no-save"]
+    command += ["--download-bytes", str(2**20)]
+    done = subprocess.run(command, cwd=first_mask.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "committing objects" in done.stdout
