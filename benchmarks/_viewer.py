@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable
@@ -46,7 +47,13 @@ class Driver:
         self.viewer = napari.Viewer(show=True)
         window = self.viewer.window
         window._qt_window.resize(*SIZE)
-        self.dock = SegmentDock(self.viewer, answerer=answerer, models=models)
+        self._recovery = tempfile.TemporaryDirectory()
+        self.dock = SegmentDock(
+            self.viewer,
+            answerer=answerer,
+            models=models,
+            recovery_folder=Path(self._recovery.name),
+        )
         window.add_dock_widget(self.dock, name="Segment", area="right")
         self._canvas = window._qt_viewer.canvas
         self.pump(0.5)
@@ -109,6 +116,7 @@ class Driver:
     def close(self) -> None:
         self.viewer.close()
         self.pump(0.2)
+        self._recovery.cleanup()
 
 
 class Heartbeat:

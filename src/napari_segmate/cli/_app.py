@@ -42,7 +42,7 @@ def segmate(
 ) -> None:
     """Segment microscopy images with Segment Anything.
 
-    The embedded model works offline. In napari: **Plugins > SegMate > Segment**.
+    The embedded model works offline. In napari: **Plugins > Segment (SegMate)**.
     """
 
 
