@@ -3,12 +3,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import zarr
+from napari.components import ViewerModel
+from napari.layers import Labels
 
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.image import ImageAxes
+from napari_segmate.core.labels import CommitPolicy
+from napari_segmate.core.types import Instance
+from napari_segmate.io.provenance import Record
 from napari_segmate.plugin import output
 from napari_segmate.plugin.layers import DisplayedPlane
-from napari_segmate.plugin.output import empty_labels, object_mask
+from napari_segmate.plugin.output import OutputLabels, empty_labels, object_mask
+from napari_segmate.sessions.commit import Commit
+from napari_segmate.sessions.history import Entry
 
 FLAT = DisplayedPlane(ImageAxes(0, 1), (0, 0), (600, 700))
 
@@ -47,3 +54,18 @@ def test_object_of_a_plane_of_a_stack() -> None:
     plane = DisplayedPlane(ImageAxes(1, 3), (1, 0, 2, 0), (20, 30))
     label, mask = object_mask(labels, plane, (6, 12))
     assert (label, mask.box_yx) == (9, (5, 10, 8, 15))
+
+
+@pytest.mark.parametrize("policy", [CommitPolicy.KEEP_OBJECTS, CommitPolicy.ONLY_BACKGROUND])
+def test_objects_that_get_no_pixel_are_refused_and_leave_no_trace(policy) -> None:
+    layer = Labels(np.ones((20, 30), np.uint8))
+    plane = DisplayedPlane(ImageAxes(0, 1), (0, 0), (20, 30))
+    mask = np.ones((4, 5), bool)
+    record = Record(0, (), (2, 3, 6, 8), "fake", "fake@1", (), {}, 1.0, 1.0)
+    taken = Commit((Instance((2, 3, 6, 8), mask),), (record,), None, "plane", (), Entry())
+    labels = OutputLabels(ViewerModel())
+    with pytest.raises(LabelsError, match="overwrite other objects"):
+        labels.write(layer, plane, taken, policy)
+    assert (layer.data == 1).all()
+    assert not layer.metadata
+    assert labels.next_id(layer) == 2

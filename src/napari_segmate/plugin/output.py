@@ -166,7 +166,7 @@ class OutputLabels:
         Raises
         ------
         LabelsError
-            No label value is left.
+            No label value is left, or nothing would change.
         """
         first = self.next_id(layer)
         labels = tuple(record.label for record in taken.labelled(first))
@@ -178,6 +178,11 @@ class OutputLabels:
             policy=policy,
             replace_id=taken.replaced_id,
         )
+        if not changes:
+            raise LabelsError(
+                f"nothing would change in '{layer.name}': what was found is there already or lies "
+                "on other objects; prompt differently, or let the options overwrite other objects"
+            )
         # A hidden layer keeps a stale slice, which napari would write through.
         layer.visible = True
         with layer.block_history():
