@@ -100,9 +100,9 @@ class Bench:
 
     @property
     def hint(self) -> str:
-        return self.panel.status._hint.text()
+        return f"{self.panel.status._title.text()} {self.panel.status._text.text()}"
 
-    def until(self, condition: Callable[[], bool], timeout: int = 5000) -> None:
+    def until(self, condition: Callable[[], bool], timeout: int = 20_000) -> None:
         self.qtbot.waitUntil(condition, timeout=timeout)
 
     def settle(self) -> None:
@@ -124,17 +124,22 @@ class Bench:
 def no_leaks(request) -> Iterator[None]:
     """Fail a test that leaves a worker thread or a dock behind."""
     yield
-    gc.collect()
-    for thread in threading.enumerate():
-        if thread.name.startswith("napari-segmate"):
-            thread.join(3)
-    left = [one.name for one in threading.enumerate() if one.name.startswith("napari-segmate")]
-    assert not left, f"threads left behind: {left}"
+    if _left_behind():
+        gc.collect()
+        for thread in threading.enumerate():
+            if thread.name.startswith("napari-segmate"):
+                thread.join(3)
+    left = _left_behind()
+    assert not left, f"left behind: {left}"
+
+
+def _left_behind() -> list[str]:
+    threads = [one.name for one in threading.enumerate() if one.name.startswith("napari-segmate")]
     application = QApplication.instance()
-    if application is not None:
-        application.processEvents()
-        docks = [one for one in application.allWidgets() if isinstance(one, SegmentDock)]
-        assert not docks, f"docks left behind: {docks}"
+    if application is None:
+        return threads
+    application.processEvents()
+    return threads + [str(one) for one in application.allWidgets() if isinstance(one, SegmentDock)]
 
 
 @pytest.fixture

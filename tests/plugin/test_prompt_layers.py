@@ -171,3 +171,14 @@ def test_another_number_of_axes_makes_new_layers(drawer) -> None:
     drawer.layers.ensure()
     assert drawer.layers.points.ndim == 3
     assert len([one for one in drawer.viewer.layers if "SegMate" in one.name]) == 2
+
+
+def test_shapes_can_be_written_again_and_again(drawer) -> None:
+    boxes = (Box((1, 2, 8, 9)), Box((10, 2, 18, 9)))
+    for prompts in (PromptSet(boxes=boxes), PromptSet(), PromptSet(boxes=boxes[:1])):
+        drawer.layers.write(prompts, PLANE)
+        assert drawer.layers.read(PLANE).same_as(prompts)
+        assert len(drawer.layers.shapes.features) == len(prompts.boxes)
+    drawer.layers.clear()
+    drawer.layers.write(PromptSet(boxes=boxes), PLANE)
+    assert len(drawer.layers.read(PLANE).boxes) == 2

@@ -102,14 +102,14 @@ def test_status_offers_cancel_while_busy_and_retry_after_an_error(qtbot) -> None
     status.show_state(busy)
     assert status._cancel.isVisibleTo(status)
     assert (status._bar.value(), status._bar.maximum()) == (3, 10)
-    assert "Downloading" in status._error.text()
+    assert "Downloading" in (status._title.text() + status._text.text())
     with qtbot.waitSignal(status.triggered) as signal:
         qtbot.mouseClick(status._cancel, Qt.MouseButton.LeftButton)
     assert signal.args == [Action.CANCEL]
     status.show_state(SessionState(phase=Phase.ERROR, error="no memory"))
     assert not status._cancel.isVisibleTo(status)
     assert status._retry.isVisibleTo(status)
-    assert status._error.text() == "no memory"
+    assert status._title.text() == "No memory"
 
 
 def test_tools_and_polarity_are_told_and_shown(qtbot) -> None:

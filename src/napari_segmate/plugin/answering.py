@@ -17,7 +17,7 @@ from napari_segmate.inference.request import PlaneLike, Prediction, Request
 from napari_segmate.models.base import Segmenter
 from napari_segmate.plugin.settings import General
 
-__all__ = ["Answerer", "ModelChoice", "default_answerer", "load_chosen"]
+__all__ = ["Answerer", "ModelChoice", "available_devices", "default_answerer", "load_chosen"]
 
 MB = 1 << 20
 
@@ -34,26 +34,38 @@ LoadModel = Callable[[ModelChoice, Context], Segmenter]
 
 
 def load_chosen(choice: ModelChoice, context: Context) -> Segmenter:
-    """Load a model of the package; imports torch."""
-    context.report(0, 0, "Loading the model")
-    _import_torch()
+    """Load a model of the package; imports torch.
+
+    Raises
+    ------
+    ModelError
+        torch cannot be loaded in this process.
+    """
     from napari_segmate.models import load_model
 
-    return load_model(choice.name, device=choice.device, context=context)
-
-
-def _import_torch() -> None:
+    context.report(0, 0, "Loading the model")
     try:
-        import torch  # noqa: F401
+        return load_model(choice.name, device=choice.device, context=context)
     except OSError as error:
-        if sys.platform != "win32":
-            raise
-        # Qt brings C++ run-time libraries that are older than those torch needs, and the first
-        # ones loaded win; this early in napari's life there is no later chance.
-        raise ModelError(
-            "torch cannot be loaded after Qt on this computer; start napari with\n"
-            'python -c "import torch, napari; napari.Viewer(); napari.run()"'
-        ) from error
+        if sys.platform == "win32" and "DLL" in str(error):
+            raise _torch_too_late() from error
+        raise
+
+
+def _torch_too_late() -> ModelError:
+    # Qt brings C++ run-time libraries that are older than those torch needs, and the first ones
+    # loaded win; by now Qt is loaded, so that only a new start of napari can help.
+    return ModelError(
+        "torch cannot be loaded after Qt on this computer; start napari with\n"
+        'python -c "import torch, napari; napari.Viewer(); napari.run()"'
+    )
+
+
+def available_devices() -> tuple[str, ...]:
+    """Return where models can run; imports torch."""
+    from napari_segmate._torch import available_devices
+
+    return available_devices()
 
 
 class Answerer:

@@ -6,25 +6,22 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
-from napari_segmate.core.errors import ImageError, LabelsError, PromptError, SegmateError
-from napari_segmate.core.image import ContrastMode
-from napari_segmate.core.types import Instance, IntBoxYX
+from napari_segmate.core.errors import LabelsError, PromptError, SegmateError
+from napari_segmate.core.types import Instance
 from napari_segmate.inference.request import MaskOptions, Prediction, Request
 from napari_segmate.plugin.answering import Answerer, ModelChoice
 from napari_segmate.plugin.committing import Committer
 from napari_segmate.plugin.deferred import Deferred
-from napari_segmate.plugin.geometry import Geometry
-from napari_segmate.plugin.images import ImagePlanes
-from napari_segmate.plugin.layers import DisplayedPlane, displayed_plane, visible_box
+from napari_segmate.plugin.images import ViewedPlane
 from napari_segmate.plugin.loading import Loading
 from napari_segmate.plugin.picking import Picker
 from napari_segmate.plugin.preview import Preview
 from napari_segmate.plugin.prompt_layers import TOOLS, PromptLayers
 from napari_segmate.plugin.runner import Job, Runner
+from napari_segmate.plugin.viewing import View
 from napari_segmate.sessions.interactive import Session
 from napari_segmate.sessions.prompt_set import PromptSet
 from napari_segmate.sessions.state import Phase, SessionState
@@ -36,9 +33,7 @@ __all__ = ["Controller"]
 SETTLE_MS = 250
 """How long the view or the contrast must rest before they count."""
 IDLE_MS = 600
-OUTLINE_SCREEN_PX = 1.5
-IMAGE_EVENTS = ("data", "scale", "translate", "rotate", "shear", "affine", "units")
-DIMS_EVENTS = ("point", "order", "ndisplay", "ndim", "units")
+"""How long nothing must happen before planes are prepared ahead of time."""
 
 
 class Controller:
@@ -60,6 +55,13 @@ class Controller:
         Called with the tool in hand.
     notify : callable
         Called with a sentence that the user should read even if it is not about this state.
+
+    Attributes
+    ----------
+    prefetch : bool
+        Prepare neighbouring planes while nothing else is to do.
+    loaded : callable
+        Called with the device of a model that has been loaded.
     """
 
     def __init__(
@@ -75,30 +77,26 @@ class Controller:
         self.viewer = viewer
         self.session = session
         self.runner = Runner()
+        self.prefetch = True
+        self.loaded: Callable[[str], None] = lambda device: None
         self._answerer = answerer
         self._show = show
-        self._notify = notify
-        self._image: Image | None = None
-        self._planes: ImagePlanes | None = None
-        self._shown: DisplayedPlane | None = None
         self._notice = ""
-        self._options = OptionValues()
         self._choice: ModelChoice | None = None
         self._job: Job | None = None
         self._loading = Loading()
         self._closed = False
+        self._read_prompts = Deferred(self._take_prompts)
+        self._look = Deferred(self._update_plane)
+        self._look_later = Deferred(self._update_plane, SETTLE_MS)
+        self._follow_camera = Deferred(self._update_camera, SETTLE_MS)
+        self._ahead = Deferred(self._prepare_ahead, IDLE_MS)
+        self.view = View(viewer, self._look, self._look_later)
         self.prompts = PromptLayers(viewer, self._on_drawn, show_tool)
         self.preview = Preview(viewer, lambda: self.prompts.layers)
         self.committer = Committer(viewer, session, self.runner, notify)
         self.picker = Picker(viewer)
-        self._read_prompts = Deferred(self._take_prompts)
-        self._look = Deferred(self._update_plane)
-        self._look_later = Deferred(self._update_plane, SETTLE_MS)
-        self._view = Deferred(self._update_view, SETTLE_MS)
-        self._ahead = Deferred(self._prepare_ahead, IDLE_MS)
         self._connect()
-
-    # Signals
 
     def _connect(self) -> None:
         session, viewer = self.session, self.viewer
@@ -107,11 +105,9 @@ class Controller:
         session.preview_changed.connect(self._on_preview)
         session.prompts_restored.connect(self._on_restored)
         session.committed.connect(self._on_committed)
-        for name in DIMS_EVENTS:
-            getattr(viewer.dims.events, name).connect(self._look)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.selection.events.active.connect(self.prompts.report_tool)
-        viewer.scene.camera.events.connect(self._view)
+        viewer.scene.camera.events.connect(self._follow_camera)
 
     def close(self) -> None:
         """End the worker and let go of the viewer; what was drawn and committed stays."""
@@ -119,21 +115,14 @@ class Controller:
             return
         self._closed = True
         self.runner.close()
-        for deferred in (
-            self._read_prompts,
-            self._look,
-            self._look_later,
-            self._view,
-            self._ahead,
-        ):
-            deferred.stop()
+        deferred = (self._read_prompts, self._look, self._look_later)
+        for one in (*deferred, self._follow_camera, self._ahead):
+            one.stop()
         viewer = self.viewer
-        for name in DIMS_EVENTS:
-            getattr(viewer.dims.events, name).disconnect(self._look)
         viewer.layers.events.removed.disconnect(self._on_removed)
         viewer.layers.selection.events.active.disconnect(self.prompts.report_tool)
-        viewer.scene.camera.events.disconnect(self._view)
-        self._follow(None)
+        viewer.scene.camera.events.disconnect(self._follow_camera)
+        self.view.close()
         self.picker.stop()
         self.preview.remove()
 
@@ -142,14 +131,14 @@ class Controller:
     @property
     def image(self) -> Image | None:
         """The image being segmented."""
-        return self._image
+        return self.view.image
 
     def choose_image(self, image: Image | None) -> None:
         """Work on another image; what was drawn on the last one is remembered by plane."""
-        if image is self._image:
+        if image is self.view.image:
             return
-        self._follow(image)
-        self._image, self._planes = image, None
+        self._catch_up()
+        self.view.choose(image)
         self.prompts.clear()
         self._update_plane()
 
@@ -165,47 +154,25 @@ class Controller:
         else:
             self.session.set_model_name(choice.name)
 
-    def _load_model(self, choice: ModelChoice) -> None:
-        self._loading.start()
-        self.runner.submit(
-            Job(
-                lambda context: self._answerer.model(choice, context),
-                done=lambda model: self._on_loaded(choice, None),
-                failed=lambda error: self._on_loaded(choice, error),
-                progress=self._on_loading,
-            )
-        )
-        self._on_state(self.session.state)
-
-    def _on_loading(self, done: int, total: int, text: str) -> None:
-        self._loading.report(done, total, text)
-        self._on_state(self.session.state)
-
-    def _on_loaded(self, choice: ModelChoice, error: BaseException | None) -> None:
-        if self._closed or choice != self._choice:
-            return
-        self._loading.finish(error)
-        self._on_state(self.session.state)
-        self._ahead()
-
     def set_options(self, options: OptionValues) -> None:
         """Take what the options say."""
-        before, self._options = self._options, options
         self.committer.policy = options.policy
         self.session.set_mode(options.points)
         self.session.set_options(MaskOptions(options.fill_holes, options.min_size))
-        seen = ("contrast", "channel_axis", "channels")
-        if any(getattr(before, name) != getattr(options, name) for name in seen):
-            self._planes = None
+        if self.view.set_options(options):
             self._update_plane()
-        if self._choice is not None and options.device != before.device:
+        if self._choice is not None and options.device != self._choice.device:
             self.choose_model(replace(self._choice, device=options.device))
+
+    def labels_accepts(self, layer: Layer) -> bool:
+        """Tell whether a layer may be chosen as output."""
+        return isinstance(layer, Labels) and layer is not self.preview.layer
+
+    # What the user triggers
 
     def trigger(self, action: Action) -> None:
         """Do what a button or a key says."""
-        self.picker.stop()
-        self._notice = ""
-        simple: dict[Action, Callable[[], None]] = {
+        actions: dict[Action, Callable[[], None]] = {
             Action.COMMIT: self.session.commit_when_ready,
             Action.CLEAR: self.session.clear,
             Action.NEXT_MASK: self.session.next_candidate,
@@ -217,10 +184,11 @@ class Controller:
             Action.CANCEL: self._cancel,
             Action.RETRY: self._retry,
         }
-        # What has just been drawn counts, even if the event loop has not come round to it yet.
-        if self._read_prompts.waiting:
-            self._take_prompts()
-        simple[action]()
+        self.picker.stop()
+        if self.view.shown is not None:
+            self._notice = ""
+        self._catch_up()
+        actions[action]()
         self._on_state(self.session.state)
 
     def _cancel(self) -> None:
@@ -239,21 +207,17 @@ class Controller:
         self.prompts.take_tool(names[(names.index(tool) + 1) % len(names)] if tool else names[0])
 
     def _take_back(self) -> None:
-        if self._shown is None:
-            return
         taken = self.committer.take_back()
         if taken is None:
             self._say("There is no commit of this session left to take back")
-        elif taken.plane_key == self.session.plane_key:
+        elif self.view.shown is not None and taken.plane_key == self.session.plane_key:
             self.session.restore(taken)
-
-    # Objects that exist already
 
     def edit_under_cursor(self) -> None:
         """Pick up the object under the cursor."""
         self._edit_at(self.viewer.cursor.position)
 
-    def edit_next_click(self, finished: Callable[[], None]) -> None:
+    def edit_next_click(self) -> None:
         """Pick up the object that is clicked next."""
         tool = self.prompts.tool or "point"
 
@@ -261,7 +225,6 @@ class Controller:
             self._notice = ""
             self._edit_at(position)
             self.prompts.take_tool(tool)
-            finished()
 
         for layer in self.prompts.layers:
             layer.mode = "pan_zoom"
@@ -269,7 +232,7 @@ class Controller:
         self._say("Click on the labelled object to correct")
 
     def _edit_at(self, position: Any) -> None:
-        image, shown = self._image, self._shown
+        image, shown = self.view.image, self.view.shown
         if image is None or shown is None:
             return
         try:
@@ -288,113 +251,70 @@ class Controller:
 
     # The plane in view
 
-    def _follow(self, image: Image | None) -> None:
-        for layer, act in ((self._image, "disconnect"), (image, "connect")):
-            if layer is not None:
-                for name in IMAGE_EVENTS:
-                    getattr(getattr(layer.events, name), act)(self._look)
-                getattr(layer.events.contrast_limits, act)(self._on_contrast)
-
-    def _on_contrast(self, event: Any = None) -> None:
-        if self._options.contrast is ContrastMode.LAYER:
-            self._look_later()
-
     def _on_removed(self, event: Any) -> None:
-        layer = event.value
-        if layer is self._image:
-            self._drop_image()
+        layer, image = event.value, self.view.image
+        if image is not None and layer is image:
+            self.choose_image(None)
+            self._say(f"'{image.name}' was removed. Choose an image to segment")
         elif layer in (self.prompts.points, self.prompts.shapes):
             self._on_drawn()
         self.committer.forget(layer)
 
-    def _drop_image(self) -> None:
-        image = self._image
-        assert image is not None
-        self.choose_image(None)
-        self._notice = f"'{image.name}' was removed. Choose an image to segment"
-        self._on_state(self.session.state)
+    def _catch_up(self) -> None:
+        """Read what has just been drawn, if the event loop has not come round to it yet."""
+        if self._read_prompts.waiting:
+            self._take_prompts()
 
     def _update_plane(self) -> None:
         if self._closed:
             return
-        image = self._image
+        self._catch_up()
+        was_shown = self.view.shown is not None
         try:
-            shown = self._displayed(image)
+            plane = self.view.update()
         except SegmateError as error:
             self._leave_plane(str(error))
             return
-        if image is None or shown is None:
+        if plane is None:
             self._leave_plane("")
-            return
-        if self._planes is None or self._planes.outdated:
-            self._planes = ImagePlanes(image, self._options.contrast, self._options.channels)
-        self._enter_plane(image, shown, self._planes)
-
-    def _displayed(self, image: Image | None) -> DisplayedPlane | None:
-        if image is None:
-            return None
-        axis = self._options.channel_axis
-        if axis is not None and (image.rgb or axis >= image.ndim):
-            axis = None
-        return displayed_plane(image, self.viewer.dims, axis)
+        else:
+            self._enter_plane(plane, was_shown)
 
     def _leave_plane(self, notice: str) -> None:
-        self._notice = notice
-        self._shown = None
         self.session.set_plane(None)
         self.preview.clear()
-        self._on_state(self.session.state)
+        self._say(notice)
 
-    def _enter_plane(self, image: Image, shown: DisplayedPlane, planes: ImagePlanes) -> None:
-        key: Hashable = (image.unique_id, shown.axes, shown.index)
-        new = key != self.session.plane_key or self._shown is None
+    def _enter_plane(self, plane: ViewedPlane, was_shown: bool) -> None:
+        view = self.view
+        assert view.shown is not None
         self._notice = ""
-        self._shown = shown
-        self.prompts.place(self._geometry(image).in_units(self.viewer.dims.units))
+        self.prompts.place(view.drawing_geometry.in_units(self.viewer.dims.units))
         self.prompts.ensure()
-        try:
-            plane = planes.plane(shown)
-        except ImageError as error:
-            self._leave_plane(str(error))
-            return
-        self.session.set_plane(plane, key, visible_box(image, shown), index=shown.index)
+        new = view.key != self.session.plane_key or not was_shown
+        self.session.set_plane(plane, view.key, view.visible_yx, index=view.shown.index)
         if new:
-            self._match_prompts(shown)
+            self._match_prompts()
         self._on_preview(self.session.preview)
         self._on_state(self.session.state)
         self._ahead()
 
-    def _match_prompts(self, shown: DisplayedPlane) -> None:
+    def _match_prompts(self) -> None:
         """Let layers and session agree on what is drawn on a plane that comes into view."""
         if self.session.prompts.empty:
             self._take_prompts()
         else:
-            self.prompts.write(self.session.prompts, shown.without_channel())
+            self.prompts.write(self.session.prompts, self.view.drawing_plane)
 
-    def _geometry(self, image: Image) -> Geometry:
-        """Return where what is drawn on an image lies."""
-        assert self._shown is not None
-        channel = self._shown.axes.channel
-        count = 1 if channel is None else int(image.data.shape[channel])
-        return Geometry.of(image).without_channel(channel, count)
-
-    def _update_view(self) -> None:
+    def _update_camera(self) -> None:
         """Follow the camera: the field in view, the width of outlines."""
-        if self._image is None or self._shown is None or self._closed:
+        if self.view.shown is None or self._closed:
             return
-        self.session.set_visible(visible_box(self._image, self._shown))
-        self.prompts.set_width(2 * self._outline_width())
+        self.session.set_visible(self.view.visible_yx)
+        self.prompts.set_width(2 * self.view.outline_width)
         if self.session.preview:
             self._on_preview(self.session.preview)
         self._ahead()
-
-    def _outline_width(self) -> int:
-        """Return a width in image pixels that looks the same at every zoom."""
-        assert self._image is not None and self._shown is not None
-        axes = [self._shown.axes.y, self._shown.axes.x]
-        pixel = float(np.min(np.abs(self._image.scale[axes])))
-        screen = pixel * float(self.viewer.scene.camera.zoom)
-        return int(np.clip(round(OUTLINE_SCREEN_PX / max(screen, 1e-6)), 1, 50))
 
     # Prompts, requests, answers
 
@@ -404,28 +324,30 @@ class Controller:
 
     def _take_prompts(self) -> None:
         self._read_prompts.stop()
-        if self._shown is None or self._closed:
+        if self.view.shown is None or self._closed:
             return
+        plane = self.view.drawing_plane
         try:
-            drawn = self.prompts.read(self._shown.without_channel())
+            drawn = self.prompts.read(plane)
         except PromptError as error:
             # A click with the box tool leaves a speck that nobody would find again.
-            self.prompts.write(self.session.prompts, self._shown.without_channel())
+            self.prompts.write(self.session.prompts, plane)
             self.session.refuse(error)
             return
         self.session.set_prompts(drawn)
 
     def _on_restored(self, prompts: PromptSet) -> None:
         self._read_prompts.stop()
-        if self._shown is not None and not self._closed:
-            self.prompts.write(prompts, self._shown.without_channel())
+        if self.view.shown is not None and not self._closed:
+            self.prompts.write(prompts, self.view.drawing_plane)
 
     def _on_request(self, request: Request) -> None:
         choice = self._choice
         if choice is None:
             return
+        topic = (request.plane, choice)
         if self._job is not None:
-            self._drop_job(self._job, (request.plane, choice))
+            self._drop_job(self._job, topic)
         generation = request.generation
         self._job = self.runner.submit(
             Job(
@@ -433,7 +355,7 @@ class Controller:
                 done=self._on_answer,
                 failed=lambda error: self._on_failure(generation, error),
                 progress=lambda *report: self.session.report_progress(generation, *report),
-                topic=(request.plane, choice),
+                topic=topic,
             )
         )
 
@@ -457,38 +379,68 @@ class Controller:
             return
         if self._notice:
             state = replace(state, hint=self._notice)
-            if self._shown is None:
+            if self.view.shown is None:
                 state = replace(state, phase=Phase.IDLE, error="")
         self._show(self._loading.over(state))
 
     def _on_preview(self, instances: tuple[Instance, ...]) -> None:
-        image, shown = self._image, self._shown
+        view = self.view
         if self._closed:
             return
-        if image is None or shown is None or not instances:
+        if view.shown is None or not instances:
             self.preview.clear()
             return
-        geometry = self._geometry(image)
-        self.preview.show(instances, shown.without_channel(), geometry, self._outline_width())
+        self.preview.show(instances, view.drawing_plane, view.drawing_geometry, view.outline_width)
 
     def _on_committed(self, commit: Any) -> None:
-        if self._image is not None and self._shown is not None and not self._closed:
-            self.committer.write(self._image, self._shown, self.viewer.dims, commit)
+        image, shown = self.view.image, self.view.shown
+        if image is not None and shown is not None and not self._closed:
+            self.committer.write(image, shown, self.viewer.dims, commit)
 
-    # Ahead of time
+    # The model
+
+    def _load_model(self, choice: ModelChoice) -> None:
+        self._loading.start()
+        self.runner.submit(
+            Job(
+                lambda context: self._answerer.model(choice, context).device,
+                done=lambda device: self._on_loaded(choice, device),
+                failed=lambda error: self._on_not_loaded(choice, error),
+                progress=self._on_loading,
+            )
+        )
+        self._on_state(self.session.state)
+
+    def _on_loading(self, done: int, total: int, text: str) -> None:
+        self._loading.report(done, total, text)
+        self._on_state(self.session.state)
+
+    def _on_loaded(self, choice: ModelChoice, device: str) -> None:
+        if not self._closed and choice == self._choice:
+            self._loading.finish(None)
+            self.loaded(device)
+            self._on_state(self.session.state)
+            self._ahead()
+
+    def _on_not_loaded(self, choice: ModelChoice, error: BaseException) -> None:
+        if not self._closed and choice == self._choice:
+            self._loading.finish(error)
+            self._on_state(self.session.state)
 
     def _prepare_ahead(self) -> None:
         """Encode what the user will probably want next, while there is nothing else to do."""
-        choice, image, shown = self._choice, self._image, self._shown
-        if self._closed or choice is None or image is None or shown is None:
+        choice = self._choice
+        if self._closed or choice is None or self.view.shown is None or self._loading.failed:
             return
-        if not self.runner.idle or self._planes is None or self._loading.failed:
+        if not self.runner.idle:
             return
-        visible = visible_box(image, shown)
-        for neighbour in [shown, *self._neighbours(shown, image)]:
-            self._submit_ahead(self._planes.plane(neighbour), visible, choice)
+        current = self.view.update()
+        planes = [current] if current is not None else []
+        for plane in [*planes, *(self.view.neighbours() if self.prefetch else [])]:
+            self._submit_ahead(plane, choice)
 
-    def _submit_ahead(self, plane: Any, visible: IntBoxYX, choice: ModelChoice) -> None:
+    def _submit_ahead(self, plane: ViewedPlane, choice: ModelChoice) -> None:
+        visible = self.view.visible_yx
         self.runner.submit(
             Job(
                 lambda context: self._answerer.prepare(plane, visible, choice, context),
@@ -496,24 +448,3 @@ class Controller:
                 topic=(plane, choice),
             )
         )
-
-    def _neighbours(self, shown: DisplayedPlane, image: Image) -> list[DisplayedPlane]:
-        """Return the planes next to the one in view, along the axis that was moved last."""
-        offset = self.viewer.dims.ndim - image.ndim
-        axis = self.viewer.dims.last_used - offset
-        if not self.prefetch or not shown.fixed:
-            return []
-        axis = axis if axis in shown.fixed else shown.fixed[-1]
-        at, size = shown.position[axis], image.data.shape[axis]
-        found = []
-        for other in (at + 1, at - 1):
-            if 0 <= other < size:
-                position = (*shown.position[:axis], other, *shown.position[axis + 1 :])
-                found.append(replace(shown, position=position))
-        return found
-
-    prefetch = True
-
-    def labels_accepts(self, layer: Layer) -> bool:
-        """Tell whether a layer may be chosen as output."""
-        return isinstance(layer, Labels) and layer is not self.preview.layer

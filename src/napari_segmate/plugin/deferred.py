@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from qtpy.QtCore import QTimer
@@ -38,4 +39,5 @@ class Deferred:
 
     def stop(self) -> None:
         """Forget a trigger."""
-        self._timer.stop()
+        with suppress(RuntimeError):  # Qt is gone before Python at the end
+            self._timer.stop()

@@ -15,13 +15,19 @@ from superqt.utils import ensure_main_thread
 
 from napari_segmate.core.weights import cache_folder
 from napari_segmate.models.base import ModelInfo
-from napari_segmate.plugin.answering import Answerer, ModelChoice, default_answerer
+from napari_segmate.plugin.answering import (
+    Answerer,
+    ModelChoice,
+    available_devices,
+    default_answerer,
+)
 from napari_segmate.plugin.choosers import LayerChooser
 from napari_segmate.plugin.controller import Controller
 from napari_segmate.plugin.images import channel_axes
 from napari_segmate.plugin.keys import KeyBindings
 from napari_segmate.plugin.output import Written
 from napari_segmate.plugin.recovery import RecoveryKeeper
+from napari_segmate.plugin.runner import Job
 from napari_segmate.plugin.settings import follow_keys, read_general, read_keys
 from napari_segmate.sessions.interactive import Session
 from napari_segmate.sessions.state import KeyNames, SessionState
@@ -97,10 +103,13 @@ class SegmentDock(QWidget):
         panel.options.changed.connect(self._on_options)
         panel.tools.tool_chosen.connect(self.controller.prompts.take_tool)
         panel.tools.polarity_chosen.connect(self._set_polarity)
+        self.controller.loaded = self._on_loaded
         self.controller.committer.changed = self._show_output
         self.controller.committer.written = self._on_written
         self.controller.committer.taken_back = self.recovery.taken_back
         self.viewer.layers.events.removed.connect(self._on_removed)
+        for name in ("inserted", "removed"):
+            getattr(self.viewer.layers.events, name).connect(self._show_can_edit)
         panel.banner.restore_clicked.connect(self._restore)
         panel.banner.discard_clicked.connect(self._discard)
         self.viewer.dims.events.order.connect(self._show_channels)
@@ -146,7 +155,7 @@ class SegmentDock(QWidget):
     def _on_button(self, action: Action) -> None:
         if action is Action.EDIT_OBJECT:
             # The mouse is on the button: the user still has to point at the object.
-            self.controller.edit_next_click(_nothing)
+            self.controller.edit_next_click()
         else:
             self._trigger(action)
 
@@ -162,6 +171,11 @@ class SegmentDock(QWidget):
 
     def _on_model(self, name: str) -> None:
         self.controller.choose_model(ModelChoice(name, self.panel.options.values.device))
+
+    def _on_loaded(self, device: str) -> None:
+        """Offer the devices, now that somebody has imported torch."""
+        job = Job(lambda context: available_devices(), self.panel.options.show_devices, idle=True)
+        self.controller.runner.submit(job)
 
     def _on_options(self, values: OptionValues) -> None:
         self.controller.set_options(values)
@@ -215,6 +229,10 @@ class SegmentDock(QWidget):
         committer = self.controller.committer
         self._outputs.choose(committer.output.layer)
         self.panel.show_can_take_back(committer.can_take_back)
+        self._show_can_edit()
+
+    def _show_can_edit(self, event: Any = None) -> None:
+        self.panel.show_can_edit(any(map(self.controller.labels_accepts, self.viewer.layers)))
 
     def _show_channels(self, event: Any = None, image: Image | None = None) -> None:
         image = image or self.controller.image
@@ -276,10 +294,6 @@ def _warn(text: str) -> None:
 
 def _warn_from_any_thread(text: str) -> None:
     ensure_main_thread(_warn)(text)
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 def _all_models() -> Sequence[ModelInfo]:

@@ -252,7 +252,7 @@ class PromptLayers:
         """Remove everything drawn on any plane."""
         with self._quiet():
             for layer in self.layers:
-                layer.data = []
+                _empty(layer)
 
     def _points_on(self, plane: DisplayedPlane) -> tuple[Any, list[bool]]:
         layer = self.points
@@ -306,9 +306,7 @@ class PromptLayers:
             if not self._is_on(at, plane)
         ]
         rows = [*kept, *((d.kind, plane.from_plane(d.vertices_yx), d.positive) for d in drawn)]
-        if not rows and not len(layer.data):
-            return
-        layer.data = []
+        _empty(layer)
         if rows:
             layer.add([data for _, data, _ in rows], shape_type=[kind for kind, _, _ in rows])
             polarity = [_polarity(yes) for _, _, yes in rows]
@@ -323,3 +321,10 @@ class PromptLayers:
             yield
         finally:
             self._writing = before
+
+
+def _empty(layer: Points | Shapes) -> None:
+    """Remove everything from a layer, with its rows of features."""
+    # Assigning no data leaves the features of shapes behind.
+    layer.selected_data = set(range(len(layer.data)))
+    layer.remove_selected()

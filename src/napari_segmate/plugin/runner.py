@@ -7,8 +7,10 @@ idle, which gives way at once.
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -20,6 +22,8 @@ from napari_segmate.core.context import Context
 
 __all__ = ["Job", "Runner"]
 
+EXIT_S = 15.0
+"""Longest time that Python waits at its end for a computation that cannot be cancelled."""
 PROGRESS_INTERVAL_S = 0.05
 """More reports than this would only load the GUI thread."""
 
@@ -84,6 +88,7 @@ class Runner(QObject):
         # A daemon: a computation that ignores cancellation must not keep Python from exiting.
         self._thread = threading.Thread(target=self._loop, name="napari-segmate", daemon=True)
         self._thread.start()
+        atexit.register(_close_at_exit, weakref.ref(self))
 
     def submit(self, job: Job) -> Job:
         """Put a job in line; one that is not idle sends idle ones away."""
@@ -186,6 +191,13 @@ class Runner(QObject):
         except RuntimeError:
             # The Qt object is gone: the viewer was closed while the job ran.
             self._closing = True
+
+
+def _close_at_exit(found: weakref.ref[Runner]) -> None:
+    """Wait for a computation: torch aborts a process that ends under its feet."""
+    runner = found()
+    if runner is not None:
+        runner.close(EXIT_S)
 
 
 def _throttled(job: Job, send: Callable[..., None]) -> Callable[[int, int, str], None]:

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QSpinBox, QVBoxLayout, QWidget
 from superqt import QCollapsible
 from superqt.utils import signals_blocked
@@ -121,6 +122,15 @@ class OptionsView(QCollapsible):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._form)
         self.setContent(content)
+        # Its own arrows are drawn black in every theme.
+        self.setCollapsedIcon(QIcon())
+        self.setExpandedIcon(QIcon())
+        self.toggled.connect(self._show_arrow)
+        self.collapse(animate=False)
+        self._show_arrow(False)
+
+    def _show_arrow(self, expanded: bool) -> None:
+        self.setText(f"{'▼' if expanded else '▶'}  Options")
 
     @property
     def values(self) -> OptionValues:

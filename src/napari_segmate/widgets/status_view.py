@@ -28,7 +28,7 @@ COLOURS = {
     Phase.ERROR: "#ef5350",
 }
 """Seen on napari's dark and light backgrounds; the text itself follows the theme."""
-TEXT_LINES = 4
+TEXT_LINES = 7
 
 
 class StatusView(QFrame):
@@ -42,8 +42,8 @@ class StatusView(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("segmate_status")
-        self._hint = _text(bold=True)
-        self._error = _text(bold=False)
+        self._title = _text(bold=True)
+        self._text = _text(bold=False)
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(10)
@@ -64,8 +64,8 @@ class StatusView(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 6, 6, 4)
         layout.setSpacing(2)
-        layout.addWidget(self._hint)
-        layout.addWidget(self._error)
+        layout.addWidget(self._title)
+        layout.addWidget(self._text)
         layout.addStretch(1)
         layout.addWidget(strip)
         line = self.fontMetrics().lineSpacing()
@@ -74,9 +74,12 @@ class StatusView(QFrame):
 
     def show_state(self, state: SessionState) -> None:
         """Show what a session says."""
-        self._hint.setText(state.hint)
-        self._error.setText(state.error)
-        self._error.setVisible(bool(state.error))
+        # What went wrong comes first, what to do about it below.
+        error = state.error[:1].upper() + state.error[1:]
+        first, second = (error, state.hint) if error else (state.hint, "")
+        self._title.setText(first)
+        self._text.setText(second)
+        self._text.setVisible(bool(second))
         self._retry.setVisible(state.phase is Phase.ERROR)
         self._colour(state.phase)
         self.show_progress(state.progress, busy=state.phase.busy)
@@ -89,8 +92,8 @@ class StatusView(QFrame):
         self._bar.setRange(0, total)
         self._bar.setValue(progress.done if progress is not None else 0)
         if busy and progress is not None and progress.text:
-            self._error.setText(progress.text)
-            self._error.setVisible(True)
+            self._text.setText(progress.text)
+            self._text.setVisible(True)
 
     def _colour(self, phase: Phase) -> None:
         self.setStyleSheet(
