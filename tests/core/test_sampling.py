@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_segmate.core.sampling import BLOCK, sample_boxes, spread
+from napari_segmate.core.sampling import sample_boxes, spread
 
 
 class Chunked:
@@ -20,7 +20,7 @@ def test_blocks_stay_within_chunks(data):
     boxes = sample_boxes((9000, 9000), 1 << 20, data, (0, 1))
     assert len(boxes) == 16
     for y0, x0, y1, x1 in boxes:
-        assert (y1 - y0, x1 - x0) == (BLOCK, BLOCK)
+        assert (y1 - y0, x1 - x0) == (256, 256)
         assert y0 // 1000 == (y1 - 1) // 1000
         assert x0 // 1000 == (x1 - 1) // 1000
 

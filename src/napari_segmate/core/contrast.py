@@ -85,33 +85,56 @@ def _histogram_limits(values: npt.NDArray[Any]) -> tuple[float, float]:
         # Signed values were reinterpreted: their negative half comes last.
         counts = np.pad(counts, (0, -2 * offset - counts.size))
         counts = np.roll(counts, -offset)
+    low, high = _ranked(counts)
+    if low >= high and np.count_nonzero(counts) > 1:
+        counts[low] = 0
+        low, high = _around(low, _ranked(counts))
+    return float(low + offset), float(high + offset)
+
+
+def _ranked(counts: npt.NDArray[np.int64]) -> tuple[int, int]:
+    """Return the levels at the two percentiles of a histogram."""
     levels = np.flatnonzero(counts)
     below = np.cumsum(counts[levels])
-    last = below[-1] - 1
-    low = levels[np.searchsorted(below, np.ceil(last * LOW_PERCENT / 100) + 1)]
-    high = levels[np.searchsorted(below, np.floor(last * HIGH_PERCENT / 100) + 1)]
-    if low >= high:
-        low, high = levels[0], levels[-1]
-    return float(low + offset), float(high + offset)
+    ranks = [rank + 1 for rank in _ranks(int(below[-1]))]
+    low, high = levels[np.searchsorted(below, ranks)].tolist()
+    return low, high
+
+
+def _ranks(count: int) -> tuple[int, int]:
+    """Return which of `count` sorted values, from 0, the two percentiles are."""
+    last = count - 1
+    ranks = int(np.ceil(last * LOW_PERCENT / 100)), int(np.floor(last * HIGH_PERCENT / 100))
+    return min(ranks), max(ranks)
+
+
+def _around(common: Any, limits: tuple[Any, Any]) -> tuple[Any, Any]:
+    return min(common, limits[0]), max(common, limits[1])
 
 
 def _sorted_limits(values: npt.NDArray[Any]) -> tuple[float, float]:
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return 0.0, 0.0
-    last = finite.size - 1
-    ranks = [int(np.ceil(last * LOW_PERCENT / 100)), int(np.floor(last * HIGH_PERCENT / 100))]
-    low, high = np.partition(finite, sorted({*ranks}))[ranks]
+    low, high = _parted(finite)
     if low >= high:
-        low, high = finite.min(), finite.max()
+        others = finite[finite != low]
+        low, high = _around(low, _parted(others)) if others.size else (low, high)
     return float(low), float(high)
+
+
+def _parted(values: npt.NDArray[Any]) -> tuple[Any, Any]:
+    """Return the values at the two percentiles."""
+    low, high = _ranks(values.size)
+    parted = np.partition(values, sorted({low, high}))
+    return parted[low], parted[high]
 
 
 def robust_limits(values: npt.NDArray[Any]) -> tuple[float, float]:
     """Return the intensities that should become black and white.
 
-    The 0.5 and 99.8 percentiles of the finite values. Where those are the same (few bright spots
-    on an even background), the smallest and the largest value; (0, 0) without a finite value.
+    The 0.5 and 99.8 percentiles of the finite values. Where those are the same (few spots on an
+    even background), that value and the percentiles of all others; (0, 0) without a finite value.
 
     Parameters
     ----------

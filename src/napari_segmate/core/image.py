@@ -41,6 +41,8 @@ COARSE_SIDE = 512
 """A pyramid level of at least this side is fine enough to estimate limits."""
 STACK_PLANES = 8
 """Planes that the limits of a stack are estimated from."""
+GRIDS = 4, 8
+"""Blocks along each side of a large plane; the finer grid where the coarse one sees no object."""
 
 
 class ImageSource:
@@ -179,12 +181,23 @@ class ImageSource:
         return (0.0, 1.0) if in_unit else (low, high)
 
     def _sample(self, planes: Sequence[tuple[int, ...]], channel: int | None) -> npt.NDArray[Any]:
+        """Return intensities of a level that is fine enough; from more places when all are even."""
+        for side in GRIDS:
+            values = self._sample_grid(planes, channel, side)
+            if (values != values.flat[0]).any():
+                break
+        return values
+
+    def _sample_grid(
+        self, planes: Sequence[tuple[int, ...]], channel: int | None, side: int
+    ) -> npt.NDArray[Any]:
         levels = self._levels
         level = levels.coarse(COARSE_SIDE)
         shape = levels.plane_shape(level)
         budget = SAMPLE_PX // len(planes)
         step = max(1, int(np.ceil(np.sqrt(shape[0] * shape[1] / budget))))
-        boxes = sample_boxes(shape, budget, levels.arrays[level], (self.axes.y, self.axes.x))
+        axes = self.axes.y, self.axes.x
+        boxes = sample_boxes(shape, budget, levels.arrays[level], axes, side)
         parts = [levels.read(level, plane, box, channel) for plane in planes for box in boxes]
         if len(boxes) == 1:
             parts = [part[::step, ::step] for part in parts]

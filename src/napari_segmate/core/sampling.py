@@ -10,8 +10,6 @@ from napari_segmate.core.types import IntBoxYX, Shape2D
 
 __all__ = ["sample_boxes", "spread"]
 
-BLOCK = 256
-"""Side of the blocks read from a large plane, in pixels."""
 WHOLE = 4
 """A plane of up to this many times the budget is read whole, and thinned out."""
 
@@ -32,7 +30,9 @@ def spread(sizes: tuple[int, ...], count: int) -> list[tuple[int, ...]]:
     return [tuple(int(at) for at in np.unravel_index(one, sizes)) for one in flat]
 
 
-def sample_boxes(shape: Shape2D, budget: int, data: Any, axes: tuple[int, int]) -> list[IntBoxYX]:
+def sample_boxes(
+    shape: Shape2D, budget: int, data: Any, axes: tuple[int, int], side: int = 4
+) -> list[IntBoxYX]:
     """Return the boxes to read: the whole plane, or a grid of blocks when it is large.
 
     Parameters
@@ -45,6 +45,8 @@ def sample_boxes(shape: Shape2D, budget: int, data: Any, axes: tuple[int, int]) 
         Where they are read from; blocks stay inside its chunks where it has any.
     axes : (y, x)
         Axes of rows and columns in `data`.
+    side : int
+        Rows and columns of the grid of blocks.
 
     Examples
     --------
@@ -53,23 +55,24 @@ def sample_boxes(shape: Shape2D, budget: int, data: Any, axes: tuple[int, int]) 
     """
     if shape[0] * shape[1] <= WHOLE * budget:
         return [(0, 0, *shape)]
-    side = max(1, int(np.sqrt(budget)) // BLOCK)
+    block = max(1, int(np.sqrt(budget)) // side)
     rows, columns = (
-        _starts(size, side, _chunk(data, axis)) for size, axis in zip(shape, axes, strict=True)
+        _starts(size, side, block, _chunk(data, axis))
+        for size, axis in zip(shape, axes, strict=True)
     )
     return [
-        (y, x, min(y + BLOCK, shape[0]), min(x + BLOCK, shape[1])) for y in rows for x in columns
+        (y, x, min(y + block, shape[0]), min(x + block, shape[1])) for y in rows for x in columns
     ]
 
 
-def _starts(size: int, count: int, chunk: int | None) -> list[int]:
-    if size <= BLOCK:
+def _starts(size: int, count: int, block: int, chunk: int | None) -> list[int]:
+    if size <= block:
         return [0]
     centres = (np.arange(count) + 0.5) * size / count
-    starts = np.clip(np.rint(centres - BLOCK / 2), 0, size - BLOCK).astype(int)
-    if chunk is not None and chunk >= BLOCK:
+    starts = np.clip(np.rint(centres - block / 2), 0, size - block).astype(int)
+    if chunk is not None and chunk >= block:
         # A block across a border of chunks would read one chunk more.
-        starts = np.minimum(starts, (starts // chunk + 1) * chunk - BLOCK)
+        starts = np.minimum(starts, (starts // chunk + 1) * chunk - block)
     return sorted({max(int(start), 0) for start in starts})
 
 
