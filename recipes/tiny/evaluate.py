@@ -6,6 +6,7 @@ python recipes/tiny/evaluate.py --weights FILE --work DIR [--json FILE] [--markd
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
-from pack import FULL_SIDE, SYNTHETIC, Item, read_pack, synthetic_items
+from pack import FULL_SIDE, SYNTHETIC, Item, pack_images, synthetic_items
+from safetensors import safe_open
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
@@ -29,6 +31,8 @@ Labels: TypeAlias = npt.NDArray[np.int32]
 MIN_AREA = 20
 """Objects with fewer pixels are ignored."""
 CUT = 512
+BEGIN, END = "<!-- scores -->", "<!-- end of scores -->"
+"""Marks of the tables in the model card."""
 CORRECTIONS = 3
 COLUMNS = {
     "images": "images",
@@ -278,22 +282,53 @@ def _shown(name: str, scores: dict[str, float]) -> str:
     return str(int(scores[name])) if name == "images" else f"{scores[name]:.2f}"
 
 
+def facts(weights: Path, table: Table) -> dict[str, object]:
+    """Return what is known about a weights file, ready for JSON."""
+    with safe_open(weights, "pt") as file:
+        metadata = file.metadata()
+    config = json.loads(metadata.pop("config"))
+    network = load_tiny(weights)
+    return {
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "bytes": weights.stat().st_size,
+        "parameters": sum(value.numel() for value in network.parameters()),
+        "config": config,
+        **metadata,
+        "validation": table,
+    }
+
+
+def write_facts(weights: Path, table: Table, path: Path) -> None:
+    """Write `facts` as JSON."""
+    path.write_text(json.dumps(facts(weights, table), indent=1) + "\n")
+
+
+def update_card(card: Path, table: Table) -> None:
+    """Put the tables between the two marks of a model card."""
+    before, rest = card.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    card.write_text(f"{before}{BEGIN}\n{as_markdown(table)}{END}{after}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, required=True, help="safetensors file")
-    parser.add_argument("--work", type=Path, required=True, help="folder with images.npz")
-    parser.add_argument("--json", type=Path, help="write the scores here")
-    parser.add_argument("--markdown", type=Path, help="write the tables here")
+    parser.add_argument("--work", type=Path, required=True, help="folder of the packed images")
+    parser.add_argument("--data", type=Path, help="folder of the data sets, if not packed yet")
+    parser.add_argument("--json", type=Path, help="write what is known about the weights here")
+    parser.add_argument("--card", type=Path, help="put the tables into this model card")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
-    held_out = [item for item in read_pack(options.work / "images.npz") if item.validation]
+    torch.set_num_threads(options.threads)
+    held_out = [item for item in pack_images(options.data, options.work) if item.validation]
     network = load_tiny(options.weights).to(options.device)
     table = score(network.to(memory_format=torch.channels_last), held_out, options.device)
     if options.json:
-        options.json.write_text(json.dumps(table, indent=1) + "\n")
-    if options.markdown:
-        options.markdown.write_text(as_markdown(table))
+        write_facts(options.weights, table, options.json)
+    if options.card:
+        update_card(options.card, table)
     print(as_markdown(table))
 
 

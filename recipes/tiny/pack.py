@@ -148,13 +148,20 @@ def read_pack(path: Path) -> list[Item]:
         ]
 
 
-def pack_all(data: Path | None, work: Path, scenes: int) -> list[Item]:
-    """Return all items, from the packs in `work`, which are made from `data` when missing."""
-    real, synthetic = work / "images.npz", work / f"synthetic_{scenes}.npz"
-    if not real.exists():
+def pack_images(data: Path | None, work: Path) -> list[Item]:
+    """Return the real images, from the pack in `work`, which is made from `data` when missing."""
+    path = work / "images.npz"
+    if not path.exists():
         if data is None:
-            raise SystemExit(f"{real} does not exist: give the data sets with --data")
-        write_pack(real, read_sets(data))
-    if not synthetic.exists():
-        write_pack(synthetic, synthetic_items(scenes))
-    return read_pack(real) + read_pack(synthetic)
+            raise SystemExit(f"{path} does not exist: give the folder of the data sets with --data")
+        work.mkdir(parents=True, exist_ok=True)
+        write_pack(path, read_sets(data))
+    return read_pack(path)
+
+
+def pack_scenes(work: Path, count: int) -> list[Item]:
+    """Return synthetic scenes, from the pack in `work`, which is made when missing."""
+    path = work / f"synthetic_{count}.npz"
+    if not path.exists():
+        write_pack(path, synthetic_items(count))
+    return read_pack(path)

@@ -6,20 +6,19 @@ python recipes/tiny/train.py --data DIR --work DIR [--budget-minutes 95] [--devi
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import evaluate
 import numpy as np
 import torch
 from batches import Batch, BatchParams, load_batches
-from pack import Item, pack_all
+from pack import Item, pack_images, pack_scenes
 from torch import Tensor
 from torch.nn import functional
 
@@ -256,17 +255,10 @@ def _log(work: Path, entry: dict[str, object]) -> None:
 
 def export(trainer: Trainer, path: Path, scores: evaluate.Table) -> None:
     """Write the averaged weights, and beside them what is known about them."""
-    network = trainer.averaged().cpu()
-    save_tiny(path, network, {"steps": str(trainer.step), "recipe": "recipes/tiny"})
-    facts = {
-        "parameters": sum(value.numel() for value in network.parameters()),
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "steps": trainer.step,
-        "training_minutes": round(trainer.used_s / 60, 1),
-        "config": asdict(network.config),
-        "validation": scores,
-    }
-    path.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
+    minutes = f"{trainer.used_s / 60:.0f}"
+    metadata = {"steps": str(trainer.step), "minutes": minutes, "device": trainer.device}
+    save_tiny(path, trainer.averaged().cpu(), metadata)
+    evaluate.write_facts(path, scores, path.with_suffix(".json"))
 
 
 def _settings(options: argparse.Namespace, device: str) -> Settings:
@@ -303,7 +295,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
-    items = pack_all(options.data, options.work, options.scenes)
+    items = pack_images(options.data, options.work) + pack_scenes(options.work, options.scenes)
     held_out = [item for item in items if item.validation]
     trainer = Trainer(_settings(options, device), device)
     checkpoint = options.work / "checkpoint.pt"

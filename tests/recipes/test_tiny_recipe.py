@@ -1,4 +1,6 @@
 import json
+from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -62,9 +64,9 @@ def test_batches_hold_prompts_for_their_objects(recipe, data_sets):
     batch = next(batches.load_batches(items, params, seed=0, workers=0))
     assert batch.images.shape == (3, 3, 64, 64)
     assert batch.offset_yx.shape == (3, 2, 16, 16)
-    count = len(batch.image_index)
-    assert 3 <= count <= 30
-    assert batch.masks.shape == (count, 64, 64)
+    objects = len(batch.image_index)
+    assert 3 <= objects <= 30
+    assert batch.masks.shape == (objects, 64, 64)
     used = batch.point_labels == 1
     x, y = batch.points[used].long().T
     assert batch.masks[used.nonzero()[:, 0], y, x].all()
@@ -125,21 +127,25 @@ def test_a_stored_trainer_goes_on_as_if_never_stopped(recipe, batch, tmp_path):
         assert one == pytest.approx(other, rel=0.02)
 
 
-def test_recipe_runs_from_data_to_weights_and_resumes(recipe, data_sets, tmp_path, capsys):
+def test_recipe_runs_from_data_to_weights_and_resumes(recipe, data_sets, tmp_path, monkeypatch):
     import train
 
+    # A clock of one second per step: how many steps a budget gives depends on no machine.
+    monkeypatch.setattr(train, "time", SimpleNamespace(monotonic=count().__next__))
     work = tmp_path / "work"
-    train.main([f"--data={data_sets}", f"--work={work}", "--budget-minutes=0.02", *SMALL])
+    train.main([f"--data={data_sets}", f"--work={work}", "--budget-minutes=0.05", *SMALL])
     facts = json.loads((work / "tiny.json").read_text())
-    assert facts["steps"] >= 1
+    assert facts["steps"] == "3"
     assert facts["config"]["width"] == 32
     assert "fluorescence_nuclei" in facts["validation"]
     network = load_tiny(work / "tiny.safetensors")
     assert sum(value.numel() for value in network.parameters()) == facts["parameters"]
     assert "| fluorescence_nuclei |" in (work / "scores.md").read_text()
     # The packs are enough to go on.
-    train.main([f"--work={work}", "--budget-minutes=0.04", *SMALL])
-    assert json.loads((work / "tiny.json").read_text())["steps"] > facts["steps"]
+    train.main([f"--work={work}", "--budget-minutes=0.1", *SMALL])
+    again = json.loads((work / "tiny.json").read_text())
+    assert again["steps"] == "6"
+    assert again["sha256"] != facts["sha256"]
 
 
 def test_scores_are_fractions_and_the_same_each_time(recipe, data_sets):
@@ -154,3 +160,18 @@ def test_scores_are_fractions_and_the_same_each_time(recipe, data_sets):
     scores = table["fluorescence_nuclei"]
     assert set(scores) == set(evaluate.COLUMNS)
     assert all(0 <= value <= 1 for name, value in scores.items() if name != "images")
+
+
+def test_card_gets_the_tables_between_its_marks(recipe, tmp_path):
+    import evaluate
+
+    card = tmp_path / "card.md"
+    card.write_text(f"before\n{evaluate.BEGIN}\nold\n{evaluate.END}\nafter\n")
+    scores = {"images": 3, "click": 0.801, "ap50": 0.5}
+    parts = {"images": 2, "whole": 0.9}
+    evaluate.update_card(card, {"nuclei": scores, "synthetic parts": parts})
+    text = card.read_text()
+    assert "old" not in text
+    assert text.startswith("before\n") and text.endswith("\nafter\n")
+    assert "| nuclei | 3 | 0.80 |" in text
+    assert "whole 0.90, part – (2 images)" in text
