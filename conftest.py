@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 QT_BINDINGS = ("PyQt6", "PySide6")
 WITH_QT = ("tests/widgets", "src/napari_segmate/widgets")
-WITH_NAPARI = ("tests/plugin", "src/napari_segmate/plugin", "docs/make_screenshots.py")
+WITH_NAPARI = ("tests/plugin", "tests/transforms.py", "src/napari_segmate/plugin")
 
 has_qt = any(find_spec(name) for name in QT_BINDINGS)
 has_napari = has_qt and find_spec("napari") is not None
