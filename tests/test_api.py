@@ -19,6 +19,11 @@ def segmate(monkeypatch, fake_model) -> SegMate:
     return SegMate()
 
 
+@pytest.fixture(scope="module")
+def embedded() -> SegMate:
+    return SegMate("tiny", device="cpu")
+
+
 @pytest.fixture
 def image(blobs) -> np.ndarray:
     return blobs.values
@@ -154,10 +159,31 @@ def test_a_checkpoint_that_is_not_there_is_an_error(tmp_path):
         SegMate(checkpoint=tmp_path / "a.pth")
 
 
-def test_the_embedded_model_finds_a_bright_object(image):
-    masks = SegMate("tiny", device="cpu").segment(
-        image=image, boxes_prompt=BOXES_XYXY, multimask_output=False
-    )
+def test_the_embedded_model_finds_a_bright_object(embedded, image):
+    masks = embedded.segment(image=image, boxes_prompt=BOXES_XYXY, multimask_output=False)
     assert masks.shape == (3, 1, 48, 60)
     assert masks[2, 0, 35, 30] == 1
     assert masks[2, 0, 0, 0] == 0
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((1, 1)),
+        np.full((30, 40), np.nan),
+        np.full((5, 300), 7, np.uint16),
+        np.ones((40, 40), bool),
+        np.linspace(0, 1, 12000).reshape(50, 60, 4).astype(np.float16),
+    ],
+    ids=["one pixel", "all NaN", "all equal", "bool", "RGBA float16"],
+)
+def test_odd_images_are_answered(embedded, image):
+    masks = embedded.segment(image=image, points_prompt=([[0, 0]], [1]))
+    assert masks.shape == (1, 3, *image.shape[:2])
+
+
+def test_five_hundred_points_on_one_object_are_answered(embedded):
+    points = np.random.default_rng(0).uniform(0, 60, (1, 500, 2))
+    image = np.random.default_rng(1).random((64, 64))
+    masks = embedded.segment(image=image, points_prompt=(points, np.ones((1, 500))))
+    assert masks.shape == (1, 3, 64, 64)
