@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from npe2 import PluginManifest
 from vispy.util import keys
 
 from napari_segmate.plugin.preview import PREVIEW_NAME
@@ -37,6 +38,11 @@ def test_click_refine_commit_and_undo_with_mouse_and_keys(make_hands) -> None:
     hands.key("U")
     assert len(hands.prompts.points.data) == 3
     hands.key("U", (keys.SHIFT,))
+    assert len(hands.prompts.points.data) == 4
+    hands.key("K")
+    assert count(hands.output.data) == 1
+    hands.key("Z", (keys.CONTROL,))
+    assert count(hands.output.data) == 0
     assert len(hands.prompts.points.data) == 4
     hands.key("K")
     assert count(hands.output.data) == 1
@@ -161,3 +167,16 @@ def test_nothing_is_cut_off_at_1280_by_800(make_hands, theme) -> None:
         assert button.width() >= needed + 8, button.text()
         assert button.visibleRegion().boundingRect().height() == button.height(), button.text()
     assert hands.state.phase is Phase.PREVIEW
+
+
+def test_napari_opens_the_dock_from_its_menu(
+    make_napari_viewer, qtbot, npe2pm, monkeypatch
+) -> None:
+    npe2pm.register(PluginManifest.from_distribution("napari-segmate"))
+    monkeypatch.setattr("napari_segmate.plugin.dock._all_models", tuple)
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(blob_image())
+    _, dock = viewer.window.add_plugin_dock_widget("napari-segmate", "Segment")
+    qtbot.wait(50)
+    assert dock.controller.image is viewer.layers[0]
+    assert dock.controller.prompts.points in list(viewer.layers)

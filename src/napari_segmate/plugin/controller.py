@@ -92,7 +92,8 @@ class Controller:
         self._follow_camera = Deferred(self._update_camera, SETTLE_MS)
         self._ahead = Deferred(self._prepare_ahead, IDLE_MS)
         self.view = View(viewer, self._look, self._look_later)
-        self.prompts = PromptLayers(viewer, self._on_drawn, show_tool)
+        undo_keys = {"Control-Z": self._undo_latest, "Control-Shift-Z": self._redo}
+        self.prompts = PromptLayers(viewer, self._on_drawn, show_tool, undo_keys)
         self.preview = Preview(viewer, lambda: self.prompts.layers)
         self.committer = Committer(viewer, session, self.runner, notify)
         self.picker = Picker(viewer)
@@ -200,6 +201,15 @@ class Controller:
             self._load_model(self._choice)
         self._update_plane()
         self.session.retry()
+
+    def _undo_latest(self) -> None:
+        """Undo the last prompt; without prompts, the last commit."""
+        self._catch_up()
+        undo = Action.UNDO if self.session.state.can_undo else Action.TAKE_BACK
+        self.trigger(undo)
+
+    def _redo(self) -> None:
+        self.trigger(Action.REDO)
 
     def _next_tool(self) -> None:
         names = list(TOOLS)

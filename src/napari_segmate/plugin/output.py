@@ -24,7 +24,7 @@ from napari_segmate.sessions.commit import Commit
 __all__ = ["OUTPUT_NAME", "OutputLabels", "Written", "empty_labels", "in_memory", "object_mask"]
 
 OUTPUT_NAME = "SegMate labels"
-LARGEST_NUMPY_BYTES = 1 << 30
+LARGEST_NUMPY_BYTES = 1 << 28
 """Larger label images live in compressed chunks: most of their pixels stay empty."""
 CHUNK = 1024
 SMALL_PLANE_PIXELS = 1 << 22
@@ -150,6 +150,7 @@ class OutputLabels:
             shape[channel] = 1
         layer = Labels(empty_labels(shape), name=OUTPUT_NAME, opacity=0.5, **geometry.kwargs())
         active = self._viewer.layers.selection.active
+        self.watch(layer, 0)
         # Above the image, below prompts and preview.
         self._viewer.layers.insert(self._viewer.layers.index(image) + 1, layer)
         if active is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,8 @@ class PromptLayers:
         Called without arguments after the user has drawn, moved or deleted something.
     tool_changed : callable
         Called with the name of the tool in hand (one of `TOOLS`), or None.
+    keys : mapping of str to callable
+        Keys of the two layers, beside those that napari gives them.
     """
 
     def __init__(
@@ -58,8 +61,10 @@ class PromptLayers:
         viewer: ViewerModel,
         changed: Callable[[], None],
         tool_changed: Callable[[str | None], None],
+        keys: Mapping[str, Callable[[], None]] = MappingProxyType({}),
     ) -> None:
         self._viewer = viewer
+        self._keys = keys
         self._changed = changed
         self._tool_changed = tool_changed
         self._geometry: Geometry | None = None
@@ -146,6 +151,8 @@ class PromptLayers:
         layer.events.features.connect(self._on_features)
         layer.events.mode.connect(self.report_tool)
         layer.mouse_drag_callbacks.append(self._on_press)
+        for key, act in self._keys.items():
+            layer.bind_key(key, lambda _, act=act: act())
 
     # What the user does
 
