@@ -13,6 +13,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import ensure_main_thread
 
+from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.weights import cache_folder
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.answering import (
@@ -29,6 +30,7 @@ from napari_segmate.plugin.output import Written
 from napari_segmate.plugin.recovery import RecoveryKeeper
 from napari_segmate.plugin.runner import Job
 from napari_segmate.plugin.settings import follow_keys, read_general, read_keys
+from napari_segmate.plugin.writer import adopt_records
 from napari_segmate.sessions.interactive import Session
 from napari_segmate.sessions.state import KeyNames, SessionState
 from napari_segmate.widgets.actions import Action
@@ -190,7 +192,13 @@ class SegmentDock(QWidget):
             self.controller.prompts.take_tool(self.controller.prompts.tool or "point")
 
     def _on_output(self, layer: Layer | None) -> None:
-        self.controller.committer.output.layer = layer if isinstance(layer, Labels) else None
+        labels = layer if isinstance(layer, Labels) else None
+        self.controller.committer.output.layer = labels
+        if labels is not None:
+            try:
+                adopt_records(labels)
+            except LabelsError as error:
+                _warn(str(error))
 
     # Recovery
 
