@@ -108,7 +108,7 @@ def _fused(
     layer: Attention, query: Tensor, key: Tensor, value: Tensor, rows: Tensor, columns: Tensor
 ) -> Tensor:
     count = query.shape[1]
-    bias = (rows[..., None] + columns[..., None, :]).view(-1, count, count)
+    bias = (rows[..., None] + columns[..., None, :]).reshape(-1, count, count)
     return functional.scaled_dot_product_attention(
         query[None], key[None], value[None], attn_mask=bias[None], scale=float(layer.scale)
     )[0]
