@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -242,6 +243,36 @@ def test_a_demo_that_cannot_be_saved_says_so(fake, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert run("demo", "--output", tmp_path / "file") == 1
     assert "choose another --output" in capsys.readouterr().err
+
+
+def test_the_demo_opens_its_files_in_a_viewer_of_its_own(fake, tmp_path, monkeypatch):
+    viewer = tmp_path / "viewer.py"
+    viewer.write_text("import json, sys\njson.dump(sys.argv[1:], open('seen.json', 'w'))")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("napari_segmate.cli._viewer.PROGRAM", "viewer")
+    monkeypatch.setattr("napari_segmate.cli.demo.check_viewer", lambda: None)
+    assert run("demo", "--output", "demo", "--view") == 0
+    names = [Path(name).name for name in json.loads(Path("seen.json").read_text())]
+    assert names == ["image.tif", "labels.tif"]
+    viewer.write_text("raise SystemExit(3)")
+    assert run("demo", "--output", "demo", "--view") == 1
+
+
+@pytest.mark.parametrize(
+    ("napari", "platform", "message"),
+    [(None, "win32", "napari-segmate[all]"), ("napari", "linux", "no screen")],
+)
+def test_a_viewer_that_cannot_open_is_told_before_the_work(
+    fake, tmp_path, capsys, monkeypatch, napari, platform, message
+):
+    monkeypatch.setattr("napari_segmate.cli._viewer.find_spec", lambda name: napari)
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert run("demo", "--output", tmp_path / "demo", "--view") == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_segmate.cli._progress import progress
+from napari_segmate.cli._viewer import check_viewer, open_viewer
 
 if TYPE_CHECKING:
     from napari_segmate.core.prompts import ObjectPrompts
@@ -34,6 +35,9 @@ def demo(
         Path, typer.Option("--output", "-o", help="Folder for the picture and the labels.")
     ] = Path("segmate-demo"),
     sample: Annotated[Sample, typer.Option(help="Image to segment.")] = Sample.NUCLEI,
+    view: Annotated[
+        bool, typer.Option("--view", help="Open the image and the labels in napari.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Segment a sample image, one click per object, and save a picture and the labels.
@@ -41,9 +45,13 @@ def demo(
     Example:
 
         segmate demo --output demo
+
+        segmate demo --view
     """
     from napari_segmate.core.image import ContrastMode, ImageSource, guess_axes
 
+    if view:
+        check_viewer()
     image, truth = _sample(sample)
     source = ImageSource(image, guess_axes(image.shape, image.dtype))
     plane = source.plane((), source.estimate_contrast(ContrastMode.PLANE, ()))
@@ -64,6 +72,8 @@ def demo(
         "model": model.key,
     }
     typer.echo(json.dumps({**scores, **files}) if as_json else _told(scores, files))
+    if view:
+        open_viewer([Path(files["image"]), Path(files["labels"])])
 
 
 def _sample(sample: Sample) -> tuple[Any, LabelArray]:
