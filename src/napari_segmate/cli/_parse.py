@@ -44,7 +44,8 @@ def plane_index(text: str | None, source: ImageSource) -> tuple[int, ...]:
         if any(size > 1 for size in sizes):
             raise typer.BadParameter(
                 f"the image is a stack of {' x '.join(map(str, sizes))} planes; choose one with "
-                f"--index {','.join('0' for _ in sizes)}, or say what its axes are with --axes"
+                f"--index (such as --index {','.join('0' for _ in sizes)}), or say what its axes "
+                "are with --axes"
             )
         return (0,) * len(sizes)
     try:
