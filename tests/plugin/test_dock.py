@@ -59,6 +59,15 @@ def test_opening_without_an_image_says_so_and_takes_the_first_one(make_bench) ->
     assert bench.state.phase is Phase.NEEDS_PROMPT
 
 
+def test_next_image_after_all_layers_were_removed_is_ready_to_click(bench) -> None:
+    bench.viewer.layers.clear()
+    bench.settle()
+    bench.viewer.add_image(blob_image(), name="next")
+    bench.until(lambda: bench.viewer.layers.selection.active is bench.prompts.points)
+    assert bench.prompts.points.mode == "add"
+    assert bench.controller.image is bench.viewer.layers["next"]
+
+
 def test_model_is_loaded_and_the_plane_encoded_before_the_first_click(bench) -> None:
     bench.until(lambda: len(bench.model.encoded) == 1)
     assert bench.loaded == ["fake"]

@@ -24,6 +24,7 @@ from napari_segmate.plugin.answering import (
 )
 from napari_segmate.plugin.choosers import LayerChooser
 from napari_segmate.plugin.controller import Controller
+from napari_segmate.plugin.deferred import Deferred
 from napari_segmate.plugin.images import channel_axes
 from napari_segmate.plugin.keys import KeyBindings
 from napari_segmate.plugin.output import Written
@@ -116,10 +117,12 @@ class SegmentDock(QWidget):
         panel.banner.discard_clicked.connect(self._discard)
         self.viewer.dims.events.order.connect(self._show_channels)
         self._stop_keys = follow_keys(self._bind_keys)
+        self._keep_tool = keep_tool = Deferred(self._take_tool_again)
         close = _closer(
             self.controller, self.keys, self._choosers, self._stop_keys, self.recovery.close
         )
         self._close = close
+        self.destroyed.connect(lambda: keep_tool.stop())
         self.destroyed.connect(lambda: close())
 
     @property
@@ -190,6 +193,13 @@ class SegmentDock(QWidget):
         self.controller.choose_image(image)
         if image is not None:
             self.controller.prompts.take_tool(self.controller.prompts.tool or "point")
+            self._keep_tool()
+
+    def _take_tool_again(self) -> None:
+        """Take the tool from the image again: napari selects a new layer after it has told us."""
+        image = self.controller.image
+        if image is not None and self.viewer.layers.selection.active is image:
+            self.controller.prompts.take_tool("point")
 
     def _on_output(self, layer: Layer | None) -> None:
         labels = layer if isinstance(layer, Labels) else None
