@@ -72,12 +72,12 @@ class Driver:
                 raise TimeoutError(f"not reached in {timeout_s} s; {self.dock.session.state}")
             self.pump(0.002)
 
-    def wait_idle(self, timeout_s: float = 60) -> None:
+    def wait_idle(self, timeout_s: float = 240) -> None:
         """Wait until the model is loaded and nothing is being computed."""
         runner = self.dock.controller.runner
         self.wait_until(lambda: runner.idle, timeout_s)
 
-    def wait_preview(self, timeout_s: float = 60) -> None:
+    def wait_preview(self, timeout_s: float = 240) -> None:
         """Wait until the mask of the last click is shown."""
 
         def shown() -> bool:

@@ -138,7 +138,9 @@ class Runner(QObject):
 
     def _call(self, deliver: Callable[[], None]) -> None:
         # A method of a Qt object: both bindings call it on the thread of the object.
-        deliver()
+        # What was on its way when the runner was closed is for widgets that may be gone.
+        if not self._closing:
+            deliver()
 
     def _drop(self, which: Callable[[Job], bool]) -> None:
         for job in [*self._waiting, *([self._current] if self._current else [])]:
