@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.errors import ImageError
-from napari_segmate.core.prompts import ObjectPrompts
-from napari_segmate.core.types import Embedding, FloatArray, MaskResult, RGBImage, Shape2D
+from napari_segmate.core.types import Embedding, FloatArray, RGBImage, Shape2D
 from napari_segmate.core.weights import WeightsFile
-from napari_segmate.models._prompts import PromptArrays, batches, prompt_arrays
+from napari_segmate.models._prompts import PromptArrays
+from napari_segmate.models._segmenter import NetworkSegmenter
 from napari_segmate.models.base import Checkpoint, ModelFamily, ModelInfo, Segmenter
 
 if TYPE_CHECKING:
@@ -24,180 +21,75 @@ if TYPE_CHECKING:
 
 __all__ = ["FAMILY", "SamSegmenter"]
 
-BATCH = 4
-"""Prompts decoded at a time: 64 at once cost more per prompt, they leave the processor's cache."""
-CONFIDENT = 8.0
-"""Logit of a pixel inside a mask prompt."""
 
+class SamSegmenter(NetworkSegmenter):
+    """A SAM with a ViT encoder; the longer side of an image is resized to the input size."""
 
-class SamSegmenter:
-    """A SAM with a ViT encoder.
-
-    Parameters
-    ----------
-    info : ModelInfo
-        Which model.
-    network : Sam
-        Upstream's network with its weights.
-    sha256 : str
-        Of the weights file.
-    device : str
-        Where to run.
-    fast : bool
-        Encode in bfloat16.
-    """
-
-    def __init__(
-        self, info: ModelInfo, network: Sam, sha256: str, device: str, fast: bool = False
-    ) -> None:
-        self._info = info
-        self._network = network.to(device).eval()
-        self._key = f"{info.name}@{sha256[:12]}{'-fast' if fast else ''}"
-        self._device = device
-        self._fast = fast
-        self._lock = RLock()
-        self._image_pe: torch.Tensor | None = None
-
-    @property
-    def info(self) -> ModelInfo:
-        """Which model this is."""
-        return self._info
-
-    @property
-    def key(self) -> str:
-        """Name and weights hash; another one for lower precision."""
-        return self._key
-
-    @property
-    def device(self) -> str:
-        """Where it runs."""
-        return self._device
+    batch = 4
+    confident = 8.0
+    _network: Sam
+    _image_pe: torch.Tensor | None = None
 
     @property
     def input_size(self) -> int:
         """Side in pixels of the square that the encoder sees."""
         return int(self._network.image_encoder.img_size)
 
-    def encode(self, image: RGBImage, context: Context | None = None) -> Embedding:
-        """Return the embedding of an image.
+    def _arrays(self, image: RGBImage, context: Context) -> dict[str, npt.NDArray[Any]]:
+        import torch
+        from segment_anything.utils.transforms import ResizeLongestSide
 
-        Parameters
-        ----------
-        image : (H, W, 3) uint8
-            Any size from 1 x 1; the longer side is resized to the input size, as upstream does.
-        context : Context, optional
-            Progress per block of the encoder, and cancellation.
+        from napari_segmate._torch import to_array
+        from napari_segmate.models._sam_encoder import encode_image
 
-        Raises
-        ------
-        ImageError
-            Not an RGB image.
-        OutOfMemoryError
-            Too little memory, on the device and in the machine.
-        """
-        if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-            raise ImageError(f"expected (height, width, 3) uint8, got {image.shape}")
-        from napari_segmate._torch import inference, on_device_or_cpu, to_array
+        resized = np.array(ResizeLongestSide(self.input_size).apply_image(image))
+        tensor = torch.from_numpy(resized.transpose(2, 0, 1))[None].to(self._device)
+        prepared = self._network.preprocess(tensor)
+        encoded = encode_image(self._network.image_encoder, prepared, context)
+        return {"embedding": to_array(encoded)[0]}
 
-        context = context or Context()
-        resized = self._resized(image)
+    def _masks(
+        self, embedding: Embedding, prompts: PromptArrays, multimask: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        sparse, dense = self._network.prompt_encoder(*self._inputs(prompts, embedding))
+        logits, scores = self._network.mask_decoder(
+            image_embeddings=self._tensor(embedding.arrays["embedding"])[None],
+            image_pe=self._positions(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=multimask,
+        )
+        return logits, scores
 
-        def run(device: str) -> torch.Tensor:
-            from napari_segmate.models._sam_encoder import encode_image
+    def _low_shape(self, image_shape: Shape2D) -> Shape2D:
+        height, width = self._network.prompt_encoder.mask_input_size
+        return int(height), int(width)
 
-            self._move(device)
-            with inference(device, self._fast):
-                prepared = self._network.preprocess(resized.to(device))
-                return encode_image(self._network.image_encoder, prepared, context)
+    def _large(self, logits: torch.Tensor, image_shape: Shape2D) -> torch.Tensor:
+        resized = self._input_shape(image_shape)
+        large: torch.Tensor = self._network.postprocess_masks(logits, resized, image_shape)
+        return large
 
-        with self._lock:
-            embedded = to_array(on_device_or_cpu(run, self._device))[0]
-        height, width = image.shape[:2]
-        return Embedding({"embedding": embedded}, (int(height), int(width)), self._key)
-
-    def decode(
-        self,
-        embedding: Embedding,
-        prompts: Sequence[ObjectPrompts],
-        *,
-        multimask: bool = True,
-        context: Context | None = None,
-    ) -> MaskResult:
-        """Return masks of N objects; see `napari_segmate.models.base.Segmenter.decode`."""
-        context = context or Context()
-        count = 3 if multimask else 1
-        logits = np.empty((len(prompts), count, *self._low_shape), np.float32)
-        scores = np.empty((len(prompts), count), np.float32)
-        for numbers in batches(prompts, BATCH):
-            context.check()
-            arrays = prompt_arrays([prompts[number] for number in numbers])
-            logits[numbers], scores[numbers] = self.decode_xy(embedding, arrays, multimask)
-        return MaskResult(logits, np.clip(scores, 0, 1), embedding.image_shape)
-
-    def decode_xy(
-        self, embedding: Embedding, prompts: PromptArrays, multimask: bool = True
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return low-resolution logits (N, M, h, w) and predicted IoU (N, M), as upstream gives."""
-        from napari_segmate._torch import inference, to_array
-
-        with self._lock, inference(self._device):
-            image = self._tensor(embedding.arrays["embedding"])[None]
-            sparse, dense = self._network.prompt_encoder(*self._inputs(prompts, embedding))
-            logits, scores = self._network.mask_decoder(
-                image_embeddings=image,
-                image_pe=self._positions(),
-                sparse_prompt_embeddings=sparse,
-                dense_prompt_embeddings=dense,
-                multimask_output=multimask,
-            )
-        return to_array(logits), to_array(scores)
-
-    def upscale(self, logits: FloatArray, image_shape: Shape2D) -> FloatArray:
-        """Return (..., h, w) low-resolution logits at the size of the encoded image."""
-        from napari_segmate._torch import inference, to_array
-
-        flat = np.reshape(logits, (-1, 1, *logits.shape[-2:]))
-        with inference("cpu"):
-            large = self._network.postprocess_masks(
-                self._tensor(flat, "cpu"), self._input_shape(image_shape), image_shape
-            )
-        result: FloatArray = to_array(large).reshape((*logits.shape[:-2], *image_shape))
-        return result
-
-    def mask_input(self, mask: npt.NDArray[Any], image_shape: Shape2D) -> FloatArray:
-        """Return (H, W) mask of the encoded image as low-resolution logits for a prompt."""
+    def _shares(self, mask: npt.NDArray[Any], image_shape: Shape2D) -> FloatArray:
         from torch.nn.functional import interpolate, pad
 
         from napari_segmate._torch import inference, to_array
 
-        del image_shape  # the mask has the size of the image
-        height, width = self._input_shape((int(mask.shape[0]), int(mask.shape[1])))
+        height, width = self._input_shape(image_shape)
         size = self.input_size
         with inference("cpu"):
             tensor = self._tensor(np.asarray(mask, np.float32)[None, None], "cpu")
             resized = interpolate(tensor, (height, width), mode="bilinear", antialias=True)
             square = pad(resized, (0, size - width, 0, size - height))
-            inside = to_array(interpolate(square, self._low_shape, mode="area"))[0, 0]
-        logits: FloatArray = ((inside - 0.5) * 2 * CONFIDENT).astype(np.float32)
-        return logits
-
-    @property
-    def _low_shape(self) -> Shape2D:
-        height, width = self._network.prompt_encoder.mask_input_size
-        return int(height), int(width)
+            shares = interpolate(square, self._low_shape(image_shape), mode="area")
+        covered: FloatArray = to_array(shares)[0, 0]
+        return covered
 
     def _input_shape(self, image_shape: Shape2D) -> Shape2D:
         from segment_anything.utils.transforms import ResizeLongestSide
 
         height, width = ResizeLongestSide.get_preprocess_shape(*image_shape, self.input_size)
         return int(height), int(width)
-
-    def _resized(self, image: RGBImage) -> torch.Tensor:
-        import torch
-        from segment_anything.utils.transforms import ResizeLongestSide
-
-        resized = ResizeLongestSide(self.input_size).apply_image(image)
-        return torch.from_numpy(np.array(resized).transpose(2, 0, 1))[None]
 
     def _inputs(self, prompts: PromptArrays, embedding: Embedding) -> tuple[Any, Any, Any]:
         import torch
@@ -216,19 +108,10 @@ class SamSegmenter:
         return points, boxes, logits
 
     def _positions(self) -> torch.Tensor:
-        if self._image_pe is None or str(self._image_pe.device) != str(self._device):
-            self._image_pe = self._network.prompt_encoder.get_dense_pe()
-        return self._image_pe
-
-    def _tensor(self, array: npt.ArrayLike, device: str | None = None) -> torch.Tensor:
-        from napari_segmate._torch import to_tensor
-
-        return to_tensor(array, device or self._device)
-
-    def _move(self, device: str) -> None:
-        if device != self._device:
-            self._network.to(device)
-            self._device = device
+        positions = self._image_pe
+        if positions is None or str(positions.device) != self._device:
+            positions = self._image_pe = self._network.prompt_encoder.get_dense_pe()
+        return positions
 
 
 def _load(
