@@ -72,7 +72,7 @@ class Bench:
         ]
         self.dock = SegmentDock(
             viewer,
-            answerer=Answerer(EmbeddingStore(), self._load),
+            answerer=Answerer(EmbeddingStore(), self._load, lambda: ("cpu", "cuda")),
             models=infos,
             recovery_folder=tmp_path / "recovery",
         )

@@ -370,6 +370,17 @@ def test_points_of_other_planes_do_not_count(make_bench) -> None:
     assert not bench.output.data[1].any()
 
 
+def test_all_that_is_on_the_screen_is_prepared_while_idle(make_bench) -> None:
+    image = np.tile(blob_image(), (4, 3))
+    bench = make_bench(image)
+    bench.until(lambda: len(bench.model.encoded) >= 9, 8000)
+    bench.settle()
+    encoded = len(bench.model.encoded)
+    bench.point(3 * 48 + centre(0)[0], 2 * 60 + centre(0)[1])
+    assert bench.state.n_objects == 1
+    assert len(bench.model.encoded) == encoded
+
+
 def test_neighbouring_planes_are_prepared_while_idle(make_bench) -> None:
     bench = make_bench(np.stack([np.roll(blob_image(), n, axis=1) for n in range(5)]))
     bench.viewer.dims.point = (2, 0, 0)

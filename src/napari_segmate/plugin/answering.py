@@ -12,13 +12,15 @@ from napari_segmate.core.types import IntBoxYX
 from napari_segmate.core.weights import cache_folder
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.inference.predict import predict
-from napari_segmate.inference.prefetch import first_frame, prefetch
+from napari_segmate.inference.prefetch import first_frame, frames_in_view, prefetch
 from napari_segmate.inference.request import PlaneLike, Prediction, Request
 from napari_segmate.models.base import Segmenter
 from napari_segmate.plugin.settings import General
 
-__all__ = ["Answerer", "ModelChoice", "available_devices", "default_answerer", "load_chosen"]
+__all__ = ["Answerer", "ModelChoice", "default_answerer", "load_chosen"]
 
+MAX_AHEAD = 16
+"""Parts of a plane encoded before anyone clicks in them."""
 MB = 1 << 20
 
 
@@ -77,9 +79,17 @@ class Answerer:
         Keeps embeddings.
     load : callable
         ``load(choice, context) -> Segmenter``.
+    devices : callable
+        Returns where models can run; may import torch.
     """
 
-    def __init__(self, store: EmbeddingStore, load: LoadModel = load_chosen) -> None:
+    def __init__(
+        self,
+        store: EmbeddingStore,
+        load: LoadModel = load_chosen,
+        devices: Callable[[], tuple[str, ...]] = available_devices,
+    ) -> None:
+        self.devices = devices
         self._store = store
         self._load = load
         self._choice: ModelChoice | None = None
@@ -104,11 +114,19 @@ class Answerer:
         visible_yx: IntBoxYX | None,
         choice: ModelChoice,
         context: Context,
+        everywhere: bool = False,
     ) -> None:
-        """Encode the part of a plane in which a click in the middle of the screen would fall."""
+        """Encode the part of a plane in which a click in the middle of the screen would fall.
+
+        With `everywhere` the parts for clicks elsewhere on the screen, too, from the middle
+        outwards.
+        """
         model = self.model(choice, context)
-        frame = first_frame(plane.shape, model.input_size, visible_yx)
-        prefetch([(plane, frame)], model, self._store, context)
+        if everywhere:
+            frames = frames_in_view(plane.shape, model.input_size, visible_yx)[:MAX_AHEAD]
+        else:
+            frames = (first_frame(plane.shape, model.input_size, visible_yx),)
+        prefetch([(plane, frame) for frame in frames], model, self._store, context)
 
 
 def default_answerer(general: General, warn: Callable[[str], None]) -> Answerer:

@@ -9,6 +9,7 @@ from typing import Any
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
+from napari_segmate.core.context import Context
 from napari_segmate.core.errors import LabelsError, PromptError, SegmateError
 from napari_segmate.core.types import Instance
 from napari_segmate.inference.request import MaskOptions, Prediction, Request
@@ -445,16 +446,22 @@ class Controller:
         if not self.runner.idle:
             return
         current = self.view.update()
-        planes = [current] if current is not None else []
-        for plane in [*planes, *(self.view.neighbours() if self.prefetch else [])]:
-            self._submit_ahead(plane, choice)
+        if current is not None:
+            self._submit_ahead(current, choice)
+        if self.prefetch:
+            if current is not None:
+                self._submit_ahead(current, choice, everywhere=True)
+            for plane in self.view.neighbours():
+                self._submit_ahead(plane, choice)
 
-    def _submit_ahead(self, plane: ViewedPlane, choice: ModelChoice) -> None:
+    def _submit_ahead(
+        self, plane: ViewedPlane, choice: ModelChoice, everywhere: bool = False
+    ) -> None:
         visible = self.view.visible_yx
-        self.runner.submit(
-            Job(
-                lambda context: self._answerer.prepare(plane, visible, choice, context),
-                idle=True,
-                topic=(plane, choice),
-            )
-        )
+
+        def prepare(context: Context) -> None:
+            self._answerer.prepare(plane, visible, choice, context, everywhere)
+
+        # A click waits for the middle part, which it will probably need, but not for all the others.
+        topic = None if everywhere else (plane, choice)
+        self.runner.submit(Job(prepare, idle=True, topic=topic))

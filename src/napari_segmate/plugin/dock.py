@@ -16,12 +16,7 @@ from superqt.utils import ensure_main_thread
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.weights import cache_folder
 from napari_segmate.models.base import ModelInfo
-from napari_segmate.plugin.answering import (
-    Answerer,
-    ModelChoice,
-    available_devices,
-    default_answerer,
-)
+from napari_segmate.plugin.answering import Answerer, ModelChoice, default_answerer
 from napari_segmate.plugin.choosers import LayerChooser
 from napari_segmate.plugin.controller import Controller
 from napari_segmate.plugin.deferred import Deferred
@@ -71,10 +66,11 @@ class SegmentDock(QWidget):
         self.viewer = getattr(viewer, "__wrapped__", viewer)
         general = read_general()
         self.session = Session()
+        self._answerer = answerer or default_answerer(general, _warn_from_any_thread)
         self.controller = Controller(
             self.viewer,
             self.session,
-            answerer or default_answerer(general, _warn_from_any_thread),
+            self._answerer,
             show=self._show,
             show_tool=self._show_tool,
             notify=_warn,
@@ -179,7 +175,9 @@ class SegmentDock(QWidget):
 
     def _on_loaded(self, device: str) -> None:
         """Offer the devices, now that somebody has imported torch."""
-        job = Job(lambda context: available_devices(), self.panel.options.show_devices, idle=True)
+        job = Job(
+            lambda context: self._answerer.devices(), self.panel.options.show_devices, idle=True
+        )
         self.controller.runner.submit(job)
 
     def _on_options(self, values: OptionValues) -> None:
