@@ -462,6 +462,6 @@ class Controller:
         def prepare(context: Context) -> None:
             self._answerer.prepare(plane, visible, choice, context, everywhere)
 
-        # A click waits for the middle part, which it will probably need, but not for all the others.
+        # A click waits for the middle part, which it will probably need, not for all the others.
         topic = None if everywhere else (plane, choice)
         self.runner.submit(Job(prepare, idle=True, topic=topic))
