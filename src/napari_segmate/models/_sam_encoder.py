@@ -27,9 +27,9 @@ from napari_segmate.core.context import Context
 
 __all__ = ["encode_image"]
 
-QUERY_ROWS = 8
-"""Rows of queries at a time in global blocks: 8 x 64 queries x 4,096 keys are 8 MB of scores."""
-SCORES = 1 << 21
+QUERY_ROWS = 16
+"""Rows of queries at a time in global blocks: 16 x 64 queries x 4,096 keys are 16 MB of scores."""
+SCORES = 1 << 20
 """Scores at a time in windowed blocks."""
 
 
