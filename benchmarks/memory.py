@@ -53,14 +53,15 @@ def lazy(side: int = SIDE, chunk: int = CHUNK, zoom: int = 1) -> da.Array:
 class Peak:
     """The most memory that this process held while it was watched, in bytes."""
 
-    def __init__(self) -> None:
-        self._process = psutil.Process()
-        self.start = self.most = self._process.memory_info().rss
+    def __init__(self, read: Callable[[], int] | None = None) -> None:
+        process = psutil.Process()
+        self._read = read or (lambda: int(process.memory_info().rss))
+        self.start = self.most = self._read()
         self._done = threading.Event()
 
     @contextmanager
     def watch(self) -> Iterator[Peak]:
-        self.start = self.most = self._process.memory_info().rss
+        self.start = self.most = self._read()
         watcher = threading.Thread(target=self._sample, daemon=True)
         watcher.start()
         try:
@@ -71,7 +72,7 @@ class Peak:
 
     def _sample(self) -> None:
         while not self._done.wait(SAMPLE_S):
-            self.most = max(self.most, self._process.memory_info().rss)
+            self.most = max(self.most, self._read())
 
     @property
     def over_start(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -44,12 +45,19 @@ def test_a_click_into_a_lazy_image_takes_little_memory():
 
 
 def test_peak_memory_sees_what_was_held_in_between():
-    with memory.Peak().watch() as peak:
-        block = np.ones(1 << 26, np.uint8)
-        while peak.most < peak.start + len(block) // 2:
-            pass
-        del block
-    assert peak.over_start > 1 << 25
+    held, seen = [100], threading.Event()
+
+    def read() -> int:
+        now = held[0]
+        if now == 500:
+            seen.set()
+        return now
+
+    with memory.Peak(read).watch() as peak:
+        held[0] = 500
+        assert seen.wait(10)
+        held[0] = 200
+    assert peak.over_start == 400
 
 
 def test_accuracy_without_data_says_so_and_ends(results, monkeypatch, capsys):
