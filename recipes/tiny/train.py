@@ -116,7 +116,8 @@ class Trainer:
         self.rng.bit_generator.state = json.loads(state["random"])
 
     def start_from(self, weights: Path) -> None:
-        """Begin with the weights of an exported model."""
+        """Begin with the weights of an exported model, whose features are warm already."""
+        self.settings = replace(self.settings, dense_only=0)
         self.network.load_state_dict(load_tiny(weights).state_dict())
         self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 __all__ = [
     "BoolArray",
     "BoxYX",
+    "DenseMaps",
     "Embedding",
     "FloatArray",
     "Frame",
@@ -119,6 +120,41 @@ class Embedding:
     def nbytes(self) -> int:
         """Bytes that the arrays hold."""
         return sum(array.nbytes for array in self.arrays.values())
+
+
+@dataclass(frozen=True, eq=False)
+class DenseMaps:
+    """Maps that tell the objects of an image apart, as an instance head predicts them.
+
+    The three maps have one size, which may be smaller than the image: they always cover it whole.
+
+    Parameters
+    ----------
+    foreground : (h, w) float32
+        Probability that a pixel belongs to an object.
+    depth : (h, w) float32
+        Distance to the border of the object: 0 at the border, 1 where it is deepest.
+    centre : (h, w) float32
+        Nearness to the centre of the object, 1 in the centre.
+    image_shape : (height, width)
+        Size of the image that the maps cover.
+    """
+
+    foreground: FloatArray
+    depth: FloatArray
+    centre: FloatArray
+    image_shape: Shape2D
+
+    def __post_init__(self) -> None:
+        shapes = {self.foreground.shape, self.depth.shape, self.centre.shape}
+        if len(shapes) > 1 or self.foreground.ndim != 2:
+            raise ValueError(f"the maps must have one shape (h, w), not {sorted(shapes)}")
+
+    @property
+    def shape(self) -> Shape2D:
+        """Height and width of the maps themselves."""
+        height, width = self.foreground.shape
+        return height, width
 
 
 @dataclass(frozen=True, eq=False)

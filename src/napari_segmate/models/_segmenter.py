@@ -11,9 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.errors import ImageError
+from napari_segmate.core.errors import ImageError, ModelError
 from napari_segmate.core.prompts import ObjectPrompts
-from napari_segmate.core.types import Embedding, FloatArray, MaskResult, RGBImage, Shape2D
+from napari_segmate.core.types import (
+    DenseMaps,
+    Embedding,
+    FloatArray,
+    MaskResult,
+    RGBImage,
+    Shape2D,
+)
 from napari_segmate.models._prompts import PromptArrays, batches, prompt_arrays
 from napari_segmate.models.base import ModelInfo
 
@@ -139,6 +146,19 @@ class NetworkSegmenter(ABC):
         with self._lock, inference(self._device):
             logits, scores = self._masks(embedding, prompts, multimask)
         return to_array(logits), to_array(scores)
+
+    def instance_maps(self, embedding: Embedding) -> DenseMaps:
+        """Return the maps that tell all objects apart; families with an instance head do.
+
+        Raises
+        ------
+        ModelError
+            There is no instance head.
+        """
+        raise ModelError(
+            f"{self._info.name} has no instance head; choose a model that has one, "
+            "or the grid mode, which every model knows"
+        )
 
     def upscale(self, logits: FloatArray, image_shape: Shape2D) -> FloatArray:
         """Return (..., h, w) low-resolution logits at the size of the encoded image."""

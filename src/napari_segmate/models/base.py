@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.prompts import ObjectPrompts
-from napari_segmate.core.types import Embedding, FloatArray, MaskResult, RGBImage
+from napari_segmate.core.types import DenseMaps, Embedding, FloatArray, MaskResult, RGBImage
 from napari_segmate.core.weights import WeightsFile
 
 __all__ = ["Checkpoint", "ModelFamily", "ModelInfo", "Segmenter"]
@@ -37,6 +37,8 @@ class ModelInfo:
         What to download; None when the weights ship inside the package.
     parameters : int
         Number of parameters, 0 if unknown.
+    instance_head : bool
+        Can find all objects of an image in one pass, see `Segmenter.instance_maps`.
     """
 
     name: str
@@ -47,6 +49,7 @@ class ModelInfo:
     source: str
     weights: WeightsFile | None = None
     parameters: int = 0
+    instance_head: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,16 @@ class Segmenter(Protocol):
         """Return masks of N objects, one per entry of `prompts` (pixels of the encoded image).
 
         With `multimask` three candidates per object, otherwise one.
+        """
+        ...
+
+    def instance_maps(self, embedding: Embedding) -> DenseMaps:
+        """Return the maps that tell all objects of the encoded image apart.
+
+        Raises
+        ------
+        ModelError
+            The model has no instance head (`ModelInfo.instance_head`).
         """
         ...
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.types import Embedding, FloatArray, RGBImage, Shape2D
+from napari_segmate.core.types import DenseMaps, Embedding, FloatArray, RGBImage, Shape2D
 from napari_segmate.models._prompts import PromptArrays
 from napari_segmate.models._segmenter import NetworkSegmenter
 from napari_segmate.models.base import Checkpoint, ModelFamily, ModelInfo, Segmenter
@@ -26,6 +26,8 @@ INPUT_SIZE = 512
 STRIDE = 32
 SMALLEST = 128
 """Images smaller than this are padded up to it: the coarsest features need some room."""
+CENTRE_RADIUS = 4.0
+"""Pixels from its predicted centre at which the nearness of a pixel has fallen to 0.6."""
 ARRAYS = ("embedding", "detail", "maps")
 
 
@@ -40,6 +42,28 @@ class TinySegmenter(NetworkSegmenter):
     def input_size(self) -> int:
         """Side in pixels of the image that the network was made for."""
         return INPUT_SIZE
+
+    def instance_maps(self, embedding: Embedding) -> DenseMaps:
+        """Return the maps at half the size of the encoded image."""
+        import torch
+        from torch.nn.functional import interpolate
+
+        from napari_segmate._torch import inference, to_array
+        from napari_segmate.models._tiny_network import OFFSET_UNIT
+
+        height, width = embedding.image_shape
+        with inference("cpu"):
+            coarse = self._tensor(embedding.arrays["maps"][None], "cpu")
+            maps = interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
+            maps = maps[0, :, : -(-height // 2), : -(-width // 2)]
+            off_centre = (maps[2:4] * OFFSET_UNIT).square().sum(0)
+            near = torch.exp(-off_centre / (2 * CENTRE_RADIUS**2))
+            return DenseMaps(
+                to_array(maps[0].sigmoid()),
+                to_array(maps[1].clamp(0, 1)),
+                to_array(near),
+                embedding.image_shape,
+            )
 
     def _arrays(self, image: RGBImage, context: Context) -> dict[str, npt.NDArray[Any]]:
         import torch
@@ -129,6 +153,7 @@ FAMILY = ModelFamily(
             licence="BSD-3-Clause",
             source="https://github.com/napari-segmate/napari-segmate",
             parameters=2_540_000,
+            instance_head=True,
         ),
     ),
     load=_load,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from threading import Lock
+from weakref import WeakValueDictionary
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ModelError
@@ -17,11 +19,13 @@ from napari_segmate.inference.request import PlaneLike, Prediction, Request
 from napari_segmate.models.base import Segmenter
 from napari_segmate.plugin.settings import General
 
-__all__ = ["Answerer", "ModelChoice", "default_answerer", "load_chosen"]
+__all__ = ["SHARED", "Answerer", "ModelChoice", "default_answerer", "load_chosen"]
 
 MAX_AHEAD = 16
 """Parts of a plane encoded before anyone clicks in them."""
 MB = 1 << 20
+WAIT_S = 0.05
+"""How often a job that waits for another dock's model looks whether it was cancelled."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,45 @@ def available_devices() -> tuple[str, ...]:
     return available_devices()
 
 
+class _Shared:
+    """What all docks of a process share: loaded models and prepared images.
+
+    Held weakly: a model is freed when the last dock has let go of it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._models: WeakValueDictionary[ModelChoice, Segmenter] = WeakValueDictionary()
+        self._stores: WeakValueDictionary[Hashable, EmbeddingStore] = WeakValueDictionary()
+
+    def model(self, choice: ModelChoice, context: Context) -> Segmenter:
+        """Return a model, loaded unless another dock uses it."""
+        while not self._lock.acquire(timeout=WAIT_S):
+            context.check()
+        try:
+            found = self._models.get(choice)
+            if found is None:
+                found = self._models[choice] = load_chosen(choice, context)
+            return found
+        finally:
+            self._lock.release()
+
+    def forget(self, name: str) -> None:
+        """Load a model anew the next time, because its weights have changed."""
+        for choice in [one for one in list(self._models) if one.name == name]:
+            self._models.pop(choice, None)
+
+    def store(self, key: Hashable, make: Callable[[], EmbeddingStore]) -> EmbeddingStore:
+        """Return the store with these settings."""
+        found = self._stores.get(key)
+        if found is None:
+            found = self._stores[key] = make()
+        return found
+
+
+SHARED = _Shared()
+
+
 class Answerer:
     """Keeps the model in use; every method is for the worker thread.
 
@@ -78,7 +121,7 @@ class Answerer:
     store : EmbeddingStore
         Keeps embeddings.
     load : callable
-        ``load(choice, context) -> Segmenter``.
+        ``load(choice, context) -> Segmenter``; by default docks share the models they load.
     devices : callable
         Returns where models can run; may import torch.
     """
@@ -86,11 +129,11 @@ class Answerer:
     def __init__(
         self,
         store: EmbeddingStore,
-        load: LoadModel = load_chosen,
+        load: LoadModel = SHARED.model,
         devices: Callable[[], tuple[str, ...]] = available_devices,
     ) -> None:
         self.devices = devices
-        self._store = store
+        self.store = store
         self._load = load
         self._choice: ModelChoice | None = None
         self._model: Segmenter | None = None
@@ -106,7 +149,7 @@ class Answerer:
 
     def answer(self, request: Request, choice: ModelChoice, context: Context) -> Prediction:
         """Return the masks that a request asks for."""
-        return predict(request, self.model(choice, context), self._store, context)
+        return predict(request, self.model(choice, context), self.store, context)
 
     def prepare(
         self,
@@ -126,17 +169,24 @@ class Answerer:
             frames = frames_in_view(plane.shape, model.input_size, visible_yx)[:MAX_AHEAD]
         else:
             frames = (first_frame(plane.shape, model.input_size, visible_yx),)
-        prefetch([(plane, frame) for frame in frames], model, self._store, context)
+        prefetch([(plane, frame) for frame in frames], model, self.store, context)
 
 
 def default_answerer(general: General, warn: Callable[[str], None]) -> Answerer:
-    """Return what a dock uses: embeddings in memory and in the user's cache folder."""
+    """Return what a dock uses: embeddings in memory and in the user's cache folder.
+
+    Docks with the same settings share models and embeddings.
+    """
     folder = cache_folder() / "embeddings" if general.disk_mb > 0 else None
-    store = EmbeddingStore(
-        general.memory_mb * MB,
-        folder,
-        general.disk_mb * MB,
-        float16=general.half_precision,
-        warn=warn,
-    )
-    return Answerer(store)
+    settings = (general.memory_mb, folder, general.disk_mb, general.half_precision)
+
+    def make() -> EmbeddingStore:
+        return EmbeddingStore(
+            general.memory_mb * MB,
+            folder,
+            general.disk_mb * MB,
+            float16=general.half_precision,
+            warn=warn,
+        )
+
+    return Answerer(SHARED.store(settings, make))

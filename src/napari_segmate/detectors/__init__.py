@@ -1,0 +1,1 @@
+"""Text to boxes; one file is one detector."""
