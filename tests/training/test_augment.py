@@ -63,3 +63,15 @@ def test_appearance_changes_but_stays_an_rgb_image():
     # Both polarities occur, and none loses the objects.
     assert min(slopes) < -0.5 and max(slopes) > 0.5
     assert min(abs(slope) for slope in slopes) > 0.3
+
+
+@pytest.mark.parametrize("side", [8, 40])
+def test_objects_are_brought_to_the_wanted_diameter(side: int) -> None:
+    numbers = np.arange(1, 17, dtype=np.int32).reshape(4, 4)
+    lattice = np.kron(numbers, np.pad(np.ones((side, side), np.int32), side // 4))
+    params = AugmentParams(size=96, scale=(1, 1), diameter=20, fitted=1)
+    image = np.zeros(lattice.shape, np.uint8)
+    _, layers = random_crop(image, lattice[None], np.random.default_rng(0), params)
+    areas = np.bincount(layers[0].ravel())[1:]
+    # A square of 17.7 pixels has the area of a disc of 20.
+    assert 16**2 <= areas.max() <= 20**2

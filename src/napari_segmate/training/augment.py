@@ -25,10 +25,21 @@ class AugmentParams:
         Side of a crop in pixels, a multiple of 32.
     scale : (low, high)
         Magnifications, drawn with equal chance per octave.
+    diameter : float
+        Typical objects of an image are first brought to this many pixels; 0 leaves them as they
+        are.
+    fitted : float
+        Share of the crops for which that is done, so that unusual sizes are still met.
     """
 
     size: int = 256
     scale: tuple[float, float] = (0.6, 1.7)
+    diameter: float = 0.0
+    fitted: float = 0.7
+
+
+FIT = (0.4, 4.0)
+"""Bounds of the magnification that brings objects to the wanted diameter."""
 
 
 def random_crop(
@@ -59,6 +70,8 @@ def random_crop(
     """
     params = params or AugmentParams()
     scale = np.exp(rng.uniform(*np.log(params.scale)))
+    if params.diameter and rng.random() < params.fitted:
+        scale *= np.clip(params.diameter / _typical_diameter(layers[0], params.diameter), *FIT)
     for _ in range(3):
         y, x = (_positions(length, params.size, scale, rng) for length in layers.shape[1:])
         labels = layers[:, y.round().astype(int)][:, :, x.round().astype(int)]
@@ -71,6 +84,13 @@ def random_crop(
     if rng.random() < 0.5:
         crop, labels = crop[:, ::-1], labels[:, :, ::-1]
     return crop / np.float32(255), np.ascontiguousarray(labels, dtype=np.int32)
+
+
+def _typical_diameter(labels: npt.NDArray[np.integer[npt.NBitBase]], default: float) -> float:
+    """Return the median diameter of discs as large as the objects."""
+    areas = np.bincount(labels.ravel())[1:]
+    present = areas[areas > 0]
+    return float(np.median(2 * np.sqrt(present / np.pi))) if present.size else default
 
 
 def _positions(
