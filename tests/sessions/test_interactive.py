@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from fakes import ArrayPlane
@@ -410,7 +412,7 @@ def test_records_tell_how_an_object_came_about(desk, blobs):
     assert (record.label, record.index) == (7, (3,))
     assert (record.model, record.model_key) == ("fake", "fake@1")
     assert [step.candidate for step in record.steps] == [1, 0]
-    assert record.options == {"fill_holes": True, "min_size": 4, "threshold": 0.0}
+    assert record.options == asdict(MaskOptions(min_size=4))
     assert record.score == pytest.approx(0.9)
 
 

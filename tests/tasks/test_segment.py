@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, PromptError
 from napari_segmate.core.labels import CommitPolicy
 from napari_segmate.core.prompts import Box, ObjectPrompts, Points
+from napari_segmate.inference.request import MaskOptions
 from napari_segmate.tasks import segment
 from napari_segmate.tasks.segment import TASK, Params, inside, run
 
@@ -53,7 +54,7 @@ def test_records_say_how_each_object_came_about(blobs, fake_model):
     (record,) = run(blobs, centres()[:1], fake_model, index=(3,)).records
     assert (record.model, record.model_key, record.index) == ("fake", "fake@1", (3,))
     assert record.score == pytest.approx(0.9)
-    assert record.options == {"fill_holes": True, "min_size": 0, "threshold": 0.0}
+    assert record.options == asdict(MaskOptions())
     np.testing.assert_array_equal(record.steps[0].prompts.points.points_yx, [[14, 15]])
 
 

@@ -123,6 +123,9 @@ def segment(
     min_size: Annotated[
         int, typer.Option(min=0, help="Drop pieces of fewer pixels from an object.")
     ] = 0,
+    diameter: Annotated[
+        float, typer.Option(min=0, help="Typical object in pixels; 0 estimates it.")
+    ] = 0.0,
     overlap: Annotated[
         CommitPolicy,
         typer.Option(
@@ -155,7 +158,9 @@ def segment(
 
         plane = source.plane(number, source.estimate_contrast(mode, number))
         segmenter = load_model(model, device=device, fast=fast, context=context)
-        params = Params(fill_holes=fill_holes, min_size=min_size, overlap=overlap)
+        params = Params(
+            fill_holes=fill_holes, min_size=min_size, diameter=diameter, overlap=overlap
+        )
         result = run(plane, prompts, segmenter, params=params, index=number, context=context)
         context.report(0, 0, "writing")
         write_labels(target, result.labels(), axes="YX")

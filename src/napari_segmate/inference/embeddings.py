@@ -85,6 +85,7 @@ class EmbeddingStore:
         self._model_lock = Lock()
         self._memory: OrderedDict[str, Embedding] = OrderedDict()
         self._grids: OrderedDict[Hashable, Grid] = OrderedDict()
+        self._diameters: WeakKeyDictionary[PlaneLike, dict[str, float]] = WeakKeyDictionary()
         self._keys: WeakKeyDictionary[PlaneLike, dict[tuple[str, Frame], str]] = WeakKeyDictionary()
 
     @property
@@ -98,6 +99,7 @@ class EmbeddingStore:
         with self._lock:
             self._memory.clear()
             self._keys.clear()
+            self._diameters.clear()
         if self._disk is not None:
             self._disk.clear()
 
@@ -141,6 +143,16 @@ class EmbeddingStore:
     def holds(self, plane: PlaneLike, frame: Frame, model: Segmenter) -> bool:
         """Tell whether `of_plane` can answer from memory."""
         return self._keys.get(plane, {}).get((model.key, frame)) in self._memory
+
+    def diameter(self, plane: PlaneLike, model_key: str) -> float:
+        """Return the typical diameter remembered for a plane, in its pixels; 0 if there is none."""
+        with self._lock:
+            return self._diameters.get(plane, {}).get(model_key, 0.0)
+
+    def remember_diameter(self, plane: PlaneLike, model_key: str, diameter: float) -> None:
+        """Keep the typical diameter of the objects of a plane, in its pixels."""
+        with self._lock:
+            self._diameters.setdefault(plane, {})[model_key] = diameter
 
     @contextmanager
     def exclusive(self, context: Context) -> Iterator[None]:

@@ -18,6 +18,7 @@ from napari_segmate.inference.request import (
     Previous,
     Request,
 )
+from napari_segmate.inference.zoom import zoom_of
 from napari_segmate.models.base import Segmenter
 
 __all__ = ["MaskOptions", "ObjectResult", "Prediction", "Previous", "Request", "predict"]
@@ -54,9 +55,11 @@ def predict(
     ImageError
         The plane is empty.
     """
-    decoder = Decoder(request.plane, model, store, request.options, context or Context())
+    context = context or Context()
+    zoom = _zoom(request, model, store, context)
+    decoder = Decoder(request.plane, model, store, request.options, context)
     questions = [_question(request, number) for number in range(len(request.prompts))]
-    waiting = _first_frames(request, model.input_size)
+    waiting = _first_frames(request, model.input_size, zoom)
     tried: dict[int, set[Frame]] = {number: set() for number in waiting}
     results: dict[int, ObjectResult] = {}
     while waiting:
@@ -72,7 +75,21 @@ def predict(
         }
         waiting = {number: frame for number, frame in following.items() if frame is not None}
     objects = tuple(results[number] for number in range(len(questions)))
-    return Prediction(request.generation, model.info.name, model.key, objects, decoder.timings)
+    diameter = request.options.diameter or store.diameter(request.plane, model.key)
+    return Prediction(
+        request.generation, model.info.name, model.key, objects, decoder.timings, diameter
+    )
+
+
+def _zoom(request: Request, model: Segmenter, store: EmbeddingStore, context: Context) -> float:
+    return zoom_of(
+        request.plane,
+        model,
+        store,
+        diameter=request.options.diameter,
+        visible_yx=request.visible_yx,
+        context=context,
+    )
 
 
 def _question(request: Request, number: int) -> Question:
@@ -81,29 +98,36 @@ def _question(request: Request, number: int) -> Question:
     return Question(prompts, previous, request.multimask and ambiguous)
 
 
-def _first_frames(request: Request, input_size: int) -> dict[int, Frame]:
+def _first_frames(request: Request, input_size: int, zoom: float) -> dict[int, Frame]:
     """Return the frame of each object: one for all when they fit in it without being shrunk."""
     if not request.prompts:
         return {}
     own = {
-        number: _first_frame(request, number, input_size) for number in range(len(request.prompts))
+        number: _first_frame(request, number, input_size, zoom)
+        for number in range(len(request.prompts))
     }
     if len(set(own.values())) == 1:
         return own
     joined = _union([prompts.extent_yx for prompts in request.prompts])
-    shared = choose_frame(request.plane.shape, joined, input_size, visible_yx=request.visible_yx)
+    shared = choose_frame(
+        request.plane.shape, joined, input_size, visible_yx=request.visible_yx, zoom=zoom
+    )
     finest = max(max(frame.zoom_yx) for frame in own.values())
     if max(shared.zoom_yx) >= 0.99 * finest:
         return dict.fromkeys(own, shared)
     return own
 
 
-def _first_frame(request: Request, number: int, input_size: int) -> Frame:
+def _first_frame(request: Request, number: int, input_size: int, zoom: float) -> Frame:
     prompts, previous = request.prompts[number], request.previous_of(number)
     if previous is not None and previous.frame.contains(prompts.extent_yx):
         return previous.frame
     return choose_frame(
-        request.plane.shape, prompts.extent_yx, input_size, visible_yx=request.visible_yx
+        request.plane.shape,
+        prompts.extent_yx,
+        input_size,
+        visible_yx=request.visible_yx,
+        zoom=zoom,
     )
 
 

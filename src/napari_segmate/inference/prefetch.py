@@ -39,16 +39,24 @@ def neighbours(index: tuple[int, ...], shape: tuple[int, ...]) -> tuple[tuple[in
     return tuple(found)
 
 
-def first_frame(image_shape: Shape2D, input_size: int, visible_yx: IntBoxYX | None = None) -> Frame:
+def first_frame(
+    image_shape: Shape2D,
+    input_size: int,
+    visible_yx: IntBoxYX | None = None,
+    zoom: float = 1.0,
+) -> Frame:
     """Return the frame that a click in the middle of the visible part would use."""
     y0, x0, y1, x1 = visible_yx if visible_yx is not None else (0, 0, *image_shape)
     middle_y, middle_x = (y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2
     middle: BoxYX = (middle_y, middle_x, middle_y, middle_x)
-    return choose_frame(image_shape, middle, input_size, visible_yx=visible_yx)
+    return choose_frame(image_shape, middle, input_size, visible_yx=visible_yx, zoom=zoom)
 
 
 def frames_in_view(
-    image_shape: Shape2D, input_size: int, visible_yx: IntBoxYX | None = None
+    image_shape: Shape2D,
+    input_size: int,
+    visible_yx: IntBoxYX | None = None,
+    zoom: float = 1.0,
 ) -> tuple[Frame, ...]:
     """Return the frames that clicks on the screen would use, from the middle outwards.
 
@@ -60,13 +68,15 @@ def frames_in_view(
         Side in pixels of the largest square that the model sees without shrinking it.
     visible_yx : (y0, x0, y1, x1), optional
         Part on the screen; default the whole plane.
+    zoom : float
+        Frame pixels per plane pixel to start from.
 
     Examples
     --------
     >>> len(frames_in_view((600, 600), 512)), len(frames_in_view((1024, 1024), 512))
     (1, 9)
     """
-    middle = first_frame(image_shape, input_size, visible_yx)
+    middle = first_frame(image_shape, input_size, visible_yx, zoom)
     y0, x0, y1, x1 = visible_yx if visible_yx is not None else (0, 0, *image_shape)
     step = max(1, min(middle.size) // 2)
     clicks = [
@@ -75,7 +85,8 @@ def frames_in_view(
         for x in _spread(x0, x1, step, image_shape[1])
     ]
     frames = {
-        choose_frame(image_shape, (*at, *at), input_size, visible_yx=visible_yx) for at in clicks
+        choose_frame(image_shape, (*at, *at), input_size, visible_yx=visible_yx, zoom=zoom)
+        for at in clicks
     }
     return (middle, *sorted(frames - {middle}, key=lambda frame: _distance(frame, middle)))
 

@@ -48,7 +48,7 @@ class PlaneLike(Protocol):
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """How logits become a mask.
+    """How large objects are shown to the model, and how its logits become a mask.
 
     Parameters
     ----------
@@ -58,18 +58,25 @@ class MaskOptions:
         Remove pieces smaller than this many pixels; the largest piece always stays.
     threshold : float
         Logits above it are inside.
+    diameter : float
+        Typical object in plane pixels; 0 has it estimated.
 
     Raises
     ------
     PromptError
-        A negative size.
+        A negative size or diameter.
     """
 
     fill_holes: bool = True
     min_size: int = 0
     threshold: float = 0.0
+    diameter: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.diameter < float("inf"):
+            raise PromptError(
+                f"the diameter of objects must be 0 (estimated) or more pixels, got {self.diameter}"
+            )
         if self.min_size < 0:
             raise PromptError(f"the smallest size must be 0 or more pixels, got {self.min_size}")
 
@@ -230,6 +237,8 @@ class Prediction:
         One entry per object of the request.
     timings : Timings
         Where the time went.
+    diameter : float
+        Typical object in plane pixels, as given or estimated; 0 if it is not known.
     """
 
     generation: int
@@ -237,6 +246,7 @@ class Prediction:
     model_key: str
     objects: tuple[ObjectResult, ...]
     timings: Timings = field(default_factory=Timings)
+    diameter: float = 0.0
 
     @property
     def frame(self) -> Frame | None:

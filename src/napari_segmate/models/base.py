@@ -39,6 +39,9 @@ class ModelInfo:
         Number of parameters, 0 if unknown.
     instance_head : bool
         Can find all objects of an image in one pass, see `Segmenter.instance_maps`.
+    diameter : float
+        Pixels of the objects that it knows best, when it sees images without resizing them; 0 if
+        it does not matter or is not known.
     """
 
     name: str
@@ -50,6 +53,7 @@ class ModelInfo:
     weights: WeightsFile | None = None
     parameters: int = 0
     instance_head: bool = False
+    diameter: float = 0.0
 
 
 @dataclass(frozen=True)

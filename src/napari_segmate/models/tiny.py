@@ -154,6 +154,7 @@ FAMILY = ModelFamily(
             source="https://github.com/napari-segmate/napari-segmate",
             parameters=2_540_000,
             instance_head=True,
+            diameter=30.0,
         ),
     ),
     load=_load,

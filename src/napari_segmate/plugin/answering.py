@@ -16,6 +16,7 @@ from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.inference.predict import predict
 from napari_segmate.inference.prefetch import first_frame, frames_in_view, prefetch
 from napari_segmate.inference.request import PlaneLike, Prediction, Request
+from napari_segmate.inference.zoom import zoom_of
 from napari_segmate.models.base import Segmenter
 from napari_segmate.plugin.settings import General
 
@@ -158,18 +159,23 @@ class Answerer:
         choice: ModelChoice,
         context: Context,
         everywhere: bool = False,
-    ) -> None:
+        diameter: float = 0.0,
+    ) -> float:
         """Encode the part of a plane in which a click in the middle of the screen would fall.
 
         With `everywhere` the parts for clicks elsewhere on the screen, too, from the middle
-        outwards.
+        outwards. Returns the typical diameter of objects if it was estimated, otherwise 0.
         """
         model = self.model(choice, context)
+        zoom = zoom_of(
+            plane, model, self.store, diameter=diameter, visible_yx=visible_yx, context=context
+        )
         if everywhere:
-            frames = frames_in_view(plane.shape, model.input_size, visible_yx)[:MAX_AHEAD]
+            frames = frames_in_view(plane.shape, model.input_size, visible_yx, zoom)[:MAX_AHEAD]
         else:
-            frames = (first_frame(plane.shape, model.input_size, visible_yx),)
+            frames = (first_frame(plane.shape, model.input_size, visible_yx, zoom),)
         prefetch([(plane, frame) for frame in frames], model, self.store, context)
+        return self.store.diameter(plane, model.key)
 
 
 def default_answerer(general: General, warn: Callable[[str], None]) -> Answerer:

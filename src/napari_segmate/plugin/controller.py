@@ -63,6 +63,9 @@ class Controller:
         Prepare neighbouring planes while nothing else is to do.
     loaded : callable
         Called with the device of a model that has been loaded.
+    estimated : callable
+        Called with the typical diameter of objects in the plane on the screen, in pixels; 0 when
+        it could not be told.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Controller:
         self.runner = Runner()
         self.prefetch = True
         self.loaded: Callable[[str], None] = lambda device: None
+        self.estimated: Callable[[float], None] = lambda diameter: None
         self._answerer = answerer
         self._show = show
         self._notice = ""
@@ -160,7 +164,9 @@ class Controller:
         """Take what the options say."""
         self.committer.policy = options.policy
         self.session.set_mode(options.points)
-        self.session.set_options(MaskOptions(options.fill_holes, options.min_size))
+        self.session.set_options(
+            MaskOptions(options.fill_holes, options.min_size, diameter=options.diameter)
+        )
         if self.view.set_options(options):
             self._update_plane()
         if self._choice is not None and options.device != self._choice.device:
@@ -447,7 +453,7 @@ class Controller:
             return
         current = self.view.update()
         if current is not None:
-            self._submit_ahead(current, choice)
+            self._submit_ahead(current, choice, key=self.session.plane_key)
         if self.prefetch:
             if current is not None:
                 self._submit_ahead(current, choice, everywhere=True)
@@ -455,13 +461,21 @@ class Controller:
                 self._submit_ahead(plane, choice)
 
     def _submit_ahead(
-        self, plane: ViewedPlane, choice: ModelChoice, everywhere: bool = False
+        self,
+        plane: ViewedPlane,
+        choice: ModelChoice,
+        everywhere: bool = False,
+        key: Hashable = None,
     ) -> None:
-        visible = self.view.visible_yx
+        visible, diameter = self.view.visible_yx, self.session.options.diameter
 
-        def prepare(context: Context) -> None:
-            self._answerer.prepare(plane, visible, choice, context, everywhere)
+        def prepare(context: Context) -> float:
+            return self._answerer.prepare(plane, visible, choice, context, everywhere, diameter)
+
+        def prepared(estimate: float) -> None:
+            if key is not None and key == self.session.plane_key:
+                self.estimated(estimate)
 
         # A click waits for the middle part, which it will probably need, not for all the others.
         topic = None if everywhere else (plane, choice)
-        self.runner.submit(Job(prepare, idle=True, topic=topic))
+        self.runner.submit(Job(prepare, done=prepared, idle=True, topic=topic))

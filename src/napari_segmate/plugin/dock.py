@@ -103,6 +103,7 @@ class SegmentDock(QWidget):
         panel.tools.tool_chosen.connect(self.controller.prompts.take_tool)
         panel.tools.polarity_chosen.connect(self._set_polarity)
         self.controller.loaded = self._on_loaded
+        self.controller.estimated = panel.options.show_estimate
         self.controller.committer.changed = self._show_output
         self.controller.committer.written = self._on_written
         self.controller.committer.taken_back = self.recovery.taken_back

@@ -37,6 +37,8 @@ class Params:
         Drop pieces of an object smaller than this many pixels; its largest piece always stays.
     threshold : float
         Logits above it are inside.
+    diameter : float
+        Typical object in pixels: decides how large the model sees the image; 0 estimates it.
     overlap : CommitPolicy
         Which object gets pixels that several have: the earlier one (``keep``), the later one
         (``overwrite``); ``background`` leaves out objects that lie mostly on earlier ones.
@@ -47,6 +49,10 @@ class Params:
         default=0, metadata={"help": "Drop pieces of an object smaller than this many pixels."}
     )
     threshold: float = field(default=0.0, metadata={"help": "Logits above it are inside."})
+    diameter: float = field(
+        default=0.0,
+        metadata={"help": "Typical object in pixels; 0 estimates it."},
+    )
     overlap: CommitPolicy = field(
         default=CommitPolicy.KEEP_OBJECTS,
         metadata={
@@ -58,7 +64,7 @@ class Params:
     @property
     def mask_options(self) -> MaskOptions:
         """The part that concerns single masks."""
-        return MaskOptions(self.fill_holes, self.min_size, self.threshold)
+        return MaskOptions(self.fill_holes, self.min_size, self.threshold, self.diameter)
 
 
 @dataclass(frozen=True, eq=False)

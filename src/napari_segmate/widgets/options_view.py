@@ -9,7 +9,15 @@ from typing import Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
@@ -36,6 +44,7 @@ MODE_TITLES: Mapping[Enum, str] = {
 DEVICE_TITLES = {"auto": "automatic", "cpu": "processor (CPU)"}
 NO_CHANNELS = -1
 LARGEST_MIN_SIZE = 1_000_000
+LARGEST_DIAMETER = 10_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,8 @@ class OptionValues:
         Fill the holes of objects.
     min_size : int
         Drop pieces smaller than this many pixels.
+    diameter : float
+        Typical object in pixels; 0 has it estimated.
     """
 
     device: str = "auto"
@@ -70,6 +81,7 @@ class OptionValues:
     policy: CommitPolicy = CommitPolicy.KEEP_OBJECTS
     fill_holes: bool = True
     min_size: int = 0
+    diameter: float = 0.0
 
 
 class OptionsView(QCollapsible):
@@ -94,6 +106,7 @@ class OptionsView(QCollapsible):
         self._colours = tuple(self._combo(name, {None: "–"}) for name in ("Red", "Green", "Blue"))
         self._fill = QCheckBox("Fill holes")
         self._size = QSpinBox()
+        self._diameter = QDoubleSpinBox()
         self._finish_form()
         self.show_values(OptionValues())
         self.show_channel_axes({}, {})
@@ -116,6 +129,14 @@ class OptionsView(QCollapsible):
         self._size.setToolTip("Pieces smaller than this are dropped")
         self._size.valueChanged.connect(self._emit)
         self._form.addRow("Smallest", self._size)
+        self._diameter.setRange(0, LARGEST_DIAMETER)
+        self._diameter.setDecimals(0)
+        self._diameter.setSuffix(" px")
+        # Shown in place of 0.
+        self._diameter.setSpecialValueText("estimated")
+        self._diameter.setToolTip("Typical object: small ones are shown to the model enlarged")
+        self._diameter.valueChanged.connect(self._emit)
+        self._form.addRow("Object size", self._diameter)
         self._form.addRow("", self._fill)
         content = QWidget()
         layout = QVBoxLayout(content)
@@ -146,6 +167,7 @@ class OptionsView(QCollapsible):
             policy=self._policy.currentData(),
             fill_holes=self._fill.isChecked(),
             min_size=self._size.value(),
+            diameter=self._diameter.value(),
         )
 
     def show_values(self, values: OptionValues) -> None:
@@ -159,9 +181,19 @@ class OptionsView(QCollapsible):
         self._show_colours()
         for combo, channel in zip(self._colours, values.channels, strict=True):
             _choose(combo, channel)
-        with signals_blocked(self._fill), signals_blocked(self._size):
+        with (
+            signals_blocked(self._fill),
+            signals_blocked(self._size),
+            signals_blocked(self._diameter),
+        ):
             self._fill.setChecked(values.fill_holes)
             self._size.setValue(values.min_size)
+            self._diameter.setValue(values.diameter)
+
+    def show_estimate(self, diameter: float) -> None:
+        """Say how large objects were estimated to be, in pixels; 0 is not known."""
+        found = f"estimated: {diameter:.0f} px" if diameter else "estimated"
+        self._diameter.setSpecialValueText(found)
 
     def show_devices(self, devices: Sequence[str]) -> None:
         """Offer devices, ``"auto"`` first."""
