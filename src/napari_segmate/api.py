@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from napari_segmate.core.errors import ImageError, PromptError
 from napari_segmate.core.image import ContrastMode, ImageSource, as_rgb
 from napari_segmate.core.masks import instance_from_mask
 from napari_segmate.core.prompts import Box, MaskPrompt, ObjectPrompts, Points
-from napari_segmate.core.types import Embedding, RGBImage, Shape2D
+from napari_segmate.core.types import RGBImage
 from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.inference.whole import WholeImage
 from napari_segmate.io.images import read_image
 from napari_segmate.models import DEFAULT_MODEL, load_model
 from napari_segmate.models.base import Segmenter
@@ -34,8 +34,8 @@ PathLike = str | os.PathLike[str]
 class SegMate:
     """A promptable segmenter for pictures: arrays or files in, masks out.
 
-    The model sees the whole picture; for objects in large images use
-    `napari_segmate.tasks.segment.run`, which looks at windows.
+    The model sees the whole picture, enlarged when its objects are small; for objects in large
+    images use `napari_segmate.tasks.segment.run`, which looks at windows.
 
     Parameters
     ----------
@@ -123,23 +123,14 @@ class SegMate:
         >>> SegMate("tiny").segment(image=np.zeros((64, 48)), boxes_prompt=[[5, 5, 20, 20]]).dtype
         dtype('uint8')
         """
-        rgb = _picture(image)
-        shape = (rgb.shape[0], rgb.shape[1])
+        whole = WholeImage(_picture(image), self.model, self._store)
         prompts = [
-            inside(one, shape)
-            for one in _prompts(points_prompt, boxes_prompt, mask_input, shape, self.model)
+            inside(one, whole.shape)
+            for one in _prompts(points_prompt, boxes_prompt, mask_input, whole)
         ]
-        embedding = self._store.get(self.model, rgb)
         batches = [prompts[at : at + BATCH] for at in range(0, len(prompts), BATCH)]
-        return np.concatenate([self._decoded(embedding, one, multimask_output) for one in batches])
-
-    def _decoded(
-        self, embedding: Embedding, prompts: Sequence[ObjectPrompts], multimask: bool
-    ) -> npt.NDArray[np.uint8]:
-        with self._store.exclusive(Context()):
-            found = self.model.decode(embedding, prompts, multimask=multimask)
-            logits = self.model.upscale(found.logits, embedding.image_shape)
-        return (np.asarray(logits) > 0).astype(np.uint8)
+        found = [whole.decode(one, multimask=multimask_output)[0] > 0 for one in batches]
+        return np.concatenate(found).astype(np.uint8)
 
 
 def _picture(image: npt.ArrayLike | PathLike) -> RGBImage:
@@ -161,8 +152,7 @@ def _prompts(
     points: tuple[npt.ArrayLike, npt.ArrayLike] | None,
     boxes: npt.ArrayLike | None,
     masks: npt.ArrayLike | None,
-    shape: Shape2D,
-    model: Segmenter,
+    whole: WholeImage,
 ) -> list[ObjectPrompts]:
     parts: dict[str, list[Any]] = {}
     if points is not None:
@@ -170,7 +160,7 @@ def _prompts(
     if boxes is not None:
         parts["box"] = _boxes(boxes)
     if masks is not None:
-        parts["mask"], parts["logits"] = _masks(masks, shape, model)
+        parts["mask"], parts["logits"] = _masks(masks, whole)
     counts = {name: len(values) for name, values in parts.items()}
     if not counts or not max(counts.values()):
         raise PromptError("no prompt: give points_prompt, boxes_prompt or mask_input")
@@ -214,7 +204,7 @@ def _boxes(boxes_xyxy: npt.ArrayLike) -> list[Box]:
 
 
 def _masks(
-    masks: npt.ArrayLike, shape: Shape2D, model: Segmenter
+    masks: npt.ArrayLike, whole: WholeImage
 ) -> tuple[list[MaskPrompt], list[npt.NDArray[np.float32]]]:
     values = np.asarray(masks)
     if values.ndim == 4 and values.shape[1] == 1:
@@ -222,18 +212,18 @@ def _masks(
     values = values[None] if values.ndim == 2 else values
     if values.ndim != 3:
         raise PromptError(f"mask_input has shape (N, H, W), not {np.shape(masks)}")
-    whole = values.shape[1:] == shape and values.dtype.kind in "bui"
-    if not whole and values.dtype.kind != "f":
+    full = values.shape[1:] == whole.shape and values.dtype.kind in "bui"
+    if not full and values.dtype.kind != "f":
         raise PromptError(
-            f"masks of {values.shape[1:]} pixels for an image of {shape}; give masks as large as "
-            "the image, or low-resolution logits"
+            f"masks of {values.shape[1:]} pixels for an image of {whole.shape}; give masks as "
+            "large as the image, or low-resolution logits"
         )
-    if whole:
+    if full:
         inner = values != 0
-        logits = [np.asarray(model.mask_input(one, shape), dtype=np.float32) for one in inner]
+        logits = [whole.mask_input(one) for one in inner]
     else:
         logits = [one.astype(np.float32) for one in values]
-        inner = np.asarray(model.upscale(values.astype(np.float32), shape)) > 0
+        inner = whole.upscale(values.astype(np.float32)) > 0
     rough = [_rough(one) for one in inner]
     return rough, [one.reshape(one.shape[-2:]) for one in logits]
 
