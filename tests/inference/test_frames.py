@@ -152,3 +152,15 @@ def test_no_border_of_a_whole_plane_cuts():
 
 def test_a_mask_that_ends_just_short_of_the_border_counts_as_cut():
     assert is_cut((10, 10, 61, 50), Frame((0, 0, 64, 64), (64, 64)), (200, 200), margin=4)
+
+
+def test_large_objects_may_be_shown_smaller_than_they_are():
+    frame = choose_frame((600, 640), (300, 300, 300, 300), 512, zoom=0.5)
+    assert frame == Frame((0, 0, 600, 640), (300, 320))
+    assert choose_frame((5000, 5000), (2500, 2500, 2500, 2500), 512, zoom=0.5).size == (1024, 1024)
+
+
+def test_a_frame_that_grows_to_the_whole_plane_is_not_shown_smaller_than_need_be():
+    frame = choose_frame((1200, 1200), (300, 300, 300, 300), 512)
+    whole = grow(grow(frame, (1200, 1200), 512), (1200, 1200), 512)
+    assert whole == Frame((0, 0, 1200, 1200), (512, 512))

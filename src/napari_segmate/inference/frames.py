@@ -49,7 +49,8 @@ def choose_frame(
     visible_yx : (y0, x0, y1, x1), optional
         Part of the plane on the screen: a very wide field asks for a wider frame.
     zoom : float
-        Frame pixels per plane pixel to start from; above 1 small objects are shown larger.
+        Frame pixels per plane pixel to start from; above 1 small objects are shown larger, below
+        1 large ones smaller.
 
     Returns
     -------
@@ -77,7 +78,7 @@ def choose_frame(
         seen = min(visible_yx[2] - visible_yx[0], visible_yx[3] - visible_yx[1])
         smallest *= 2 ** max(0, int(np.ceil(np.log2(max(seen / VISIBLE / smallest, 1)))))
     for level in count():
-        frame = _window(image_shape, extent_yx, smallest * 2**level, input_size)
+        frame = _window(image_shape, extent_yx, smallest * 2**level, input_size, zoom)
         if frame is not None:
             return frame
     raise AssertionError("unreachable: some window holds the whole plane")
@@ -109,7 +110,8 @@ def grow(
     y0, x0, y1, x1 = frame.box_yx
     side = 2.0 * max(frame.size)
     held = extent_yx if extent_yx is not None else (y0, x0, y1 - 1, x1 - 1)
-    while (larger := _window(image_shape, held, side, input_size)) is None:
+    zoom = max(frame.zoom_yx)
+    while (larger := _window(image_shape, held, side, input_size, zoom)) is None:
         side *= 2
     return larger
 
@@ -124,7 +126,7 @@ def shift(frame: Frame, image_shape: Shape2D, extent_yx: BoxYX, input_size: int)
     >>> shift(Frame((0, 0, 512, 512), (512, 512)), (5000, 5000), (500, 100, 511, 160), 512)
     Frame(box_yx=(256, 0, 768, 512), shape=(512, 512))
     """
-    moved = _window(image_shape, extent_yx, max(frame.size), input_size)
+    moved = _window(image_shape, extent_yx, max(frame.size), input_size, max(frame.zoom_yx))
     return moved if moved != frame else None
 
 
@@ -157,10 +159,16 @@ def is_cut(box_yx: IntBoxYX, frame: Frame, image_shape: Shape2D, margin: float =
     return any(near)
 
 
-def _window(image_shape: Shape2D, extent_yx: BoxYX, side: float, input_size: int) -> Frame | None:
-    """Return the window of `side` plane pixels round the prompts, None when it is too small."""
+def _window(
+    image_shape: Shape2D, extent_yx: BoxYX, side: float, input_size: int, zoom: float
+) -> Frame | None:
+    """Return the window of `side` plane pixels round the prompts, None when it is too small.
+
+    A plane that fits in is shown as large as it can be, but not larger than `zoom` or life-size
+    asks for.
+    """
     if max(image_shape) <= WHOLE * side:
-        fitting, wanted = input_size / max(image_shape), max(1.0, input_size / side)
+        fitting, wanted = input_size / max(image_shape), max(min(1.0, zoom), input_size / side)
         return _shown((0, 0, *image_shape), min(fitting, wanted), input_size)
     whole_side = round(side)
     for step in STEPS:
