@@ -1,0 +1,363 @@
+"""A small plot of how values are spread, with cuts that the mouse can move."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+from napari_segmate.widgets.curve_view import Range, nice_ticks
+
+__all__ = ["Bins", "HistogramView", "Series", "bins_of", "log_ticks"]
+
+ROW_PX = 46
+LEAST_ROW_PX = 20
+MANY_ROWS = 4
+MARGIN_PX = 6.0
+GRAB_PX = 8.0
+"""How near to a cut the mouse takes hold of it."""
+N_BINS = 40
+PALE = 70
+"""Opacity (of 255) of what the cuts leave out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Values of one kind, in one row of the plot.
+
+    Parameters
+    ----------
+    title : str
+        Said at the left of the row; empty for none.
+    colour : str
+        ``"#rrggbb"``, to be seen on dark and light.
+    values : (N,) array_like
+        What is counted. What is not finite is left out.
+    """
+
+    title: str
+    colour: str
+    values: npt.ArrayLike
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """How many values lie between two edges: (B,) counts, (B + 1,) edges."""
+
+    counts: npt.NDArray[np.int64]
+    edges: npt.NDArray[np.float64]
+
+
+def bins_of(
+    values: npt.ArrayLike, value_range: Range, count: int = N_BINS, *, logarithmic: bool = False
+) -> Bins:
+    """Return how values are spread over a range; those beyond it count to the outermost bins.
+
+    Parameters
+    ----------
+    values : (N,) array_like
+        What is counted. What is not finite is left out.
+    value_range : (low, high)
+        Outermost edges; above 0 when `logarithmic`.
+    count : int
+        Number of bins.
+    logarithmic : bool
+        Edges at equal ratios instead of equal distances.
+
+    Examples
+    --------
+    >>> bins_of([0.1, 0.2, 0.9, 7.0], (0, 1), 2).counts.tolist()
+    [2, 2]
+    >>> bins_of([1, 10, 100], (1, 100), 2, logarithmic=True).edges.round(6).tolist()
+    [1.0, 10.0, 100.0]
+    """
+    low, high = value_range
+    make = np.geomspace if logarithmic else np.linspace
+    edges = np.asarray(make(low, high, count + 1), dtype=np.float64)
+    found = np.asarray(values, dtype=np.float64).ravel()
+    found = np.clip(found[np.isfinite(found)], edges[0], edges[-1])
+    return Bins(np.histogram(found, edges)[0].astype(np.int64), edges)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return powers of ten between two numbers above 0; 2 and 5 times them where there is room.
+
+    Examples
+    --------
+    >>> log_ticks(3, 2000)
+    [10.0, 100.0, 1000.0]
+    >>> log_ticks(3, 60)
+    [5.0, 10.0, 20.0, 50.0]
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    factors = (1, 2, 5) if high / low < 100 else (1,)
+    ticks = [factor * 10.0**power for power in powers for factor in factors]
+    return [tick for tick in ticks if low <= tick <= high]
+
+
+class HistogramView(QWidget):
+    """Bars of how often values occur, one row per series, and cuts across all rows.
+
+    What lies outside the cuts is pale. A cut is dragged with the mouse; the values and counts under
+    the mouse are said above the plot.
+
+    Parameters
+    ----------
+    x_title : str
+        What the values are, with their unit.
+    x_range : (low, high), optional
+        What the plot shows; by default what the values need.
+    logarithmic : bool
+        Equal distances are equal ratios; for sizes.
+    low_cut, high_cut : bool
+        Which cuts there are.
+    empty_text : str
+        Said until there is something to draw.
+    """
+
+    cut_changed = Signal(float, float)
+    """Low and high, whenever the mouse has moved one; an open end is infinite."""
+
+    def __init__(
+        self,
+        x_title: str = "",
+        x_range: Range | None = None,
+        *,
+        logarithmic: bool = False,
+        low_cut: bool = True,
+        high_cut: bool = False,
+        empty_text: str = "",
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._x_title = x_title
+        self._x_range = x_range
+        self._logarithmic = logarithmic
+        self._has_cut = (low_cut, high_cut)
+        self._empty_text = empty_text
+        self._cut: Range = (-math.inf, math.inf)
+        self._held: int | None = None
+        self._mouse: QPointF | None = None
+        self.setMouseTracking(True)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.show_series(())
+
+    # In
+
+    def show_series(self, series: Sequence[Series]) -> None:
+        """Draw other values."""
+        self._series = tuple(series)
+        self._shown = self._x_range or _range_of(self._series, logarithmic=self._logarithmic)
+        self._bins = [
+            bins_of(one.values, self._shown, logarithmic=self._logarithmic) for one in self._series
+        ]
+        self.setFixedHeight(self.sizeHint().height())
+        self.update()
+
+    def show_cut(self, low: float = -math.inf, high: float = math.inf) -> None:
+        """Put the cuts elsewhere; emits nothing."""
+        self._cut = (low, high)
+        self.update()
+
+    @property
+    def cut(self) -> Range:
+        """Where the cuts are; an open end is infinite."""
+        return self._cut
+
+    @property
+    def bins(self) -> Sequence[Bins]:
+        """What is drawn, one per series."""
+        return tuple(self._bins)
+
+    def sizeHint(self) -> QSize:
+        """Return a height with room for all rows."""
+        rows = max(len(self._series), 1)
+        row = ROW_PX if rows <= MANY_ROWS else max(LEAST_ROW_PX, MANY_ROWS * ROW_PX // rows)
+        return QSize(240, rows * row + 2 * self.fontMetrics().height() + int(MARGIN_PX))
+
+    # Mouse
+
+    def mousePressEvent(self, a0: QMouseEvent | None) -> None:
+        """Take hold of the nearest cut."""
+        if a0 is not None and self._bins and a0.button() == Qt.MouseButton.LeftButton:
+            self._held = self._cut_at(a0.position().x())
+            self._drag(a0.position().x())
+
+    def mouseMoveEvent(self, a0: QMouseEvent | None) -> None:
+        """Move the cut in hand, and show the values under the mouse."""
+        if a0 is None:
+            return
+        self._mouse = a0.position()
+        self._drag(self._mouse.x())
+        near = self._held is not None or self._is_near_cut(self._mouse.x())
+        self.setCursor(Qt.CursorShape.SplitHCursor if near else Qt.CursorShape.ArrowCursor)
+        self.update()
+
+    def mouseReleaseEvent(self, a0: QMouseEvent | None) -> None:
+        """Let go of the cut."""
+        self._held = None
+
+    def leaveEvent(self, a0: QEvent | None) -> None:
+        """Show no values any more."""
+        self._mouse = None
+        self.update()
+
+    def _drag(self, x: float) -> None:
+        if self._held is None:
+            return
+        value = self._to_value(x)
+        low, high = self._cut
+        cut = (min(value, high), high) if self._held == 0 else (low, max(value, low))
+        if cut != self._cut:
+            self.show_cut(*cut)
+            self.cut_changed.emit(*cut)
+
+    def _cut_at(self, x: float) -> int | None:
+        """Return which cut a press at `x` takes: the nearest one."""
+        sides = [side for side in (0, 1) if self._has_cut[side]]
+        return min(sides, key=lambda side: abs(self._cut_x(side) - x)) if sides else None
+
+    def _is_near_cut(self, x: float) -> bool:
+        return any(self._has_cut[side] and abs(self._cut_x(side) - x) <= GRAB_PX for side in (0, 1))
+
+    def value_text(self, x: float) -> str:
+        """Return what lies under a place of the plot, in words."""
+        if not self._bins:
+            return ""
+        value = self._to_value(x)
+        edges = self._bins[0].edges
+        at = int(np.clip(np.searchsorted(edges, value, side="right") - 1, 0, len(edges) - 2))
+        parts = [f"{one.title} {bins.counts[at]}".strip() for one, bins in self._rows]
+        return f"{_short(edges[at])} to {_short(edges[at + 1])}:  " + "  ·  ".join(parts)
+
+    # Places
+
+    @property
+    def _rows(self) -> list[tuple[Series, Bins]]:
+        return list(zip(self._series, self._bins, strict=True))
+
+    @property
+    def _plot(self) -> QRectF:
+        line = self.fontMetrics().height()
+        return QRectF(self.rect()).adjusted(MARGIN_PX, line + 2, -MARGIN_PX, -line - 2)
+
+    def _share(self, value: float) -> float:
+        low, high = self._shown
+        if self._logarithmic:
+            low, high, value = math.log(low), math.log(high), math.log(max(value, low / 10))
+        return min(max((value - low) / (high - low), 0.0), 1.0)
+
+    def _to_x(self, value: float) -> float:
+        return self._plot.left() + self._share(value) * self._plot.width()
+
+    def _to_value(self, x: float) -> float:
+        share = min(max((x - self._plot.left()) / max(self._plot.width(), 1.0), 0.0), 1.0)
+        low, high = self._shown
+        if self._logarithmic:
+            return float(low * (high / low) ** share)
+        return low + share * (high - low)
+
+    def _cut_x(self, side: int) -> float:
+        value = self._cut[side]
+        if math.isinf(value):
+            return self._plot.right() if value > 0 else self._plot.left()
+        return self._to_x(value)
+
+    # Drawing
+
+    def paintEvent(self, a0: QPaintEvent | None) -> None:
+        """Draw everything."""
+        painter = QPainter(self)
+        text = self.palette().color(QPalette.ColorRole.WindowText)
+        if not any(bins.counts.any() for bins in self._bins):
+            painter.setPen(_pale(text, 150))
+            flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+            painter.drawText(self.rect(), flags, self._empty_text)
+            return
+        self._draw_axis(painter, text)
+        plot = self._plot
+        height = plot.height() / len(self._bins)
+        for number, (one, bins) in enumerate(self._rows):
+            row = QRectF(plot.left(), plot.top() + number * height, plot.width(), height)
+            self._draw_row(painter, row, one, bins, text)
+        self._draw_cuts(painter, text)
+        self._draw_heading(painter, text)
+
+    def _draw_row(
+        self, painter: QPainter, row: QRectF, one: Series, bins: Bins, text: QColor
+    ) -> None:
+        colour = QColor(one.colour)
+        most = max(int(bins.counts.max()), 1)
+        room = row.height() - 4
+        for count, left, right in zip(bins.counts, bins.edges, bins.edges[1:], strict=False):
+            if count:
+                kept = self._cut[0] <= right and left <= self._cut[1]
+                x0, x1 = self._to_x(left), self._to_x(right)
+                # A bar of a single value must stay visible beside one of thousands.
+                tall = max(2.0, room * count / most)
+                bar = QRectF(x0, row.bottom() - tall, max(x1 - x0 - 1, 1.0), tall)
+                painter.fillRect(bar, colour if kept else _pale(colour, PALE))
+        painter.setPen(_pale(text, 60))
+        painter.drawLine(row.bottomLeft(), row.bottomRight())
+        if one.title and row.height() >= LEAST_ROW_PX:
+            painter.setPen(_pale(text, 200))
+            metrics = painter.fontMetrics()
+            title = metrics.elidedText(one.title, Qt.TextElideMode.ElideRight, int(row.width() / 2))
+            flags = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop
+            painter.drawText(row, flags, title)
+
+    def _draw_axis(self, painter: QPainter, text: QColor) -> None:
+        plot, line = self._plot, self.fontMetrics().height()
+        ticks = log_ticks(*self._shown) if self._logarithmic else nice_ticks(*self._shown)
+        painter.setPen(_pale(text, 190))
+        for tick in ticks:
+            place = QRectF(self._to_x(tick) - 40, plot.bottom() + 2, 80, line)
+            if tick >= self._shown[1]:
+                place.moveRight(self.width() + 40 - painter.fontMetrics().horizontalAdvance("00"))
+            painter.drawText(place, Qt.AlignmentFlag.AlignHCenter, _short(tick))
+
+    def _draw_cuts(self, painter: QPainter, text: QColor) -> None:
+        plot = self._plot
+        for side in (0, 1):
+            if self._has_cut[side]:
+                x = self._cut_x(side)
+                painter.setPen(QPen(text, 2 if self._held == side else 1))
+                painter.drawLine(QPointF(x, plot.top()), QPointF(x, plot.bottom()))
+
+    def _draw_heading(self, painter: QPainter, text: QColor) -> None:
+        said = self._x_title
+        if self._mouse is not None:
+            said = self.value_text(self._mouse.x())
+        painter.setPen(_pale(text, 200))
+        metrics = painter.fontMetrics()
+        shown = metrics.elidedText(said, Qt.TextElideMode.ElideRight, int(self._plot.width()))
+        painter.drawText(QPointF(self._plot.left(), metrics.ascent()), shown)
+
+
+def _range_of(series: Sequence[Series], *, logarithmic: bool) -> Range:
+    """Return the smallest range that holds all values, never an empty one."""
+    arrays = [np.asarray(one.values, dtype=np.float64).ravel() for one in series]
+    found = np.concatenate(arrays) if arrays else np.zeros(0)
+    found = found[np.isfinite(found) & ((found > 0) | (not logarithmic))]
+    if found.size == 0:
+        return (1.0, 10.0) if logarithmic else (0.0, 1.0)
+    low, high = float(found.min()), float(found.max())
+    if logarithmic:
+        return low / 1.1, high * 1.1
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _pale(colour: QColor, alpha: int) -> QColor:
+    found = QColor(colour)
+    found.setAlpha(alpha)
+    return found

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QColor
+
+from napari_segmate.widgets.histogram_view import HistogramView, Series, bins_of, log_ticks
+
+pytestmark = pytest.mark.gui
+
+RED = "#ff0000"
+
+
+@pytest.fixture
+def view(qtbot) -> HistogramView:
+    made = HistogramView("score", (0, 1), high_cut=True, empty_text="Nothing yet")
+    qtbot.addWidget(made)
+    made.resize(260, 100)
+    return made
+
+
+def red_columns(view, least: int) -> set[int]:
+    picture = view.grab().toImage()
+    places = ((x, y) for x in range(picture.width()) for y in range(picture.height()))
+    return {x for x, y in places if _is_red(picture.pixelColor(x, y), least)}
+
+
+def _is_red(colour: QColor, least: int) -> bool:
+    return colour.red() >= least and colour.red() - colour.green() > 40 and colour.blue() < 60
+
+
+def test_bars_stand_where_the_values_are(view) -> None:
+    view.show_series([Series("", RED, [0.1, 0.1, 0.9])])
+    columns = red_columns(view, 200)
+    assert min(columns) < 45 and max(columns) > 215
+    assert not columns & set(range(60, 200))
+
+
+def test_what_is_cut_off_is_pale(view) -> None:
+    view.show_series([Series("", RED, [0.1, 0.9])])
+    view.show_cut(0.5)
+    bright = red_columns(view, 250)
+    assert min(bright) > 200
+    assert view.cut == (0.5, math.inf)
+
+
+def test_every_series_has_a_row(view) -> None:
+    one = view.sizeHint().height()
+    view.show_series([Series("a", RED, [0.1]), Series("b", RED, [0.2])])
+    assert view.height() > one
+    assert [bins.counts.sum() for bins in view.bins] == [1, 1]
+
+
+def test_cut_follows_the_mouse_and_cuts_do_not_cross(view, qtbot) -> None:
+    view.show_series([Series("", RED, np.linspace(0, 1, 50))])
+    view.show_cut(0.2, 0.6)
+    seen = []
+    view.cut_changed.connect(lambda low, high: seen.append((low, high)))
+    qtbot.mousePress(view, Qt.MouseButton.LeftButton, pos=QPoint(60, 40))
+    qtbot.mouseMove(view, QPoint(100, 40))
+    qtbot.mouseMove(view, QPoint(250, 40))
+    qtbot.mouseRelease(view, Qt.MouseButton.LeftButton, pos=QPoint(250, 40))
+    assert seen[-1] == (0.6, 0.6)
+    assert any(0.3 < low < 0.45 for low, _ in seen)
+    before = len(seen)
+    qtbot.mouseMove(view, QPoint(30, 40))
+    assert len(seen) == before
+
+
+def test_press_without_values_changes_nothing(view, qtbot) -> None:
+    seen = []
+    view.cut_changed.connect(lambda *cut: seen.append(cut))
+    qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=QPoint(60, 40))
+    assert seen == []
+
+
+def test_words_under_the_mouse_name_value_and_counts(view) -> None:
+    view.show_series([Series("cell", RED, [0.01, 0.02, 0.9]), Series("speck", RED, [0.01])])
+    assert view.value_text(8) == "0 to 0.025:  cell 2  ·  speck 1"
+
+
+@pytest.mark.parametrize("values", [[], [np.nan], [3.0], [3.0, 3.0], [-np.inf, 1.0]])
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_any_values_can_be_drawn(qtbot, values, logarithmic) -> None:
+    made = HistogramView("size", logarithmic=logarithmic)
+    qtbot.addWidget(made)
+    made.show_series([Series("a", RED, values)])
+    assert not made.grab().isNull()
+    assert made.bins[0].counts.sum() == np.isfinite(values).sum()
+
+
+def test_logarithmic_axis_gives_ratios_the_same_room(qtbot) -> None:
+    made = HistogramView("size", (1, 10_000), logarithmic=True)
+    qtbot.addWidget(made)
+    made.resize(260, 100)
+    made.show_series([Series("a", RED, [100])])
+    assert made.value_text(130).startswith("100 to")
+
+
+def test_bins_and_ticks() -> None:
+    assert bins_of([0, 1, 2, 3], (0, 4), 4).counts.tolist() == [1, 1, 1, 1]
+    assert bins_of([1, 5, 1000], (1, 1000), 3, logarithmic=True).counts.tolist() == [2, 0, 1]
+    assert log_ticks(1, 1000) == [1, 10, 100, 1000]
