@@ -11,6 +11,7 @@ __all__ = [
     "ModelError",
     "OfflineError",
     "OutOfMemoryError",
+    "ParameterError",
     "PromptError",
     "SegmateError",
     "UnknownNameError",
@@ -29,6 +30,10 @@ class ImageError(SegmateError, ValueError):
 
 class PromptError(SegmateError, ValueError):
     """A prompt cannot be used: outside the image, without area, without a positive part."""
+
+
+class ParameterError(SegmateError, ValueError):
+    """A setting of a job that is out of its range, or unknown."""
 
 
 class LabelsError(SegmateError, ValueError):

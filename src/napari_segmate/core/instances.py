@@ -10,9 +10,14 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from napari_segmate.core.enlarge import as_unit, enlarge_labels
 from napari_segmate.core.errors import ImageError
+from napari_segmate.core.types import DenseMaps, FloatArray
 
-__all__ = ["InstanceParams", "instances_from_maps"]
+__all__ = ["InstanceParams", "instances_from_dense", "instances_from_maps", "label_cells"]
+
+
+Labels = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class InstanceParams:
     centre_radius : float
         Pixels from its predicted centre at which the nearness of a pixel has fallen to 0.6.
     smoothing : float
-        Standard deviation in pixels of the blur of the seed score.
+        Standard deviation of the blur of the seed score, in pixels of the maps.
     min_area : int
         Smaller objects are dropped, in pixels.
     """
@@ -99,6 +104,56 @@ def instances_from_maps(
     hollow = -ndimage.gaussian_filter(depth, params.smoothing)
     grown = watershed(hollow, seeds, mask=inside)  # type: ignore[no-untyped-call]
     return _without_small(grown, params.min_area)
+
+
+def instances_from_dense(maps: DenseMaps, params: InstanceParams | None = None) -> Labels:
+    """Return the label image that the maps of an instance head describe.
+
+    Objects are told apart at the size of the maps and then drawn at the size of the image.
+
+    Parameters
+    ----------
+    maps : DenseMaps
+        What the head predicted; not-a-number counts as background.
+    params : InstanceParams, optional
+        Thresholds.
+
+    Returns
+    -------
+    (H, W) int32
+        As large as the image; 0 is background, objects are 1 .. n.
+
+    Examples
+    --------
+    >>> depth = np.zeros((8, 20), np.float32)
+    >>> depth[2:6, 2:6] = depth[2:6, 9:19] = 1
+    >>> labels = instances_from_dense(DenseMaps(depth, depth, depth, (16, 40)))
+    >>> labels.shape, np.unique(labels).tolist()
+    ((16, 40), [0, 1, 2])
+    """
+    params = params or InstanceParams()
+    cells = label_cells(maps, params)
+    enlarged = enlarge_labels(cells, maps.foreground, params.foreground, maps.image_shape)
+    return _without_small(enlarged, params.min_area)
+
+
+def label_cells(maps: DenseMaps, params: InstanceParams) -> Labels:
+    """Return the object of each cell of the maps, (h, w) int32 with 1 .. n and 0 for none."""
+    depth = as_unit(maps.depth)
+    inside = as_unit(maps.foreground) > params.foreground
+    score = _blurred(depth + params.centre_weight * (as_unit(maps.centre) - depth), params)
+    seeds, _ = ndimage.label((score > params.seed) & inside)
+    hollow = -_blurred(depth, params)
+    return np.asarray(
+        watershed(hollow, seeds, mask=inside),  # type: ignore[no-untyped-call]
+        dtype=np.int32,
+    )
+
+
+def _blurred(values: FloatArray, params: InstanceParams) -> FloatArray:
+    if params.smoothing <= 0:
+        return values
+    return np.asarray(ndimage.gaussian_filter(values, params.smoothing), dtype=np.float32)
 
 
 def _finite(array: npt.ArrayLike) -> npt.NDArray[np.float32]:

@@ -23,6 +23,7 @@ __all__ = [
     "Instance",
     "IntBoxYX",
     "LabelArray",
+    "MapArray",
     "MaskResult",
     "RGBImage",
     "Shape2D",
@@ -32,6 +33,8 @@ RGBImage: TypeAlias = npt.NDArray[np.uint8]
 """(H, W, 3) uint8."""
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float32]
+MapArray: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
+"""Values of 0 to 1: as they are (float32), or times 255 (uint8)."""
 LabelArray: TypeAlias = npt.NDArray[np.integer[Any]]
 """Label image: 0 is background, each other value one object."""
 BoxYX: TypeAlias = tuple[float, float, float, float]
@@ -127,22 +130,23 @@ class DenseMaps:
     """Maps that tell the objects of an image apart, as an instance head predicts them.
 
     The three maps have one size, which may be smaller than the image: they always cover it whole.
+    They hold 0 to 1 as float32, or 0 to 255 as uint8, which takes a quarter of the memory.
 
     Parameters
     ----------
-    foreground : (h, w) float32
+    foreground : (h, w) float32 or uint8
         Probability that a pixel belongs to an object.
-    depth : (h, w) float32
+    depth : (h, w) float32 or uint8
         Distance to the border of the object: 0 at the border, 1 where it is deepest.
-    centre : (h, w) float32
+    centre : (h, w) float32 or uint8
         Nearness to the centre of the object, 1 in the centre.
     image_shape : (height, width)
         Size of the image that the maps cover.
     """
 
-    foreground: FloatArray
-    depth: FloatArray
-    centre: FloatArray
+    foreground: MapArray
+    depth: MapArray
+    centre: MapArray
     image_shape: Shape2D
 
     def __post_init__(self) -> None:
@@ -155,6 +159,11 @@ class DenseMaps:
         """Height and width of the maps themselves."""
         height, width = self.foreground.shape
         return height, width
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the maps hold."""
+        return self.foreground.nbytes + self.depth.nbytes + self.centre.nbytes
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,247 @@
+"""Label all objects of a plane: prepare once, then generate labels as often as settings change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from napari_segmate.core.context import Context
+from napari_segmate.core.errors import ModelError, ParameterError
+from napari_segmate.core.prompts import MaskPrompt
+from napari_segmate.core.types import DenseMaps, IntBoxYX, Shape2D
+from napari_segmate.inference.dense import dense_maps
+from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.inference.request import PlaneLike
+from napari_segmate.inference.tiles import tile_grid
+from napari_segmate.inference.zoom import nearest_zoom, zoom_of
+from napari_segmate.models.base import Segmenter
+from napari_segmate.tasks.auto_labels import Proposal, labels_of_maps
+from napari_segmate.tasks.auto_params import Mode, Nesting, Params
+from napari_segmate.tasks.base import Task
+
+__all__ = [
+    "TASK",
+    "Mode",
+    "Nesting",
+    "Params",
+    "Prepared",
+    "Proposal",
+    "Region",
+    "generate",
+    "prepare",
+    "run",
+]
+
+Region: TypeAlias = MaskPrompt | IntBoxYX
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What the model saw in a plane: all that labels are generated from.
+
+    Parameters
+    ----------
+    shape : (height, width)
+        Size of the plane.
+    mode : Mode
+        How objects are found.
+    diameter : float
+        Typical object in pixels that the plane was looked at for; 0 if not known.
+    estimated : bool
+        Whether the diameter was estimated.
+    model, model_key : str
+        Name of the model, and its name with the hash of the weights.
+    maps : DenseMaps, optional
+        Maps of the whole plane.
+    region : MaskPrompt, optional
+        Only objects that lie in it, for the most part, are wanted.
+    """
+
+    shape: Shape2D
+    mode: Mode
+    diameter: float
+    estimated: bool
+    model: str
+    model_key: str
+    maps: DenseMaps | None = None
+    region: MaskPrompt | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds."""
+        return self.maps.nbytes if self.maps is not None else 0
+
+
+def prepare(
+    plane: PlaneLike,
+    model: Segmenter,
+    params: Params | None = None,
+    *,
+    store: EmbeddingStore | None = None,
+    context: Context | None = None,
+    visible_yx: IntBoxYX | None = None,
+    region: Region | None = None,
+    on_progress: Callable[[Prepared], None] | None = None,
+) -> Prepared:
+    """Return what the model sees in a plane: the slow step.
+
+    Parameters
+    ----------
+    plane : Plane
+        Where to read pixels; planes of any size are read tile by tile.
+    model : Segmenter
+        Who looks at it.
+    params : Params, optional
+        Only what `Params.prepare_key` holds matters here.
+    store : EmbeddingStore, optional
+        Where embeddings are kept.
+    context : Context, optional
+        Progress and cancellation.
+    visible_yx : (y0, x0, y1, x1), optional
+        Part on the screen: is looked at first.
+    region : MaskPrompt or (y0, x0, y1, x1), optional
+        Only objects in it are wanted; little more than it is read.
+    on_progress : callable, optional
+        Called from time to time with what is there; its maps go on to change.
+
+    Raises
+    ------
+    ImageError
+        The plane is empty.
+    ModelError
+        The model cannot do what the mode asks for.
+    ParameterError
+        The region lies outside the plane, or tile and halo do not fit.
+    Cancelled
+        The user stopped the job.
+    """
+    params, context = params or Params(), context or Context()
+    store = store or EmbeddingStore()
+    mode = mode_for(model, params)
+    wanted = _inside(region, plane.shape)
+    zoom, diameter = _size(plane, model, params, store, context, visible_yx)
+    tiles = tile_grid(
+        plane.shape,
+        model.input_size,
+        zoom=zoom,
+        tile=params.tile,
+        halo=params.halo,
+        visible_yx=visible_yx,
+        region=None if wanted is None else wanted.box_yx,
+    )
+    prepared = Prepared(
+        shape=plane.shape,
+        mode=mode,
+        diameter=diameter,
+        estimated=params.diameter is None,
+        model=model.info.name,
+        model_key=model.key,
+        region=wanted,
+    )
+
+    def seen(maps: DenseMaps) -> None:
+        if on_progress is not None:
+            on_progress(replace(prepared, maps=maps))
+
+    maps = dense_maps(plane, tiles, zoom, model, store, context, seen)
+    return replace(prepared, maps=maps)
+
+
+def generate(prepared: Prepared, params: Params, *, context: Context | None = None) -> Proposal:
+    """Return the labels that the settings ask for: the fast step.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        What the model saw.
+    params : Params
+        Only what `Params.prepare_key` leaves out matters here.
+    context : Context, optional
+        Progress and cancellation.
+    """
+    context = context or Context()
+    context.check()
+    assert prepared.maps is not None
+    return labels_of_maps(prepared.maps, params, prepared.diameter, prepared.region)
+
+
+def run(
+    plane: PlaneLike,
+    model: Segmenter,
+    params: Params | None = None,
+    *,
+    store: EmbeddingStore | None = None,
+    context: Context | None = None,
+    region: Region | None = None,
+) -> Proposal:
+    """Return the labels of all objects of a plane: `prepare` and `generate` in one."""
+    params = params or Params()
+    prepared = prepare(plane, model, params, store=store, context=context, region=region)
+    return generate(prepared, params, context=context)
+
+
+def mode_for(model: Segmenter, params: Params) -> Mode:
+    """Return how a model finds objects.
+
+    Raises
+    ------
+    ModelError
+        The mode needs an instance head, and the model has none.
+    """
+    if params.mode is None:
+        return Mode.OBJECTS if model.info.instance_head else Mode.GRID
+    if params.mode is not Mode.GRID and not model.info.instance_head:
+        raise ModelError(
+            f"the model '{model.info.name}' has no instance head, which the mode "
+            f"'{params.mode}' needs; choose the mode 'grid' or the model 'tiny'"
+        )
+    return params.mode
+
+
+def _inside(region: Region | None, shape: Shape2D) -> MaskPrompt | None:
+    """Return a region, cut to the plane."""
+    if region is None:
+        return None
+    if isinstance(region, MaskPrompt):
+        box, mask = region.box_yx, region.mask
+    else:
+        box = region
+        mask = np.ones((max(box[2] - box[0], 0), max(box[3] - box[1], 0)), bool)
+    y0, x0 = max(box[0], 0), max(box[1], 0)
+    y1, x1 = min(box[2], shape[0]), min(box[3], shape[1])
+    inner = mask[max(-box[0], 0) :, max(-box[1], 0) :][: max(y1 - y0, 0), : max(x1 - x0, 0)]
+    if not inner.any():
+        raise ParameterError(
+            f"the region {box} has no pixel in the image of {shape[0]} x {shape[1]} pixels; "
+            "move it over the image or leave it out"
+        )
+    return MaskPrompt((y0, x0, y1, x1), np.ascontiguousarray(inner))
+
+
+def _size(
+    plane: PlaneLike,
+    model: Segmenter,
+    params: Params,
+    store: EmbeddingStore,
+    context: Context,
+    visible_yx: IntBoxYX | None,
+) -> tuple[float, float]:
+    """Return how large the plane is shown, and the typical diameter in its pixels."""
+    if params.diameter is not None:
+        wanted = model.info.diameter
+        return (nearest_zoom(wanted, params.diameter) if wanted else 1.0), params.diameter
+    context.report(0, 0, "estimating the size of objects")
+    zoom = zoom_of(plane, model, store, visible_yx=visible_yx, context=context)
+    return zoom, store.diameter(plane, model.key)
+
+
+TASK = Task(
+    name="auto",
+    title="Automask",
+    description="Label all objects of an image.",
+    params=Params,
+    run=run,
+)

@@ -1,0 +1,99 @@
+"""From what a model saw to the labels that the settings ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_segmate.core.enlarge import as_unit, enlarge_labels
+from napari_segmate.core.instances import label_cells
+from napari_segmate.core.prompts import MaskPrompt
+from napari_segmate.core.types import DenseMaps, FloatArray, LabelArray
+from napari_segmate.tasks.auto_params import Params
+
+__all__ = ["Proposal", "labels_of_maps"]
+
+Keep = npt.NDArray[np.bool_]
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """Labels to look at, accept or change.
+
+    Parameters
+    ----------
+    labels : (H, W) int32
+        0 is background, objects are 1 .. n.
+    scores : (n,) float32
+        How sure the model is of each object, 0 to 1.
+    areas : (n,) int64
+        Pixels of each object.
+    diameter : float
+        Typical object in pixels that the plane was looked at for; 0 if not known.
+    """
+
+    labels: LabelArray
+    scores: FloatArray
+    areas: Counts
+    diameter: float
+
+    @property
+    def count(self) -> int:
+        """Number of objects."""
+        return len(self.areas)
+
+
+def labels_of_maps(
+    maps: DenseMaps, params: Params, diameter: float = 0.0, region: MaskPrompt | None = None
+) -> Proposal:
+    """Return the objects that maps show.
+
+    Parameters
+    ----------
+    maps : DenseMaps
+        Of the whole plane.
+    params : Params
+        Thresholds.
+    diameter : float
+        For the record.
+    region : MaskPrompt, optional
+        Only objects that have most of their pixels in it.
+    """
+    cells = label_cells(maps, params.instance_params)
+    scores = _mean_likely(cells, maps)
+    labels = enlarge_labels(cells, maps.foreground, params.foreground, maps.image_shape)
+    areas = np.bincount(labels.ravel(), minlength=len(scores))
+    keep = (areas >= max(params.min_area, 1)) & (scores >= params.score)
+    if params.max_area is not None:
+        keep &= areas <= params.max_area
+    if not params.border:
+        keep &= ~_cut(labels, len(scores))
+    if region is not None:
+        keep &= 2 * _pixels_in(labels, region, len(scores)) > areas
+    keep[0] = False
+    number = (np.cumsum(keep) * keep).astype(np.int32)
+    return Proposal(number[labels], scores[keep], areas[keep], diameter)
+
+
+def _mean_likely(cells: npt.NDArray[np.int32], maps: DenseMaps) -> FloatArray:
+    """Return the mean probability of the cells of each object, by label."""
+    flat = cells.ravel()
+    total = np.bincount(flat, as_unit(maps.foreground).ravel())
+    return (total / np.maximum(np.bincount(flat), 1)).astype(np.float32)
+
+
+def _cut(labels: LabelArray, count: int) -> Keep:
+    """Return which objects touch the border of the image, by label."""
+    touching = np.zeros(count, bool)
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        touching[edge] = True
+    return touching
+
+
+def _pixels_in(labels: LabelArray, region: MaskPrompt, count: int) -> Counts:
+    y0, x0, y1, x1 = region.box_yx
+    part = labels[y0:y1, x0:x1][region.mask]
+    return np.asarray(np.bincount(part, minlength=count), dtype=np.int64)
