@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["RESULTS", "Table", "report"]
+__all__ = ["RESULTS", "Table", "put_between", "report"]
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("napari-segmate", "torch", "numpy", "segment-anything-py", "napari")
@@ -42,6 +42,17 @@ def report(name: str, title: str, tables: Sequence[Table], *, save: bool = True)
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
     return text
+
+
+def put_between(path: Path, mark: str, text: str) -> None:
+    """Replace what a Markdown file has between ``<!-- MARK -->`` and ``<!-- end of MARK -->``."""
+    begin, end = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+    whole = path.read_text(encoding="utf-8")
+    if whole.count(begin) != 1 or whole.count(end) != 1:
+        raise SystemExit(f"{path} needs the lines {begin} and {end}, once each")
+    before, rest = whole.split(begin)
+    after = rest.split(end)[1]
+    path.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}", encoding="utf-8")
 
 
 def _row(cells: Sequence[object]) -> str:
