@@ -35,8 +35,10 @@ from napari_segmate.training.augment import AugmentParams
 from napari_segmate.training.losses import affinity_loss, dense_loss, mask_loss
 from napari_segmate.training.sampling import correct, rough_mask
 
-ROUNDS = (0.42, 0.33, 0.17, 0.08)
+ROUNDS = (0.32, 0.3, 0.23, 0.15)
 """Chances of no, one, two or three corrective clicks in a step."""
+FORGET = 0.3
+"""Share of the corrections that come without the last answer as mask input."""
 DIAMETER = 30.0
 """Pixels of a typical object in most crops, as inference shows it too."""
 AFFINITY = 4
@@ -186,6 +188,8 @@ class Trainer:
                 rows = torch.arange(len(logits), device=logits.device)
                 mask = logits[rows, result.iou.argmax(1)].detach()[:, None]
                 points, labels = self._with_click(mask, batch.masks, points, labels)
+                if self.rng.random() < FORGET:
+                    mask = None
         return loss, reached
 
     def _affinity_loss(self, features: TinyFeatures, batch: Batch, half: Tensor) -> Tensor:
