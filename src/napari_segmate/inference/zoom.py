@@ -14,19 +14,24 @@ from napari_segmate.models.base import Segmenter
 
 __all__ = ["ZOOMS", "nearest_zoom", "zoom_of"]
 
-ZOOMS = (1.0, 1.5, 2.0, 3.0)
-"""Few steps, so that similar planes and repeated estimates share embeddings. Large objects are
-not shown smaller from the start: a frame grows where a mask needs it."""
+ZOOMS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+"""Few steps, so that similar planes and repeated estimates share embeddings."""
+TOO_LARGE = 2.4
+"""Objects are shown smaller only from this multiple of the wanted size on: on validation images,
+those of up to twice that size lost more in detail than they gained."""
 
 
 def nearest_zoom(wanted: float, diameter: float) -> float:
-    """Return the step that brings objects of a diameter nearest to the wanted one.
+    """Return the step that brings objects of a diameter to the size that a model likes.
 
     Examples
     --------
-    >>> nearest_zoom(30, 10), nearest_zoom(30, 16), nearest_zoom(30, 90)
-    (3.0, 2.0, 1.0)
+    >>> nearest_zoom(30, 10), nearest_zoom(30, 16), nearest_zoom(30, 60), nearest_zoom(30, 90)
+    (3.0, 2.0, 1.0, 0.5)
     """
+    if diameter > wanted:
+        shrinking = [zoom for zoom in ZOOMS if zoom <= 1 and zoom * diameter <= TOO_LARGE * wanted]
+        return max(shrinking, default=ZOOMS[0])
     distances = [abs(np.log(zoom * diameter / wanted)) for zoom in ZOOMS]
     return ZOOMS[int(np.argmin(distances))]
 
@@ -40,7 +45,7 @@ def zoom_of(
     visible_yx: IntBoxYX | None = None,
     context: Context | None = None,
 ) -> float:
-    """Return how much larger than it is a plane should be shown.
+    """Return how much larger or smaller than it is a plane should be shown.
 
     Parameters
     ----------
