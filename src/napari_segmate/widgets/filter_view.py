@@ -148,7 +148,7 @@ def _row(title: str, widget: QWidget) -> QFormLayout:
 def _slider(tip: str, low: float, high: float) -> QLabeledDoubleSlider:
     slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
     slider.setRange(low, high)
-    slider.setSingleStep(0.01)
+    slider.setSingleStep(0.01)  # type: ignore[arg-type]
     slider.setDecimals(2)
     slider.setToolTip(tip)
     return slider
