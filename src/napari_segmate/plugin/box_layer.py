@@ -1,0 +1,359 @@
+"""The shapes layer that shows the boxes of a text search, and in which the user mends them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from napari.components import ViewerModel
+from napari.layers import Shapes
+from napari.layers.base import ActionType
+from qtpy.QtCore import QTimer
+
+from napari_segmate.plugin.geometry import Geometry
+from napari_segmate.plugin.layers import DisplayedPlane
+from napari_segmate.sessions.text_boxes import BoxRow, Origin, TextBox, colour_of
+
+__all__ = ["BOXES_NAME", "BoxLayer"]
+
+BOXES_NAME = "SegMate boxes"
+NUMBER, CONCEPT, SCORE, ORIGIN = "box", "concept", "score", "origin"
+FINISHED = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
+AT_ONCE = 24
+"""Boxes put into the layer in one go: napari needs about 0.5 ms for each."""
+BUDGET_S = 0.02
+"""How long the event loop is held up before it gets its turn."""
+
+
+class BoxLayer:
+    """Boxes in one shapes layer, a colour per concept, with score and concept in its features.
+
+    Only what differs is changed, and many boxes come little by little, so that the window stays
+    responsive with hundreds of them.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the layer is.
+    changed : callable
+        Called without arguments after the user has drawn, moved, deleted or renamed a box.
+    """
+
+    def __init__(self, viewer: ViewerModel, changed: Callable[[], None]) -> None:
+        self._viewer = viewer
+        self._changed = changed
+        self._layer: Shapes | None = None
+        self._geometry: Geometry | None = None
+        self._plane: DisplayedPlane | None = None
+        self._writing = False
+        self._drawing = False
+        self._waiting: list[TextBox] = []
+        self._written: set[int] = set()
+        self._concepts: tuple[str, ...] = ()
+        self._concept = ""
+        self._width = 1.0
+        self._timer = QTimer()
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self._write_some)
+
+    # Where it is
+
+    @property
+    def layer(self) -> Shapes | None:
+        """The layer; None while there is none, or the user has removed it."""
+        if self._layer is not None and self._layer not in self._viewer.layers:
+            self._layer = None
+            self.stop()
+            self._written.clear()
+        return self._layer
+
+    def place(self, geometry: Geometry, plane: DisplayedPlane) -> None:
+        """Say where the image is, and which of its planes; both without channels."""
+        if self._geometry is not None and self._geometry.ndim != geometry.ndim:
+            self.remove()
+        self._geometry, self._plane = geometry, plane
+        if self.layer is not None:
+            with self._quiet():
+                geometry.apply(self.layer)
+
+    def ensure(self) -> Shapes | None:
+        """Return the layer, made if it is missing and an image says where."""
+        if self.layer is None and self._geometry is not None:
+            active = self._viewer.layers.selection.active
+            self._layer = self._viewer.add_layer(self._new(self._geometry))
+            if active is not None and active in self._viewer.layers:
+                self._viewer.layers.selection.active = active
+        return self.layer
+
+    def remove(self) -> None:
+        """Take the layer away."""
+        if self.layer is not None:
+            self._viewer.layers.remove(self.layer)
+        self.stop()
+        self._layer = None
+        self._written.clear()
+
+    def stop(self) -> None:
+        """Put nothing more into the layer."""
+        self._timer.stop()
+        self._waiting.clear()
+
+    def _new(self, geometry: Geometry) -> Shapes:
+        layer = Shapes(
+            ndim=geometry.ndim,
+            name=BOXES_NAME,
+            features=pd.DataFrame(
+                {
+                    NUMBER: pd.Series([], dtype=int),
+                    CONCEPT: pd.Series([], dtype=str),
+                    SCORE: pd.Series([], dtype=float),
+                    ORIGIN: pd.Series([], dtype=str),
+                }
+            ),
+            edge_color=self._colour(self._concept),
+            face_color="transparent",
+            edge_width=self._width,
+            opacity=1.0,
+            **geometry.kwargs(),
+        )
+        layer.events.data.connect(self._on_data)
+        layer.events.features.connect(self._on_features)
+        self._layer = layer
+        self._set_defaults()
+        return layer
+
+    # What the user does
+
+    def _on_data(self, event: Any) -> None:
+        self._drawing = event.action == ActionType.ADDING
+        if event.action in FINISHED:
+            self._tell()
+
+    def _on_features(self, event: Any = None) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._writing:
+            self._changed()
+
+    # What is drawn next
+
+    def set_concepts(self, concepts: Sequence[str]) -> None:
+        """Say which concepts there are: their order gives the colours."""
+        if tuple(concepts) != self._concepts:
+            self._concepts = tuple(concepts)
+            self._recolour()
+            self._set_defaults()
+
+    def set_concept(self, concept: str) -> None:
+        """Say what boxes hold that are drawn from now on."""
+        self._concept = concept
+        self._set_defaults()
+
+    def set_width(self, pixels: float) -> None:
+        """Set the width of lines drawn from now on, in pixels of the image."""
+        self._width = max(pixels, 0.1)
+        if self.layer is not None:
+            with self._quiet(), self.layer.block_update_properties():
+                self.layer.current_edge_width = self._width
+
+    def take_tool(self) -> None:
+        """Let the user draw boxes."""
+        layer = self.ensure()
+        if layer is not None:
+            layer.visible = True
+            self._viewer.layers.selection.active = layer
+            layer.mode = "add_rectangle"
+
+    def take_select_tool(self) -> None:
+        """Let the user move and delete boxes."""
+        if self.layer is not None:
+            self.layer.visible = True
+            self._viewer.layers.selection.active = self.layer
+            self.layer.mode = "select"
+
+    def _set_defaults(self) -> None:
+        layer = self._layer
+        if layer is None:
+            return
+        row = {NUMBER: 0, CONCEPT: self._concept, SCORE: math.nan, ORIGIN: Origin.DRAWN.value}
+        with self._quiet():
+            layer.feature_defaults = row
+            with layer.block_update_properties():
+                layer.current_edge_color = self._colour(self._concept)
+
+    def _colour(self, concept: str) -> str:
+        return colour_of(concept, self._concepts)
+
+    def _recolour(self) -> None:
+        layer = self.layer
+        if layer is not None and len(layer.data):
+            with self._quiet():
+                layer.edge_color = [self._colour(one) for one in layer.features[CONCEPT]]
+
+    # Boxes in
+
+    def show(self, boxes: Sequence[TextBox]) -> None:
+        """Show these boxes and no others; those that are there already stay untouched."""
+        if not boxes and self.layer is None:
+            return
+        layer = self.ensure()
+        if layer is None:
+            return
+        wanted = {box.number for box in boxes}
+        self._delete(layer, wanted)
+        self._waiting = [box for box in boxes if box.number not in self._written]
+        self._write_some()
+
+    @property
+    def complete(self) -> bool:
+        """True when all boxes are in the layer."""
+        return not self._waiting
+
+    def _delete(self, layer: Shapes, wanted: set[int]) -> None:
+        numbers = layer.features[NUMBER].tolist()
+        gone = {at for at, number in enumerate(numbers) if number not in wanted}
+        if not gone:
+            return
+        chosen = {numbers[at] for at in layer.selected_data if at not in gone}
+        with self._quiet():
+            layer.selected_data = gone
+            layer.remove_selected()
+            left = layer.features[NUMBER].tolist()
+            layer.selected_data = {at for at, number in enumerate(left) if number in chosen}
+        self._written &= wanted
+
+    def _write_some(self) -> None:
+        layer, end = self.layer, time.monotonic() + BUDGET_S
+        if layer is None or self._plane is None:
+            self.stop()
+            return
+        while self._waiting and time.monotonic() < end and not self._drawing:
+            some, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+            self._add(layer, some)
+        if self._waiting:
+            self._timer.start()
+        else:
+            self._timer.stop()
+
+    def _add(self, layer: Shapes, boxes: Sequence[TextBox]) -> None:
+        before = layer.features.iloc[: len(layer.data)]
+        chosen = set(layer.selected_data)
+        with self._quiet():
+            layer.add(
+                [self._corners(box) for box in boxes],
+                shape_type="rectangle",
+                edge_color=[self._colour(box.concept) for box in boxes],
+                edge_width=self._width,
+            )
+            layer.features = pd.concat([before, _table(boxes)], ignore_index=True)
+            layer.selected_data = chosen
+        self._written |= {box.number for box in boxes}
+        # Setting a table of features also sets what the next shape gets.
+        self._set_defaults()
+
+    def _corners(self, box: TextBox) -> npt.NDArray[np.float64]:
+        y0, x0, y1, x1 = box.box_yx
+        corners = np.array([[y0, x0], [y0, x1], [y1, x1], [y1, x0]], float)
+        return self._at(box.plane).from_plane(corners)
+
+    def _at(self, index: tuple[int, ...]) -> DisplayedPlane:
+        plane = self._plane
+        assert plane is not None, "boxes are placed before they are drawn"
+        position = list(plane.position)
+        for axis, number in zip(plane.fixed, index, strict=True):
+            position[axis] = number
+        return replace(plane, position=tuple(position))
+
+    # Boxes out
+
+    def read(self) -> tuple[list[BoxRow], set[int]]:
+        """Return the rows of the layer, and the numbers of all boxes that were put into it."""
+        layer, plane = self.layer, self._plane
+        if layer is None or plane is None:
+            return [], set()
+        features = layer.features
+        rows = [
+            self._row(plane, data, number, concept)
+            for data, number, concept in zip(
+                layer.data, features[NUMBER], features[CONCEPT], strict=False
+            )
+        ]
+        return (rows[:-1] if self._drawing else rows), set(self._written)
+
+    def _row(self, plane: DisplayedPlane, data: Any, number: Any, concept: Any) -> BoxRow:
+        corners = np.asarray(data, dtype=np.float64)
+        (y0, x0), (y1, x1) = (
+            plane.to_plane(corners).min(axis=0),
+            plane.to_plane(corners).max(axis=0),
+        )
+        middle = np.floor(corners[:, list(plane.fixed)].mean(axis=0) + 0.5).astype(int)
+        known = isinstance(concept, str) and concept
+        return BoxRow(
+            int(number) if math.isfinite(number) else 0,
+            tuple(int(at) for at in middle),
+            (float(y0), float(x0), float(y1), float(x1)),
+            concept if known else self._concept,
+        )
+
+    def note(self, boxes: Sequence[TextBox]) -> None:
+        """Write into the features what became of the rows, in the order of `read`."""
+        layer = self.layer
+        if layer is None or len(boxes) != len(layer.data):
+            return
+        self._written = {box.number for box in boxes}
+        table = _table(boxes)
+        if not table.equals(layer.features.reset_index(drop=True)):
+            with self._quiet():
+                layer.features = table
+            self._recolour()
+            self._set_defaults()
+
+    @property
+    def selected(self) -> set[int]:
+        """Numbers of the boxes that the user has selected."""
+        layer = self.layer
+        if layer is None:
+            return set()
+        numbers = layer.features[NUMBER].tolist()
+        return {int(numbers[at]) for at in layer.selected_data if at < len(numbers)}
+
+    def rename_selected(self, concept: str) -> bool:
+        """Give the selected boxes another concept; False when none is selected."""
+        layer = self.layer
+        if layer is None or not layer.selected_data:
+            return False
+        table = layer.features.copy()
+        table.loc[sorted(layer.selected_data), CONCEPT] = concept
+        with self._quiet():
+            layer.features = table
+        self._recolour()
+        self._set_defaults()
+        self._changed()
+        return True
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        before, self._writing = self._writing, True
+        try:
+            yield
+        finally:
+            self._writing = before
+
+
+def _table(boxes: Sequence[TextBox]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            NUMBER: [box.number for box in boxes],
+            CONCEPT: [box.concept for box in boxes],
+            SCORE: [float(box.score) for box in boxes],
+            ORIGIN: [box.origin.value for box in boxes],
+        }
+    )
