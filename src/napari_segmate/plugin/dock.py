@@ -22,6 +22,7 @@ from napari_segmate.plugin.controller import Controller
 from napari_segmate.plugin.deferred import Deferred
 from napari_segmate.plugin.images import channel_axes
 from napari_segmate.plugin.keys import KeyBindings
+from napari_segmate.plugin.model_lists import follow_models
 from napari_segmate.plugin.output import Written
 from napari_segmate.plugin.recovery import RecoveryKeeper
 from napari_segmate.plugin.runner import Job
@@ -91,7 +92,8 @@ class SegmentDock(QWidget):
         self.keys = KeyBindings(self.viewer, self._trigger)
         self._connect()
         self._bind_keys()
-        self._start(models if models is not None else _all_models(), general.model, general.device)
+        self.list_models = _all_models if models is None else lambda: models
+        self._start(general.model, general.device)
 
     # Start and end
 
@@ -114,10 +116,10 @@ class SegmentDock(QWidget):
         panel.banner.discard_clicked.connect(self._discard)
         self.viewer.dims.events.order.connect(self._show_channels)
         self._stop_keys = follow_keys(self._bind_keys)
+        stop_models = follow_models(self.viewer, self._show_models, self._choose_model)
         self._keep_tool = keep_tool = Deferred(self._take_tool_again)
-        close = _closer(
-            self.controller, self.keys, self._choosers, self._stop_keys, self.recovery.close
-        )
+        ends = (self._stop_keys, stop_models, self.recovery.close)
+        close = _closer(self.controller, self.keys, self._choosers, ends)
         self._close = close
         self.destroyed.connect(lambda: keep_tool.stop())
         self.destroyed.connect(lambda: close())
@@ -126,19 +128,16 @@ class SegmentDock(QWidget):
     def _choosers(self) -> tuple[LayerChooser, LayerChooser]:
         return self._images, self._outputs
 
-    def _start(self, models: Sequence[ModelInfo], model: str, device: str) -> None:
-        titles = {info.name: info.title for info in models}
-        self.panel.show_models(titles, {info.name: info.description for info in models})
+    def _start(self, model: str, device: str) -> None:
+        self._fill_models()
         self.panel.options.show_values(OptionValues(device=device))
         self.controller.set_options(self.panel.options.values)
         self._show_output()
         active = self.viewer.layers.selection.active
         self._images.choose(active if isinstance(active, Image) else self._images.layer)
         self._on_image(self._images.layer)
-        name = model if model in titles else next(iter(titles), "")
-        if name:
-            self.panel.show_model(name)
-            self._on_model(name)
+        names = self.panel.models()
+        self._choose_model(model if model in names else next(iter(names), ""))
         self.recovery.look(self.panel.banner.offer)
 
     def event(self, a0: QEvent | None) -> bool:
@@ -170,6 +169,26 @@ class SegmentDock(QWidget):
     def _set_polarity(self, positive: bool) -> None:
         self.controller.prompts.set_positive(positive)
         self.panel.tools.show_polarity(positive)
+
+    def _fill_models(self) -> None:
+        models = self.list_models()
+        titles = {info.name: info.title for info in models}
+        self.panel.show_models(titles, {info.name: info.description for info in models})
+
+    def _show_models(self) -> None:
+        """Show the models there are now; the choice stays unless it is gone."""
+        chosen = self.panel.model
+        self._fill_models()
+        names = self.panel.models()
+        if chosen in names:
+            self.panel.show_model(chosen)
+        else:
+            self._choose_model(next(iter(names), ""))
+
+    def _choose_model(self, name: str) -> None:
+        if name:
+            self.panel.show_model(name)
+            self._on_model(name)
 
     def _on_model(self, name: str) -> None:
         self.controller.choose_model(ModelChoice(name, self.panel.options.values.device))
@@ -285,8 +304,7 @@ def _closer(
     controller: Controller,
     keys: KeyBindings,
     choosers: Sequence[LayerChooser],
-    stop_keys: Callable[[], None],
-    end_recovery: Callable[[], None],
+    ends: Sequence[Callable[[], None]],
 ) -> Callable[[], None]:
     """Return what ends a dock; holds nothing that Qt has deleted by then."""
     done: list[bool] = []
@@ -296,11 +314,11 @@ def _closer(
             return
         done.append(True)
         keys.unbind()
-        stop_keys()
         for chooser in choosers:
             chooser.close()
         controller.close()
-        end_recovery()
+        for end in ends:
+            end()
 
     return close
 

@@ -182,6 +182,11 @@ class SegmentPanel(QWidget):
         with signals_blocked(self._model):
             self._model.setCurrentIndex(max(self._model.findData(name), 0))
 
+    @property
+    def model(self) -> str:
+        """Name of the model that is chosen, empty without one."""
+        return self._model.currentData() or ""
+
     def models(self) -> Sequence[str]:
         """Return the names of the models on offer."""
         return [self._model.itemData(at) for at in range(self._model.count())]

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from napari.components import ViewerModel
+
+from napari_segmate.plugin.answering import SHARED, ModelChoice
+from napari_segmate.plugin.model_lists import announce_models, follow_models
+
+from .conftest import SECOND_MODEL, blob_image
+
+pytestmark = pytest.mark.gui
+
+
+def info(name: str) -> SimpleNamespace:
+    return SimpleNamespace(name=name, title=name.title(), description="")
+
+
+def test_docks_of_the_same_viewer_choose_others_only_refresh() -> None:
+    told: list = []
+    here, there = ViewerModel(), ViewerModel()
+    stops = [
+        follow_models(viewer, lambda at=at: told.append(at), lambda name, at=at: told.append(name))
+        for at, viewer in enumerate((here, there))
+    ]
+    announce_models("mine", here)
+    assert told == [0, 1, "mine"]
+    for stop in (*stops, *stops):
+        stop()
+    announce_models("mine", here)
+    assert len(told) == 3
+
+
+def test_model_of_the_same_name_is_loaded_anew() -> None:
+    class Model:
+        pass
+
+    model = Model()
+    SHARED._models[ModelChoice("mine")] = model
+    SHARED._models[ModelChoice("other")] = model
+    announce_models("mine")
+    assert list(SHARED._models) == [ModelChoice("other")]
+
+
+def test_new_model_is_listed_and_chosen_in_an_open_dock(make_bench) -> None:
+    bench = make_bench(blob_image())
+    bench.dock.list_models = lambda: [bench.model.info, info(SECOND_MODEL), info("mine")]
+    announce_models("mine", bench.viewer)
+    bench.settle()
+    assert list(bench.panel.models()) == ["fake", SECOND_MODEL, "mine"]
+    assert bench.panel._model.currentData() == "mine"
+    assert bench.loaded[-1] == "mine"
+
+
+def test_refresh_keeps_the_choice_and_replaces_one_that_is_gone(make_bench) -> None:
+    bench = make_bench(blob_image())
+    bench.dock.list_models = lambda: [info("new"), bench.model.info]
+    announce_models("new")
+    assert bench.panel._model.currentData() == "fake"
+    bench.dock.list_models = lambda: [info("new")]
+    announce_models("fake")
+    bench.settle()
+    assert bench.panel._model.currentData() == "new"
+    assert bench.loaded[-1] == "new"
+
+
+def test_closed_dock_is_left_alone(make_bench) -> None:
+    bench = make_bench(blob_image())
+    bench.dock.shut_down()
+    bench.dock.list_models = lambda: pytest.fail("asked after its end")
+    announce_models("mine", bench.viewer)
