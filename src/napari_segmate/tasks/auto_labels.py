@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.enlarge import as_unit, enlarge_labels
+from napari_segmate.core.holes import fill_holes
 from napari_segmate.core.instances import label_cells
 from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.core.types import DenseMaps, FloatArray, LabelArray
@@ -16,6 +17,7 @@ from napari_segmate.tasks.auto_params import Params
 __all__ = ["Proposal", "labels_of_maps"]
 
 Keep = npt.NDArray[np.bool_]
+Cells = npt.NDArray[np.int32]
 Counts = npt.NDArray[np.int64]
 
 
@@ -64,7 +66,7 @@ def labels_of_maps(
     """
     cells = label_cells(maps, params.instance_params)
     scores = _mean_likely(cells, maps)
-    labels = enlarge_labels(cells, maps.foreground, params.foreground, maps.image_shape)
+    labels = _drawn(cells, maps, params)
     areas = np.bincount(labels.ravel(), minlength=len(scores))
     keep = (areas >= max(params.min_area, 1)) & (scores >= params.score)
     if params.max_area is not None:
@@ -78,7 +80,19 @@ def labels_of_maps(
     return Proposal(number[labels], scores[keep], areas[keep], diameter)
 
 
-def _mean_likely(cells: npt.NDArray[np.int32], maps: DenseMaps) -> FloatArray:
+def _drawn(cells: Cells, maps: DenseMaps, params: Params) -> Cells:
+    """Return the labels of map cells at the size of the image."""
+    likely = maps.foreground
+    if params.fill_holes:
+        filled = fill_holes(cells)
+        if filled is not cells:
+            likely = likely.copy()
+            likely[filled != cells] = np.iinfo(np.uint8).max if likely.dtype == np.uint8 else 1
+        cells = filled
+    return enlarge_labels(cells, likely, params.foreground, maps.image_shape)
+
+
+def _mean_likely(cells: Cells, maps: DenseMaps) -> FloatArray:
     """Return the mean probability of the cells of each object, by label."""
     flat = cells.ravel()
     total = np.bincount(flat, as_unit(maps.foreground).ravel())

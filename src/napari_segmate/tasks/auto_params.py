@@ -104,7 +104,7 @@ class Params:
         default=0.55, metadata=_help("Least seed score, 0 to 1: higher splits objects less.")
     )
     smoothing: float = field(
-        default=0.5, metadata=_help("Blur of the seeds, in cells of the maps: more splits less.")
+        default=1.0, metadata=_help("Blur of the seeds, in cells of the maps: more splits less.")
     )
     min_area: int = field(default=20, metadata=_help("Least pixels of an object."))
     max_area: int | None = field(default=None, metadata=_help("Most pixels of an object."))
