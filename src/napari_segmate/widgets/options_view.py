@@ -92,6 +92,7 @@ class OptionsView(QCollapsible):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Options", parent)
         self.setDuration(0)
+        self._added = 0
         self._form = QFormLayout()
         self._form.setContentsMargins(4, 4, 4, 4)
         self._form.setVerticalSpacing(4)
@@ -149,6 +150,15 @@ class OptionsView(QCollapsible):
         self.toggled.connect(self._show_arrow)
         self.collapse(animate=False)
         self._show_arrow(False)
+
+    def add_row(self, label: str, widget: QWidget) -> None:
+        """Put something of a dock's own above the rows that all docks have."""
+        self._form.insertRow(self._added, label, widget)
+        self._added += 1
+
+    def leave_out_points(self) -> None:
+        """Hide what matters only where the user clicks."""
+        self._form.setRowVisible(self._points, False)
 
     def _show_arrow(self, expanded: bool) -> None:
         self.setText(f"{'▼' if expanded else '▶'}  Options")

@@ -1,0 +1,283 @@
+"""The panel of the text search: words in, boxes to filter, objects out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_segmate.sessions.text_state import TextState
+from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.concept_list import ConceptList
+from napari_segmate.widgets.filter_view import FilterView
+from napari_segmate.widgets.offer_card import OfferCard
+from napari_segmate.widgets.phrase_field import PhraseField
+from napari_segmate.widgets.planes_view import PlanesView
+from napari_segmate.widgets.status_view import StatusView
+from napari_segmate.widgets.text_options import TextOptionsView
+
+__all__ = ["REGIONS", "TextAction", "TextPanel"]
+
+REGIONS: Mapping[str, str] = {
+    "plane": "the whole plane",
+    "visible": "what is on the screen",
+    "rectangle": "a rectangle that I draw",
+}
+WIDTH_PX = 300
+
+
+class TextAction(Enum):
+    """What the buttons of the panel trigger."""
+
+    FIND = "find"
+    DRAW = "draw"
+    ALIKE = "alike"
+    SEGMENT = "segment"
+    CLEAR = "clear"
+    TAKE_BACK = "take_back"
+    CANCEL = "cancel"
+    RETRY = "retry"
+    DOWNLOAD = "download"
+    NOT_NOW = "not_now"
+
+
+TITLES: Mapping[TextAction, str] = {
+    TextAction.FIND: "Find",
+    TextAction.DRAW: "Draw a box",
+    TextAction.ALIKE: "More like this",
+    TextAction.SEGMENT: "Segment",
+    TextAction.CLEAR: "Clear boxes",
+    TextAction.TAKE_BACK: "Take back",
+}
+HELP: Mapping[TextAction, str] = {
+    TextAction.FIND: "Look for the concepts in the image (Enter in the text)",
+    TextAction.DRAW: "Drag a box round something that was missed; it gets the concept chosen above",
+    TextAction.ALIKE: "Look for whatever resembles the content of the selected or last drawn box",
+    TextAction.SEGMENT: "Turn every box into an object of the labels layer",
+    TextAction.CLEAR: "Remove all boxes, those that you drew, too",
+    TextAction.TAKE_BACK: "Remove the objects of the last Segment (Ctrl+Z on the labels layer)",
+}
+FROM_STATUS = {Action.CANCEL: TextAction.CANCEL, Action.RETRY: TextAction.RETRY}
+
+
+class TextPanel(QWidget):
+    """Choosers, words, status, filters, buttons and options.
+
+    Parameters
+    ----------
+    image_chooser, output_chooser : QWidget
+        Made by whoever knows the layers.
+    """
+
+    triggered = Signal(object)
+    model_chosen = Signal(str)
+    detector_chosen = Signal(str)
+    region_chosen = Signal(str)
+
+    def __init__(
+        self,
+        image_chooser: QWidget,
+        output_chooser: QWidget,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.phrases = PhraseField()
+        self.planes = PlanesView()
+        self.status = StatusView()
+        self.offer = OfferCard()
+        self.concepts = ConceptList()
+        self.filter = FilterView()
+        self.options = TextOptionsView()
+        self._detector, self._model, self._region = (_narrow(QComboBox()) for _ in range(3))
+        for name, title in REGIONS.items():
+            self._region.addItem(title, name)
+        self._buttons: dict[TextAction, QPushButton] = {}
+        self._connect()
+        self._lay_out(image_chooser, output_chooser)
+        self.show_state(TextState())
+        self.show_can_take_back(False)
+        self.show_can_find_alike(False)
+        self.show_planes(1)
+
+    def _connect(self) -> None:
+        self._model.currentIndexChanged.connect(lambda: self.model_chosen.emit(self.model))
+        self._detector.currentIndexChanged.connect(lambda: self.detector_chosen.emit(self.detector))
+        self._region.currentIndexChanged.connect(lambda: self.region_chosen.emit(self.region))
+        self.phrases.entered.connect(self._on_enter)
+        self.status.triggered.connect(lambda action: self.triggered.emit(FROM_STATUS[action]))
+        self.offer.accepted.connect(lambda: self.triggered.emit(TextAction.DOWNLOAD))
+        self.offer.declined.connect(lambda: self.triggered.emit(TextAction.NOT_NOW))
+
+    def _lay_out(self, image_chooser: QWidget, output_chooser: QWidget) -> None:
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(6)
+        column.addLayout(
+            self._form(("Image", image_chooser), ("Labels", output_chooser), ("Model", self._model))
+        )
+        column.addWidget(self.phrases)
+        self._search = self._form(
+            ("Detector", self._detector), ("Search in", self._region), ("Planes", self.planes)
+        )
+        column.addLayout(self._search)
+        column.addWidget(self._button(TextAction.FIND, main=True))
+        column.addWidget(self.offer)
+        column.addWidget(self.status)
+        column.addWidget(self.concepts)
+        column.addWidget(self.filter)
+        column.addLayout(self._actions())
+        column.addWidget(self.options)
+        column.addStretch(1)
+        area = QScrollArea()
+        area.setWidget(content)
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer = QHBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
+        self.setMinimumWidth(WIDTH_PX)
+
+    def _form(self, *rows: tuple[str, QWidget]) -> QFormLayout:
+        form = QFormLayout()
+        form.setVerticalSpacing(4)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for title, widget in rows:
+            form.addRow(title, widget)
+        return form
+
+    def _actions(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        grid.addWidget(self._button(TextAction.DRAW), 0, 0)
+        grid.addWidget(self._button(TextAction.ALIKE), 0, 1)
+        grid.addWidget(self._button(TextAction.SEGMENT, main=True), 1, 0, 1, 2)
+        grid.addWidget(self._button(TextAction.CLEAR), 2, 0)
+        grid.addWidget(self._button(TextAction.TAKE_BACK), 2, 1)
+        return grid
+
+    def _button(self, action: TextAction, *, main: bool = False) -> QPushButton:
+        button = QPushButton(TITLES[action])
+        button.setToolTip(HELP[action])
+        button.setMinimumWidth(10)
+        button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        if main:
+            font = button.font()
+            font.setBold(True)
+            button.setFont(font)
+            button.setMinimumHeight(34)
+        button.clicked.connect(lambda: self.triggered.emit(action))
+        self._buttons[action] = button
+        return button
+
+    def _on_enter(self) -> None:
+        if self._buttons[TextAction.FIND].isEnabled():
+            self.triggered.emit(TextAction.FIND)
+
+    # Out
+
+    @property
+    def model(self) -> str:
+        """Name of the model that is chosen, empty without one."""
+        return self._model.currentData() or ""
+
+    @property
+    def detector(self) -> str:
+        """Name of the detector that is chosen, empty without one."""
+        return self._detector.currentData() or ""
+
+    @property
+    def region(self) -> str:
+        """Which part is searched, one of `REGIONS`."""
+        return str(self._region.currentData())
+
+    def button(self, action: TextAction) -> QPushButton:
+        """Return the button of an action."""
+        return self._buttons[action]
+
+    # In
+
+    def show_state(self, state: TextState) -> None:
+        """Show what a search says."""
+        self.status.show_state(state.status)
+        self._buttons[TextAction.FIND].setEnabled(state.can_find)
+        self._buttons[TextAction.SEGMENT].setEnabled(state.can_segment)
+        self._buttons[TextAction.CLEAR].setEnabled(state.can_clear)
+        count = state.n_boxes
+        title = "Segment" if not count else f"Segment {count} box{'' if count == 1 else 'es'}"
+        self._buttons[TextAction.SEGMENT].setText(title)
+
+    def show_can_take_back(self, on: bool) -> None:
+        """Show whether there is something to take back."""
+        self._buttons[TextAction.TAKE_BACK].setEnabled(on)
+
+    def show_can_find_alike(self, on: bool, reason: str = "") -> None:
+        """Show whether a box can be a pattern; `reason` says why not."""
+        button = self._buttons[TextAction.ALIKE]
+        button.setEnabled(on)
+        button.setToolTip(HELP[TextAction.ALIKE] if on or not reason else reason)
+
+    def show_planes(self, count: int) -> None:
+        """Offer ranges of a stack; a single plane has none."""
+        self.planes.show_count(count)
+        self._search.setRowVisible(self.planes, count > 1)
+
+    def show_models(self, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
+        """Offer models by name; the choice stays if it can."""
+        _refill(self._model, titles, tips)
+
+    def show_model(self, name: str) -> None:
+        """Show which model is chosen; emits nothing."""
+        _choose(self._model, name)
+
+    def models(self) -> Sequence[str]:
+        """Return the names of the models on offer."""
+        return [self._model.itemData(at) for at in range(self._model.count())]
+
+    def show_detectors(self, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
+        """Offer detectors by name; the choice stays if it can."""
+        _refill(self._detector, titles, tips)
+
+    def show_detector(self, name: str) -> None:
+        """Show which detector is chosen; emits nothing."""
+        _choose(self._detector, name)
+
+    def show_region(self, name: str) -> None:
+        """Show which part is searched; emits nothing."""
+        _choose(self._region, name)
+
+
+def _choose(combo: QComboBox, name: str) -> None:
+    with signals_blocked(combo):
+        combo.setCurrentIndex(max(combo.findData(name), 0))
+
+
+def _refill(combo: QComboBox, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
+    kept = combo.currentData()
+    with signals_blocked(combo):
+        combo.clear()
+        for name, title in titles.items():
+            combo.addItem(title, name)
+            combo.setItemData(combo.count() - 1, tips.get(name, ""), Qt.ItemDataRole.ToolTipRole)
+        combo.setCurrentIndex(max(combo.findData(kept), 0))
+
+
+def _narrow(combo: QComboBox) -> QComboBox:
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    return combo
