@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from napari_segmate.core.enlarge import as_unit
 from napari_segmate.core.types import DenseMaps, LabelArray
 
 __all__ = ["FEWEST", "estimate_diameter", "typical_diameter"]
@@ -17,10 +18,18 @@ SEED = 0.55
 CENTRE_SHARE = 0.3
 
 
-def typical_diameter(labels: npt.ArrayLike) -> float:
+def typical_diameter(labels: npt.ArrayLike, fewest: int = FEWEST) -> float:
     """Return the median diameter of discs as large as the objects, 0 for fewer than 3 objects.
 
-    Objects that the border of the image cuts count only where there are too few others.
+    Each object counts as much as it is wide, so that specks do not outvote cells. Objects that the
+    border of the image cuts count only where there are too few others.
+
+    Parameters
+    ----------
+    labels : (H, W) array_like of int
+        0 is background.
+    fewest : int
+        Fewer objects than these say nothing.
 
     Examples
     --------
@@ -35,23 +44,31 @@ def typical_diameter(labels: npt.ArrayLike) -> float:
     whole = areas.copy()
     for edge in (array[:1], array[-1:], array[:, :1], array[:, -1:]):
         whole[np.unique(edge)] = 0
-    counted = whole if np.count_nonzero(whole) >= FEWEST else areas
+    counted = whole if np.count_nonzero(whole) >= fewest else areas
     present = counted[counted > 0]
-    if present.size < FEWEST:
+    if present.size < fewest:
         return 0.0
-    return float(np.median(2 * np.sqrt(present / np.pi)))
+    diameters = np.sort(2 * np.sqrt(present / np.pi))
+    counted_up = np.cumsum(diameters)
+    return float(diameters[np.searchsorted(counted_up, counted_up[-1] / 2)])
 
 
-def estimate_diameter(maps: DenseMaps) -> float:
+def estimate_diameter(maps: DenseMaps, fewest: int = FEWEST) -> float:
     """Return the typical diameter of the objects that maps show, in pixels of the image.
 
-    Returns 0 where there are fewer than 3 objects.
+    Parameters
+    ----------
+    maps : DenseMaps
+        As a model predicts them.
+    fewest : int
+        Where there are fewer objects the answer is 0.
     """
-    inside = maps.foreground > 0.5
-    score = CENTRE_SHARE * maps.centre + (1 - CENTRE_SHARE) * maps.depth
+    depth, centre = as_unit(maps.depth), as_unit(maps.centre)
+    inside = as_unit(maps.foreground) > 0.5
+    score = CENTRE_SHARE * centre + (1 - CENTRE_SHARE) * depth
     seeds, count = ndimage.label(inside & (score > SEED))
-    if count < FEWEST:
+    if count < fewest:
         return 0.0
-    grown = watershed(-maps.depth, seeds, mask=inside)  # type: ignore[no-untyped-call]
+    grown = watershed(-depth, seeds, mask=inside)  # type: ignore[no-untyped-call]
     per_cell = np.sqrt(np.prod(maps.image_shape) / np.prod(maps.shape))
-    return typical_diameter(grown) * float(per_cell)
+    return typical_diameter(grown, fewest) * float(per_cell)

@@ -104,6 +104,7 @@ def _load_file(path: Path, device: str, fast: bool, context: Context) -> Segment
     for family in FAMILIES.values():
         architecture = family.recognise(checkpoint)
         if architecture is not None:
+            alike = next((one for one in family.models if one.architecture == architecture), None)
             info = ModelInfo(
                 name=path.stem,
                 title=path.name,
@@ -111,6 +112,8 @@ def _load_file(path: Path, device: str, fast: bool, context: Context) -> Segment
                 architecture=architecture,
                 licence="",
                 source=str(path),
+                instance_head=alike is not None and alike.instance_head,
+                diameter=alike.diameter if alike is not None else 0.0,
             )
             return family.load(info, path, device, fast, context)
     raise WeightsError(

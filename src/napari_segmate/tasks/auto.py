@@ -15,8 +15,9 @@ from napari_segmate.core.types import DenseMaps, IntBoxYX, Shape2D
 from napari_segmate.inference.dense import dense_maps
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.inference.request import PlaneLike
+from napari_segmate.inference.survey import survey
 from napari_segmate.inference.tiles import tile_grid
-from napari_segmate.inference.zoom import nearest_zoom, zoom_of
+from napari_segmate.inference.zoom import nearest_zoom
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.auto_labels import Proposal, labels_of_maps
 from napari_segmate.tasks.auto_params import Mode, Nesting, Params
@@ -122,7 +123,8 @@ def prepare(
     store = store or EmbeddingStore()
     mode = mode_for(model, params)
     wanted = _inside(region, plane.shape)
-    zoom, diameter = _size(plane, model, params, store, context, visible_yx)
+    field = visible_yx if wanted is None else wanted.box_yx
+    zoom, diameter = _size(plane, model, params, store, context, field)
     tiles = tile_grid(
         plane.shape,
         model.input_size,
@@ -227,15 +229,16 @@ def _size(
     params: Params,
     store: EmbeddingStore,
     context: Context,
-    visible_yx: IntBoxYX | None,
+    field_yx: IntBoxYX | None,
 ) -> tuple[float, float]:
     """Return how large the plane is shown, and the typical diameter in its pixels."""
+    wanted = model.info.diameter
     if params.diameter is not None:
-        wanted = model.info.diameter
         return (nearest_zoom(wanted, params.diameter) if wanted else 1.0), params.diameter
-    context.report(0, 0, "estimating the size of objects")
-    zoom = zoom_of(plane, model, store, visible_yx=visible_yx, context=context)
-    return zoom, store.diameter(plane, model.key)
+    if not wanted:
+        return 1.0, 0.0
+    found = survey(plane, model, store, field_yx=field_yx, context=context)
+    return (nearest_zoom(wanted, found) if found else 1.0), found
 
 
 TASK = Task(
