@@ -2,10 +2,17 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from napari_segmate.core import instances
 from napari_segmate.core.errors import ImageError
-from napari_segmate.core.instances import InstanceParams, instances_from_maps
+from napari_segmate.core.instances import (
+    InstanceParams,
+    instances_from_dense,
+    instances_from_maps,
+    label_cells,
+)
 from napari_segmate.core.metrics import segmentation_accuracy
 from napari_segmate.core.synthetic import nuclei, touching_cells
+from napari_segmate.core.types import DenseMaps
 
 
 def _ideal_maps(labels):
@@ -83,3 +90,44 @@ def test_higher_foreground_threshold_gives_smaller_objects():
 def test_maps_of_different_shapes_are_refused():
     with pytest.raises(ImageError, match=r"\(2, H, W\)"):
         instances_from_maps(np.zeros((4, 4)), np.zeros((4, 4)), np.zeros((2, 4, 5)))
+
+
+def _dense(labels, step=2):
+    """Return ideal maps with cells of `step` pixels."""
+    inside, distance, offset = _ideal_maps(labels)
+    near = np.exp(-np.square(offset).sum(0) / 32) * inside
+    height, width = labels.shape
+
+    def shrunk(values):
+        cells = values.reshape(height // step, step, width // step, step)
+        return cells.mean((1, 3)).astype(np.float32)
+
+    return DenseMaps(shrunk(inside), shrunk(distance), shrunk(near), labels.shape)
+
+
+@pytest.mark.parametrize("make", [nuclei, touching_cells])
+def test_coarse_maps_give_objects_with_fine_outlines(make):
+    _, labels = make((160, 160), radius=11)
+    found = instances_from_dense(_dense(labels))
+    assert found.shape == labels.shape
+    assert segmentation_accuracy(labels, found, ignore_min_area=20) > 0.8
+
+
+def test_bytes_and_floats_describe_the_same_objects():
+    _, labels = nuclei((96, 96), count=8, radius=9)
+    maps = _dense(labels)
+    arrays = (maps.foreground, maps.depth, maps.centre)
+    as_bytes = DenseMaps(*[np.rint(255 * array).astype(np.uint8) for array in arrays], (96, 96))
+    found = instances_from_dense(as_bytes)
+    assert segmentation_accuracy(instances_from_dense(maps), found) > 0.97
+
+
+def test_objects_across_the_borders_of_blocks_stay_whole(monkeypatch):
+    _, labels = touching_cells((192, 192), radius=10)
+    maps = _dense(labels)
+    whole = label_cells(maps, InstanceParams())
+    monkeypatch.setattr(instances, "BLOCK", 20)
+    monkeypatch.setattr(instances, "BLOCK_HALO", 24)
+    by_blocks = label_cells(maps, InstanceParams())
+    assert (by_blocks == whole).mean() > 0.999
+    assert by_blocks.max() == whole.max() > 20

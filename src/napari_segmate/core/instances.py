@@ -12,12 +12,18 @@ from skimage.segmentation import watershed
 
 from napari_segmate.core.enlarge import as_unit, enlarge_labels
 from napari_segmate.core.errors import ImageError
-from napari_segmate.core.types import DenseMaps, FloatArray
+from napari_segmate.core.seams import blocks
+from napari_segmate.core.types import DenseMaps, FloatArray, IntBoxYX
 
 __all__ = ["InstanceParams", "instances_from_dense", "instances_from_maps", "label_cells"]
 
 
 Labels = npt.NDArray[np.int32]
+
+BLOCK = 2048
+"""Side of the blocks in which large maps are worked on, in cells."""
+BLOCK_HALO = 256
+"""Overlap of the blocks: larger than the objects that a model sees, in cells."""
 
 
 @dataclass(frozen=True)
@@ -138,16 +144,53 @@ def instances_from_dense(maps: DenseMaps, params: InstanceParams | None = None) 
 
 
 def label_cells(maps: DenseMaps, params: InstanceParams) -> Labels:
-    """Return the object of each cell of the maps, (h, w) int32 with 1 .. n and 0 for none."""
+    """Return the object of each cell of the maps, (h, w) int32 with 1 .. n and 0 for none.
+
+    Maps of many cells are worked on block by block, which bounds the memory: seeds are numbered
+    once for all blocks, so that objects across borders stay whole.
+    """
+    if np.prod(maps.shape) <= BLOCK**2:
+        seeds, _ = ndimage.label(_seeds(maps, params))
+        return _grown(maps, seeds, params)
+    inside_seeds = np.zeros(maps.shape, bool)
+    for outer, own in blocks(maps.shape, BLOCK, BLOCK_HALO):
+        inside_seeds[_at(own)] = _seeds(_part(maps, outer), params)[_within(own, outer)]
+    seeds, _ = ndimage.label(inside_seeds)
+    labels = np.zeros(maps.shape, np.int32)
+    for outer, own in blocks(maps.shape, BLOCK, BLOCK_HALO):
+        grown = _grown(_part(maps, outer), seeds[_at(outer)], params)
+        labels[_at(own)] = grown[_within(own, outer)]
+    return labels
+
+
+def _seeds(maps: DenseMaps, params: InstanceParams) -> npt.NDArray[np.bool_]:
     depth = as_unit(maps.depth)
-    inside = as_unit(maps.foreground) > params.foreground
     score = _blurred(depth + params.centre_weight * (as_unit(maps.centre) - depth), params)
-    seeds, _ = ndimage.label((score > params.seed) & inside)
-    hollow = -_blurred(depth, params)
+    return np.asarray((score > params.seed) & (as_unit(maps.foreground) > params.foreground))
+
+
+def _grown(maps: DenseMaps, seeds: Labels, params: InstanceParams) -> Labels:
+    hollow = -_blurred(as_unit(maps.depth), params)
+    inside = as_unit(maps.foreground) > params.foreground
     return np.asarray(
         watershed(hollow, seeds, mask=inside),  # type: ignore[no-untyped-call]
         dtype=np.int32,
     )
+
+
+def _part(maps: DenseMaps, box: IntBoxYX) -> DenseMaps:
+    part = _at(box)
+    arrays = maps.foreground[part], maps.depth[part], maps.centre[part]
+    return DenseMaps(*arrays, (box[2] - box[0], box[3] - box[1]))
+
+
+def _at(box: IntBoxYX) -> tuple[slice, slice]:
+    return slice(box[0], box[2]), slice(box[1], box[3])
+
+
+def _within(own: IntBoxYX, outer: IntBoxYX) -> tuple[slice, slice]:
+    y, x = outer[:2]
+    return slice(own[0] - y, own[2] - y), slice(own[1] - x, own[3] - x)
 
 
 def _blurred(values: FloatArray, params: InstanceParams) -> FloatArray:
