@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,18 +82,28 @@ def is_held_out(name: str, group: str) -> bool:
     return int(digest, 16) % VALIDATION_SHARE == 0
 
 
-def read_sets(folder: Path) -> Iterator[Item]:
-    """Yield the images of all data sets that the folder has."""
+def read_sets(
+    folder: Path,
+    *,
+    held_out: bool = False,
+    convert: Callable[[npt.NDArray[np.generic]], npt.NDArray[np.generic]] = as_bytes,
+) -> Iterator[Item]:
+    """Yield the images of all data sets that the folder has, or only those held out."""
     found = [name for name in SETS if (folder / name / "manifest.csv").is_file()]
     if not found:
         raise SystemExit(f"{folder} has none of the data sets {', '.join(SETS)}")
     for name in found:
         with (folder / name / "manifest.csv").open(newline="") as manifest:
             for row in csv.DictReader(manifest):
-                yield from _read_item(folder / name, row)
+                if not held_out or is_held_out(name, row["group"]):
+                    yield from _read_item(folder / name, row, convert)
 
 
-def _read_item(folder: Path, row: dict[str, str]) -> Iterator[Item]:
+def _read_item(
+    folder: Path,
+    row: dict[str, str],
+    convert: Callable[[npt.NDArray[np.generic]], npt.NDArray[np.generic]],
+) -> Iterator[Item]:
     path = next((folder / "images").glob(f"{row['name']}.*"))
     image = tifffile.imread(path) if path.suffix == ".tif" else skimage_io.imread(path)
     labels = tifffile.imread(folder / "labels" / f"{row['name']}.tif")
@@ -106,7 +116,7 @@ def _read_item(folder: Path, row: dict[str, str]) -> Iterator[Item]:
         planes = [plane for plane in planes if np.count_nonzero(plane[2]) > 200]
     for name, pixels, plane in planes:
         layers = renumber_layers(plane[None].astype(np.int32))
-        yield Item(name, row["modality"], held_out, as_bytes(pixels), layers)
+        yield Item(name, row["modality"], held_out, convert(pixels), layers)
 
 
 def synthetic_items(count: int, seed: int = 0, side: int = 256) -> Iterator[Item]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -9,9 +10,19 @@ import threading
 import numpy as np
 import pytest
 import tifffile
-from benchmarks import _report, accuracy, click_latency, first_mask, memory, sam_encoder
+from benchmarks import (
+    _report,
+    accuracy,
+    click_latency,
+    first_mask,
+    memory,
+    sam_encoder,
+    small_model,
+    unseen,
+)
 from benchmarks._images import scene
 from benchmarks._timing import alternate, repeat
+from recipes.tiny import pack
 
 from napari_segmate.core.synthetic import nuclei
 
@@ -69,8 +80,8 @@ def test_accuracy_without_data_says_so_and_ends(results, monkeypatch, capsys):
 
 def test_accuracy_measures_the_held_out_images_of_a_folder(results, tmp_path):
     folder = tmp_path / "data" / "dsb2018"
-    group = next(name for name in map(str, range(99)) if accuracy.held_out("dsb2018", name))
-    other = next(name for name in map(str, range(99)) if not accuracy.held_out("dsb2018", name))
+    group = next(name for name in map(str, range(99)) if pack.is_held_out("dsb2018", name))
+    other = next(name for name in map(str, range(99)) if not pack.is_held_out("dsb2018", name))
     (folder / "images").mkdir(parents=True)
     (folder / "labels").mkdir()
     image, labels = nuclei()
@@ -78,10 +89,44 @@ def test_accuracy_measures_the_held_out_images_of_a_folder(results, tmp_path):
     tifffile.imwrite(folder / "labels" / "one.tif", labels[:128, :128])
     manifest = f"name,modality,group\none,nuclei,{group}\ntwo,nuclei,{other}\n"
     (folder / "manifest.csv").write_text(manifest)
-    accuracy.main(["--data", str(tmp_path / "data"), "--objects", "2"])
+    card = tmp_path / "card.md"
+    card.write_text("before\n<!-- scores -->\nold\n<!-- end of scores -->\nafter\n")
+    accuracy.main(
+        ["--data", str(tmp_path / "data"), "--objects", "2", "--no-parts", "--card", str(card)]
+    )
     row = cells((results / "accuracy.md").read_text(), "nuclei")
-    assert row[1:3] == ["1", "2"]
-    assert all(0 <= float(cell) <= 1 for cell in row[3:])
+    assert row[1] == "1"
+    assert all(0 <= float(cell) <= 1 for cell in row[2:])
+    text = card.read_text()
+    assert text.startswith("before") and text.endswith("after\n") and "old" not in text
+    assert "| nuclei | 1 |" in text
+
+
+def test_a_card_without_marks_is_left_alone(tmp_path):
+    card = tmp_path / "card.md"
+    card.write_text("nothing here\n")
+    with pytest.raises(SystemExit, match="end of scores"):
+        _report.put_between(card, "scores", "new")
+    assert card.read_text() == "nothing here\n"
+
+
+def test_unseen_kinds_are_judged_by_the_boxes_drawn_there(results, tmp_path):
+    folder = tmp_path / "bccd"
+    (folder / "images").mkdir(parents=True)
+    (folder / "boxes").mkdir()
+    image, labels = nuclei()
+    tifffile.imwrite(folder / "images" / "one.tif", image)
+    boxes = unseen.boxes_of(labels)[:, [1, 0, 3, 2]].tolist()
+    (folder / "boxes" / "one.json").write_text(json.dumps({"boxes": boxes}))
+    unseen.main(["--data", str(tmp_path)])
+    row = cells((results / "unseen.md").read_text(), "blood smear, 640 x 480")
+    assert row[1:3] == ["1", str(len(boxes))]
+    assert all(float(cell) > 0.6 for cell in row[3:])
+
+
+def test_boxes_overlap_as_their_areas_say():
+    one, other = np.array([[0.0, 0, 10, 10]]), np.array([[0.0, 5, 10, 15], [20, 20, 30, 30]])
+    np.testing.assert_allclose(unseen.overlaps(one, other), [[1 / 3, 0]])
 
 
 def test_calls_are_timed_in_turn_and_warm_up_is_not_counted():
@@ -104,10 +149,11 @@ def test_cells_of_a_scene_are_brighter_than_their_surroundings():
 
 
 def test_every_benchmark_has_help(capsys):
-    for module in (accuracy, click_latency, first_mask, memory, sam_encoder):
+    modules = (accuracy, click_latency, first_mask, memory, sam_encoder, small_model, unseen)
+    for module in modules:
         with pytest.raises(SystemExit):
             module.main(["--help"])
-    assert capsys.readouterr().out.count("usage:") == 5
+    assert capsys.readouterr().out.count("usage:") == len(modules)
 
 
 @pytest.mark.viewer
