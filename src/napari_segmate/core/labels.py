@@ -18,7 +18,16 @@ from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.masks import box_of, intersection
 from napari_segmate.core.types import BoolArray, Instance, IntBoxYX, LabelArray
 
-__all__ = ["Change", "CommitPolicy", "LabelPlane", "apply", "commit", "dtype_for", "next_id"]
+__all__ = [
+    "MOST_OVERLAP",
+    "Change",
+    "CommitPolicy",
+    "LabelPlane",
+    "apply",
+    "commit",
+    "dtype_for",
+    "next_id",
+]
 
 MOST_OVERLAP = 0.25
 """Part of an object that may lie on others before `CommitPolicy.ONLY_BACKGROUND` leaves it out."""

@@ -21,7 +21,16 @@ from napari_segmate.plugin.geometry import Geometry
 from napari_segmate.plugin.layers import DisplayedPlane, plane_in_labels, spatial_shape
 from napari_segmate.sessions.commit import Commit
 
-__all__ = ["OUTPUT_NAME", "OutputLabels", "Written", "empty_labels", "in_memory", "object_mask"]
+__all__ = [
+    "OUTPUT_NAME",
+    "OutputLabels",
+    "Written",
+    "empty_labels",
+    "in_memory",
+    "is_writable",
+    "object_mask",
+    "set_records",
+]
 
 OUTPUT_NAME = "SegMate labels"
 LARGEST_NUMPY_BYTES = 1 << 28
@@ -196,13 +205,20 @@ class OutputLabels:
     def take_back(self, written: Written) -> None:
         """Undo the last step of the layer's own history, and forget the records."""
         written.layer.undo()
-        _set_records(written.layer, [], set(written.labels))
+        set_records(written.layer, [], set(written.labels))
 
     def next_id(self, layer: Labels) -> int:
         """Return a label value that the layer has never had, as far as known."""
         if layer not in self._last_id:
             self.watch(layer, next_id(layer.data) - 1)
         return self._last_id[layer] + 1
+
+    def reserve(self, layer: Labels, count: int) -> int:
+        """Return the first of `count` label values in a row that are free, and can be held."""
+        first = self.next_id(layer)
+        self._grow(layer, first + count - 1)
+        self.watch(layer, first + count - 1)
+        return first
 
     def knows(self, layer: Labels) -> bool:
         """Tell whether the largest label of a layer is known, so that a commit is quick."""
@@ -216,9 +232,11 @@ class OutputLabels:
         self._last_id[layer] = max(last_id, self._last_id.get(layer, 0))
 
     def _on_paint(self, event: Any) -> None:
-        for _, _, values in event.value:
-            known = self._last_id.get(event.source, 0)
-            self._last_id[event.source] = max(known, int(np.max(values)))
+        for atom in event.value:
+            # The brush tells of a mask, everything else of (indices, old values, new values).
+            values = getattr(atom, "new_value", None)
+            largest = int(np.max(atom[2] if values is None else values))
+            self._last_id[event.source] = max(self._last_id.get(event.source, 0), largest)
 
     def _on_data(self, event: Any) -> None:
         layer = event.source
@@ -238,10 +256,10 @@ class OutputLabels:
 
     def _note(self, layer: Labels, taken: Commit, first_id: int) -> None:
         new = taken.labelled(first_id)
-        _set_records(layer, to_json(new), {record.label for record in new})
+        set_records(layer, to_json(new), {record.label for record in new})
 
 
-def _set_records(layer: Labels, new: list[dict[str, Any]], replaced: set[int]) -> None:
+def set_records(layer: Labels, new: list[dict[str, Any]], replaced: set[int]) -> None:
     """Keep how objects came about with the layer; records of `replaced` labels go."""
     stored = layer.metadata.get(METADATA_KEY) or []
     kept = [record for record in stored if record["label"] not in replaced]

@@ -145,6 +145,30 @@ class View:
         width = round(OUTLINE_SCREEN_PX / max(screen, 1e-6))
         return int(np.clip(width, 1, WIDEST_OUTLINE_PX))
 
+    def at(self, index: tuple[int, ...]) -> ViewedPlane:
+        """Return another plane of the stack: one number per axis that is not on the screen."""
+        shown = self._both()[1]
+        position = list(shown.position)
+        for axis, number in zip(shown.fixed, index, strict=True):
+            position[axis] = number
+        assert self._planes is not None, "the plane on the screen has been looked at"
+        return self._planes.plane(replace(shown, position=tuple(position)))
+
+    def slider(self) -> tuple[int, int] | None:
+        """Return the place in the index of the axis moved last, and its length; None for one plane.
+
+        Axes of a single plane do not count.
+        """
+        image, shown = self._both()
+        lengths = [int(image.data.shape[axis]) for axis in shown.fixed]
+        places = [place for place, length in enumerate(lengths) if length > 1]
+        if not places:
+            return None
+        last = self._viewer.dims.last_used - (self._viewer.dims.ndim - image.ndim)
+        chosen = [place for place in places if shown.fixed[place] == last]
+        place = chosen[0] if chosen else places[-1]
+        return place, lengths[place]
+
     def neighbours(self) -> list[ViewedPlane]:
         """Return the planes next to the one in view, along the slider that was moved last."""
         image, shown = self._both()

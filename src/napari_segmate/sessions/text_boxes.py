@@ -222,7 +222,7 @@ class BoxBook:
             return found
         both = _overlaps([box.box_yx for box in found], [box.box_yx for box in own])
         same = np.array([[one.concept == other.concept for other in own] for one in found])
-        hidden = (np.where(same, both, 0) > self.overlap).any(axis=1)
+        hidden = np.asarray((np.where(same, both, 0) > self.overlap).any(axis=1))
         return [box for box, gone in zip(found, hidden, strict=True) if not gone]
 
 

@@ -1,0 +1,312 @@
+"""Many objects at once into a labels layer: one step of undo, the window stays responsive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from napari.layers import Labels
+from qtpy.QtCore import QTimer
+
+from napari_segmate.core.errors import LabelsError
+from napari_segmate.core.labels import MOST_OVERLAP, Change, CommitPolicy
+from napari_segmate.io.provenance import Record, to_json
+from napari_segmate.plugin.layers import DisplayedPlane
+from napari_segmate.plugin.output import OutputLabels, set_records
+
+__all__ = ["ManyObjects", "ManyWriter", "Patch", "WrittenMany", "features_of"]
+
+Indices = npt.NDArray[np.intp]
+INDEX = "index"
+"""Column of a labels layer's features that holds the label values."""
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """The pixels of all new objects of one plane; no pixel twice.
+
+    Parameters
+    ----------
+    plane : DisplayedPlane
+        The plane, in the axes of the labels layer.
+    y, x : (N,) int
+        Plane pixels.
+    number : (N,) int
+        Object of each pixel, from 1. An object of several planes has one number.
+    """
+
+    plane: DisplayedPlane
+    y: Indices
+    x: Indices
+    number: Indices
+
+    @classmethod
+    def of(
+        cls, plane: DisplayedPlane, changes: Sequence[Change], numbers: Sequence[int] = ()
+    ) -> Patch:
+        """Return the pixels of changes to an empty label image.
+
+        Parameters
+        ----------
+        plane : DisplayedPlane
+            The plane.
+        changes : sequence of Change
+            Their values are numbers of objects.
+        numbers : sequence of int
+            ``numbers[value - 1]`` is the number of the object; by default the value itself.
+        """
+        values = [one.value if not numbers else numbers[one.value - 1] for one in changes]
+        return cls(
+            plane,
+            _joined([one.index[0] for one in changes]),
+            _joined([one.index[1] for one in changes]),
+            _joined([np.full(len(c.index[0]), v) for c, v in zip(changes, values, strict=True)]),
+        )
+
+
+def _joined(parts: Sequence[npt.NDArray[Any]]) -> Indices:
+    return np.concatenate([np.zeros(0, np.intp), *parts]).astype(np.intp)
+
+
+@dataclass(frozen=True, eq=False)
+class ManyObjects:
+    """Objects on their way into a labels layer.
+
+    Parameters
+    ----------
+    count : int
+        Their numbers are 1 to `count`.
+    patches : sequence of Patch
+        Their pixels, plane by plane.
+    records : sequence of Record
+        How they came about; ``Record.label`` is the number of the object.
+    features : mapping of str to sequence
+        Columns for the features of the layer: one value per object.
+    """
+
+    count: int
+    patches: Sequence[Patch]
+    records: Sequence[Record] = ()
+    features: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """What was written to one plane, and what was there before."""
+
+    indices: tuple[npt.NDArray[Any], ...]
+    before: npt.NDArray[Any]
+    after: npt.NDArray[Any]
+
+
+@dataclass(eq=False)
+class WrittenMany:
+    """What one commit did to a labels layer."""
+
+    layer: Labels
+    labels: tuple[int, ...] = ()
+    steps: list[_Step] = field(default_factory=list)
+
+    @property
+    def is_there(self) -> bool:
+        """True unless it has been undone, with Ctrl+Z for instance."""
+        return any(
+            np.asarray(self.layer.data[_first(step.indices)])[0] == step.after[0]
+            for step in self.steps
+        )
+
+
+def _first(indices: tuple[npt.NDArray[Any], ...]) -> tuple[npt.NDArray[Any], ...]:
+    return tuple(axis[:1] for axis in indices)
+
+
+class ManyWriter:
+    """Writes `ManyObjects`, plane after plane, and takes them back.
+
+    Parameters
+    ----------
+    output : OutputLabels
+        Knows which label values are free.
+    """
+
+    def __init__(self, output: OutputLabels) -> None:
+        self._output = output
+        self._work: list[Callable[[], None]] = []
+        self._history: ExitStack | None = None
+        self._timer = QTimer()
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self._go_on)
+
+    @property
+    def busy(self) -> bool:
+        """True while planes are still to be written."""
+        return self._history is not None
+
+    def write(
+        self,
+        layer: Labels,
+        objects: ManyObjects,
+        policy: CommitPolicy,
+        done: Callable[[WrittenMany], None],
+    ) -> None:
+        """Write objects as one step of the layer's undo; `done` is called when all are there.
+
+        The first plane is written at once, the others one by one as the event loop is free.
+
+        Raises
+        ------
+        LabelsError
+            There is no object, another commit is on its way, or no label value is left.
+        """
+        if self.busy:
+            raise LabelsError("the last objects are still being written; wait a moment")
+        if not objects.count:
+            raise LabelsError("there is no object to write")
+        first = self._output.reserve(layer, objects.count)
+        written = WrittenMany(layer)
+
+        def finish() -> None:
+            self._finish(written, objects, first)
+            done(written)
+
+        def writing(patch: Patch) -> Callable[[], None]:
+            return lambda: _write_patch(written, patch, first, policy)
+
+        self._start(layer, [*map(writing, objects.patches), finish])
+
+    def take_back(self, written: WrittenMany, done: Callable[[], None]) -> None:
+        """Give the pixels back what they had before, unless somebody has painted there since."""
+
+        def restore(step: _Step) -> Callable[[], None]:
+            return lambda: _restore(written.layer, step)
+
+        def finish() -> None:
+            set_records(written.layer, [], set(written.labels))
+            _drop_features(written.layer, written.labels)
+            done()
+
+        self._start(written.layer, [*map(restore, written.steps), finish])
+
+    def stop(self) -> None:
+        """Finish at once what has been begun: half of the objects would be worse."""
+        while self._work:
+            self._next()
+        self._timer.stop()
+
+    def _start(self, layer: Labels, work: Sequence[Callable[[], None]]) -> None:
+        # A hidden layer keeps a stale slice, which napari would write through.
+        layer.visible = True
+        self._history = ExitStack()
+        self._history.enter_context(layer.block_history())
+        self._work = list(work)
+        self._next()
+        if self._work and len(self._work) > 1:
+            self._timer.start()
+        else:
+            self.stop()
+
+    def _go_on(self) -> None:
+        self._next()
+        if not self._work:
+            self._timer.stop()
+
+    def _next(self) -> None:
+        act = self._work.pop(0)
+        if not self._work:
+            # The last one is told of everything, as one step of undo.
+            self._close_history()
+        try:
+            act()
+        except BaseException:
+            self._work.clear()
+            self._close_history()
+            raise
+
+    def _close_history(self) -> None:
+        if self._history is not None:
+            self._history.close()
+            self._history = None
+
+    def _finish(self, written: WrittenMany, objects: ManyObjects, first: int) -> None:
+        numbers = sorted({int(n) for step in written.steps for n in np.unique(step.after)})
+        written.labels = tuple(numbers)
+        there = set(numbers)
+        records = [
+            record.with_label(record.label + first - 1)
+            for record in objects.records
+            if record.label + first - 1 in there
+        ]
+        layer = written.layer
+        set_records(layer, to_json(records), there)
+        rows = [number - first for number in numbers]
+        columns = {name: [values[row] for row in rows] for name, values in objects.features.items()}
+        if columns and numbers:
+            layer.features = features_of(layer, numbers, columns)
+
+
+def _write_patch(written: WrittenMany, patch: Patch, first: int, policy: CommitPolicy) -> None:
+    layer = written.layer
+    indices = patch.plane.indices(patch.y, patch.x)
+    before = np.asarray(layer.data[indices])
+    free = _free(before, patch.number, policy)
+    if not free.any():
+        return
+    indices = tuple(axis[free] for axis in indices)
+    after = (patch.number[free] + first - 1).astype(layer.data.dtype)
+    layer.data_setitem(indices, after)
+    written.steps.append(_Step(indices, before[free], after))
+
+
+def _free(before: npt.NDArray[Any], number: Indices, policy: CommitPolicy) -> npt.NDArray[np.bool_]:
+    """Tell which pixels new objects get; as `napari_segmate.core.labels.commit` does."""
+    if policy is CommitPolicy.OVERWRITE or not number.size:
+        return np.ones(number.shape, bool)
+    taken = before != 0
+    free = ~taken
+    if policy is CommitPolicy.ONLY_BACKGROUND:
+        covered = np.bincount(number, weights=taken)
+        left_out = covered > MOST_OVERLAP * np.bincount(number)
+        free &= ~left_out[number]
+    return np.asarray(free)
+
+
+def _restore(layer: Labels, step: _Step) -> None:
+    ours = np.asarray(layer.data[step.indices]) == step.after
+    if ours.any():
+        layer.data_setitem(tuple(axis[ours] for axis in step.indices), step.before[ours])
+
+
+def features_of(
+    layer: Labels, labels: Sequence[int], columns: Mapping[str, Sequence[Any]]
+) -> pd.DataFrame:
+    """Return the features of a labels layer with rows for new labels; other columns stay.
+
+    Parameters
+    ----------
+    layer : Labels
+        Rows of these labels are replaced.
+    labels : sequence of int
+        Label values.
+    columns : mapping of str to sequence
+        One value per label.
+    """
+    table = layer.features.reset_index(drop=True)
+    if INDEX not in table:
+        # Without this column napari takes the number of a row for the label.
+        table = table.assign(**{INDEX: range(len(table))})
+    table = table[~table[INDEX].isin(list(labels))]
+    new = pd.DataFrame({INDEX: list(labels), **columns})
+    if table.empty:
+        return new
+    return pd.concat([table, new], ignore_index=True)
+
+
+def _drop_features(layer: Labels, labels: Sequence[int]) -> None:
+    table = layer.features
+    if INDEX in table and table[INDEX].isin(list(labels)).any():
+        layer.features = table[~table[INDEX].isin(list(labels))].reset_index(drop=True)
