@@ -27,10 +27,12 @@ def _place(info: ModelInfo) -> Path | None:
     """Return where the weights are, None when they must be downloaded."""
     from napari_segmate.core.weights import locate
 
-    return None if info.weights is None else locate(info.weights)
+    return info.path if info.weights is None else locate(info.weights)
 
 
 def _state(info: ModelInfo) -> str:
+    if info.path is not None:
+        return "own"
     if info.weights is None:
         return "embedded"
     return "downloaded" if _place(info) else "to download"
@@ -87,6 +89,7 @@ def info(name: Name, as_json: AsJson = False) -> None:
         "description": found.description,
         "architecture": found.architecture,
         "parameters": f"{found.parameters:,}" if found.parameters else "",
+        "trained from": found.base,
         "licence": found.licence,
         "source": found.source,
         "weights": _state(found),
@@ -123,7 +126,8 @@ def download(
 
     found = get_model(name)
     if found.weights is None:
-        typer.echo(f"{name} ships inside the package: nothing to download")
+        where = "is your own" if found.path else "ships inside the package"
+        typer.echo(f"{name} {where}: nothing to download")
         return
     with progress() as context:
         place = fetch(found.weights, context, mirror)
@@ -142,6 +146,9 @@ def path(name: Name) -> None:
     from napari_segmate.models import get_model
 
     found = get_model(name)
+    if found.path is not None:
+        typer.echo(str(found.path))
+        return
     if found.weights is None:
         typer.echo(f"{name} ships inside the package", err=True)
         return

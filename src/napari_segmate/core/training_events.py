@@ -161,8 +161,11 @@ def from_line(line: str) -> Event | None:
         values = json.loads(line)
         kind = KINDS[values.pop("event")]
         known = {one.name for one in fields(kind)}
-        given = {name: value for name, value in values.items() if name in known}
-        return kind(**{name: math.nan if one is None else one for name, one in given.items()})
+        given: dict[str, Any] = {name: value for name, value in values.items() if name in known}
+        whole: dict[str, Any] = {
+            name: math.nan if one is None else one for name, one in given.items()
+        }
+        return kind(**whole)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -19,9 +19,18 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import CacheError, OfflineError, WeightsError
 from napari_segmate.core.filelock import try_lock
 
-__all__ = ["WeightsFile", "cache_folder", "digest_of", "fetch", "locate", "weights_path"]
+__all__ = [
+    "WeightsFile",
+    "cache_folder",
+    "digest_of",
+    "fetch",
+    "locate",
+    "own_models_folder",
+    "weights_path",
+]
 
 CACHE_VARIABLE = "NAPARI_SEGMATE_CACHE"
+OWN_VARIABLE = "NAPARI_SEGMATE_MODELS"
 MIRROR_VARIABLE = "NAPARI_SEGMATE_MIRROR"
 CHUNK_BYTES = 1 << 18
 TIMEOUT_S = 30.0
@@ -58,6 +67,22 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("napari-segmate"))
+
+
+def own_models_folder() -> Path:
+    """Return the folder of the models that the user has trained; they cannot be downloaded again.
+
+    ``NAPARI_SEGMATE_MODELS`` sets another one; otherwise it lies beside the caches where
+    ``NAPARI_SEGMATE_CACHE`` sets their place, and in the user's data folder where it does not.
+    """
+    chosen = os.environ.get(OWN_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    if os.environ.get(CACHE_VARIABLE):
+        return cache_folder() / "own-models"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("napari-segmate")) / "models"
 
 
 def weights_path(file: WeightsFile) -> Path:

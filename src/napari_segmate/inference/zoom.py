@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from napari_segmate.core.context import Context
-from napari_segmate.core.sizes import estimate_diameter
+from napari_segmate.core.sizes import ZOOMS, estimate_diameter, nearest_zoom
 from napari_segmate.core.types import IntBoxYX
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.inference.prefetch import first_frame
@@ -13,27 +11,6 @@ from napari_segmate.inference.request import PlaneLike
 from napari_segmate.models.base import Segmenter
 
 __all__ = ["ZOOMS", "nearest_zoom", "zoom_of"]
-
-ZOOMS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
-"""Few steps, so that similar planes and repeated estimates share embeddings."""
-TOO_LARGE = 2.4
-"""Objects are shown smaller only from this multiple of the wanted size on: on validation images,
-those of up to twice that size lost more in detail than they gained."""
-
-
-def nearest_zoom(wanted: float, diameter: float) -> float:
-    """Return the step that brings objects of a diameter to the size that a model likes.
-
-    Examples
-    --------
-    >>> nearest_zoom(30, 10), nearest_zoom(30, 16), nearest_zoom(30, 60), nearest_zoom(30, 90)
-    (3.0, 2.0, 1.0, 0.5)
-    """
-    if diameter > wanted:
-        shrinking = [zoom for zoom in ZOOMS if zoom <= 1 and zoom * diameter <= TOO_LARGE * wanted]
-        return max(shrinking, default=ZOOMS[0])
-    distances = [abs(np.log(zoom * diameter / wanted)) for zoom in ZOOMS]
-    return ZOOMS[int(np.argmin(distances))]
 
 
 def zoom_of(

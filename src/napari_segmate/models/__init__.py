@@ -12,7 +12,8 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import WeightsError
 from napari_segmate.core.registry import Registry, unknown_name
 from napari_segmate.core.weights import fetch
-from napari_segmate.models.base import ModelFamily, ModelInfo, Segmenter
+from napari_segmate.models._own import FORMAT, check_version, described, own_models
+from napari_segmate.models.base import Checkpoint, ModelFamily, ModelInfo, Segmenter
 
 __all__ = ["DEFAULT_MODEL", "FAMILIES", "get_model", "list_models", "load_model"]
 
@@ -23,9 +24,10 @@ FAMILIES: Registry[ModelFamily] = Registry(
 
 
 def list_models() -> tuple[ModelInfo, ...]:
-    """Return every model that can be chosen by name, the default first."""
+    """Return every model that can be chosen by name: the default, the user's own, the others."""
     models = [info for family in FAMILIES.values() for info in family.models]
-    return tuple(sorted(models, key=lambda info: info.name != DEFAULT_MODEL))
+    shipped = sorted(models, key=lambda info: info.name != DEFAULT_MODEL)
+    return (*shipped[:1], *own_models(), *shipped[1:])
 
 
 def get_model(name: str) -> ModelInfo:
@@ -36,15 +38,15 @@ def get_model(name: str) -> ModelInfo:
     UnknownNameError
         No such model; names the nearest and all others.
     """
-    return _find(name)[1]
-
-
-def _find(name: str) -> tuple[ModelFamily, ModelInfo]:
-    pairs = [(family, info) for family in FAMILIES.values() for info in family.models]
-    for family, info in pairs:
+    infos = list_models()
+    for info in infos:
         if info.name == name:
-            return family, info
-    raise unknown_name("model", name, [info.name for _, info in pairs])
+            return info
+    raise unknown_name("model", name, [info.name for info in infos])
+
+
+def _family_of(info: ModelInfo) -> ModelFamily:
+    return next(family for family in FAMILIES.values() if info in family.models)
 
 
 def load_model(
@@ -84,10 +86,12 @@ def load_model(
     chosen = resolve_device(device)
     if _is_path(name):
         return _load_file(Path(name).expanduser(), chosen, fast, context)
-    family, info = _find(str(name))
+    info = get_model(str(name))
+    if info.path is not None:
+        return _load_file(info.path, chosen, fast, context)
     path = None if info.weights is None else fetch(info.weights, context)
     context.report(0, 0, f"loading {info.title}")
-    return family.load(info, path, chosen, fast, context)
+    return _family_of(info).load(info, path, chosen, fast, context)
 
 
 def _is_path(name: str | Path) -> bool:
@@ -101,21 +105,31 @@ def _load_file(path: Path, device: str, fast: bool, context: Context) -> Segment
 
     context.report(0, 0, f"reading {path.name}")
     checkpoint = read_checkpoint(path)
+    check_version(path, checkpoint.metadata)
     for family in FAMILIES.values():
         architecture = family.recognise(checkpoint)
         if architecture is not None:
-            alike = next((one for one in family.models if one.architecture == architecture), None)
-            info = ModelInfo(
-                name=path.stem,
-                title=path.name,
-                description=f"own weights, {architecture}",
-                architecture=architecture,
-                licence="",
-                source=str(path),
-                instance_head=alike is not None and alike.instance_head,
-                diameter=alike.diameter if alike is not None else 0.0,
-            )
+            info = _info_of(checkpoint, family, architecture)
             return family.load(info, path, device, fast, context)
     raise WeightsError(
         f"{path} is of no known architecture; known are the families {list(FAMILIES)}"
+    )
+
+
+def _info_of(checkpoint: Checkpoint, family: ModelFamily, architecture: str) -> ModelInfo:
+    """Return what is known about the model in a file: what it says itself, or its architecture."""
+    path = checkpoint.path
+    if checkpoint.metadata.get("format") == FORMAT:
+        return described(path, checkpoint.metadata)
+    alike = next((info for info in family.models if info.architecture == architecture), None)
+    embedded = alike is not None and alike.weights is None
+    return ModelInfo(
+        name=path.stem,
+        title=path.name,
+        description=f"own weights, {architecture}",
+        architecture=architecture,
+        licence="",
+        source=str(path),
+        instance_head=embedded and alike is not None and alike.instance_head,
+        diameter=alike.diameter if alike is not None else 0.0,
     )

@@ -69,6 +69,11 @@ class NetworkSegmenter(ABC):
         self._lock = RLock()
 
     @property
+    def network(self) -> Any:
+        """The network itself; whoever wants to change it takes a copy."""
+        return self._network
+
+    @property
     def info(self) -> ModelInfo:
         """Which model this is."""
         return self._info

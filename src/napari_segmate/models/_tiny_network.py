@@ -14,7 +14,7 @@ the detail features in the mask decoder.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -104,7 +104,16 @@ class _Encoder(nn.Module):
         self.head = nn.Sequential(_conv(detail, detail), _conv(detail, detail), maps)
 
     def forward(self, images: Tensor) -> TinyFeatures:
-        stride4, *deeper = self.backbone((images - 116.0) / 58.0)
+        return self.fuse(self.levels(images))
+
+    def levels(self, images: Tensor) -> list[Tensor]:
+        """Return the features of the backbone at strides 4, 8, 16 and 32."""
+        found: list[Tensor] = self.backbone((images - 116.0) / 58.0)
+        return found
+
+    def fuse(self, levels: Sequence[Tensor]) -> TinyFeatures:
+        """Return what the pyramid and the heads make of the backbone's features."""
+        stride4, *deeper = levels
         level8, level16, level32 = (
             lateral(level) for lateral, level in zip(self.lateral, deeper, strict=True)
         )

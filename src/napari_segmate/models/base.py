@@ -42,6 +42,10 @@ class ModelInfo:
     diameter : float
         Pixels of the objects that it knows best, when it sees images without resizing them; 0 if
         it does not matter or is not known.
+    base : str
+        The model that it was trained from, for a model of the user's own.
+    path : Path, optional
+        The file of a model of the user's own.
     """
 
     name: str
@@ -54,6 +58,8 @@ class ModelInfo:
     parameters: int = 0
     instance_head: bool = False
     diameter: float = 0.0
+    base: str = ""
+    path: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_segmate.models._tiny_network import TinyNetwork
 
-__all__ = ["FAMILY", "TinySegmenter"]
+__all__ = ["FAMILY", "TinySegmenter", "maps_at_half"]
 
 INPUT_SIZE = 512
 STRIDE = 32
@@ -45,24 +45,11 @@ class TinySegmenter(NetworkSegmenter):
 
     def instance_maps(self, embedding: Embedding) -> DenseMaps:
         """Return the maps at half the size of the encoded image."""
-        import torch
-        from torch.nn.functional import interpolate
+        from napari_segmate._torch import inference
 
-        from napari_segmate._torch import inference, to_array
-        from napari_segmate.models._tiny_network import OFFSET_UNIT
-
-        height, width = embedding.image_shape
         with inference("cpu"):
-            coarse = self._tensor(embedding.arrays["maps"][None], "cpu")
-            maps = interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
-            maps = maps[0, :, : -(-height // 2), : -(-width // 2)]
-            off_centre = (maps[2:4] * OFFSET_UNIT).square().sum(0)
-            near = torch.exp(-off_centre / (2 * CENTRE_RADIUS**2))
-            return DenseMaps(
-                to_array(maps[0].sigmoid()),
-                to_array(maps[1].clamp(0, 1)),
-                to_array(near),
-                embedding.image_shape,
+            return maps_at_half(
+                self._tensor(embedding.arrays["maps"], "cpu"), embedding.image_shape
             )
 
     def _arrays(self, image: RGBImage, context: Context) -> dict[str, npt.NDArray[Any]]:
@@ -108,6 +95,24 @@ class TinySegmenter(NetworkSegmenter):
         padded[: image_shape[0], : image_shape[1]] = mask
         shares: FloatArray = padded.reshape(height, 2, width, 2).mean(axis=(1, 3))
         return shares
+
+
+def maps_at_half(maps: torch.Tensor, image_shape: Shape2D) -> DenseMaps:
+    """Return the network's maps (5, h, w), a quarter of the image in size, at half of it."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    from napari_segmate._torch import to_array
+    from napari_segmate.models._tiny_network import OFFSET_UNIT
+
+    height, width = image_shape
+    large = interpolate(maps[None], scale_factor=2.0, mode="bilinear", align_corners=False)
+    large = large[0, :, : -(-height // 2), : -(-width // 2)]
+    off_centre = (large[2:4] * OFFSET_UNIT).square().sum(0)
+    near = torch.exp(-off_centre / (2 * CENTRE_RADIUS**2))
+    return DenseMaps(
+        to_array(large[0].sigmoid()), to_array(large[1].clamp(0, 1)), to_array(near), image_shape
+    )
 
 
 def _padded_length(length: int) -> int:

@@ -125,11 +125,16 @@ def _sample(
     return np.asarray(upper * (1 - down) + lower * down, dtype=np.float32)
 
 
-def change_appearance(image: FloatArray, rng: np.random.Generator) -> FloatArray:
+def change_appearance(
+    image: FloatArray, rng: np.random.Generator, *, gentle: bool = False
+) -> FloatArray:
     """Return an (H, W, C) image, 0 to 1, as another instrument might show it: (H, W, 3), 0 to 255.
 
-    Changes polarity, gamma, brightness, contrast, sharpness, noise and colour.
+    Changes polarity, gamma, brightness, contrast, sharpness, noise and colour. A `gentle` change
+    keeps the polarity and most of the colour: the same instrument on another day.
     """
+    if gentle:
+        return _change_gently(image, rng)
     if rng.random() < 0.2:
         image = 1 - image
     image = np.clip(image, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.35)))
@@ -141,6 +146,21 @@ def change_appearance(image: FloatArray, rng: np.random.Generator) -> FloatArray
         strength = np.float32(rng.uniform(0, 0.08))
         image = image + strength * rng.standard_normal(image.shape, dtype=np.float32)
     image = np.clip(_change_colour(image, rng), 0, 1) * 255
+    return np.asarray(np.broadcast_to(image, (*image.shape[:2], 3)), dtype=np.float32)
+
+
+def _change_gently(image: FloatArray, rng: np.random.Generator) -> FloatArray:
+    image = np.clip(image, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.15)))
+    image = image * np.float32(np.exp(rng.normal(0, 0.12))) + np.float32(rng.normal(0, 0.04))
+    chance = rng.random()
+    if chance < 0.15:
+        sigma = rng.uniform(0.3, 1.0)
+        image = ndimage.gaussian_filter(image, (sigma, sigma, 0))
+    elif chance < 0.5:
+        strength = np.float32(rng.uniform(0, 0.04))
+        image = image + strength * rng.standard_normal(image.shape, dtype=np.float32)
+    image = image * np.asarray(rng.uniform(0.93, 1.07, image.shape[2]), np.float32)
+    image = np.clip(image, 0, 1) * 255
     return np.asarray(np.broadcast_to(image, (*image.shape[:2], 3)), dtype=np.float32)
 
 

@@ -25,7 +25,13 @@ def dice_loss(probability: Tensor, truth: Tensor) -> Tensor:
     return 1 - (2 * shared + 1) / (probability.sum((-2, -1)) + truth.sum((-2, -1)) + 1)
 
 
-def dense_loss(maps: Tensor, foreground: Tensor, distance: Tensor, offset_yx: Tensor) -> Tensor:
+def dense_loss(
+    maps: Tensor,
+    foreground: Tensor,
+    distance: Tensor,
+    offset_yx: Tensor,
+    known: Tensor | None = None,
+) -> Tensor:
     """Return the loss of the dense maps, a scalar.
 
     Parameters
@@ -36,14 +42,20 @@ def dense_loss(maps: Tensor, foreground: Tensor, distance: Tensor, offset_yx: Te
         As in `DenseTargets`.
     offset_yx : (B, 2, h, w)
         As in `DenseTargets`; counts inside objects only.
+    known : (B, h, w), optional
+        How much each cell counts, 0 to 1: what nobody annotated does not. Default: all 1.
     """
     logits = maps[:, 0]
-    entropy = functional.binary_cross_entropy_with_logits(logits, foreground)
-    dice = dice_loss(logits.sigmoid(), foreground).mean()
-    depth = functional.smooth_l1_loss(maps[:, 1], distance, beta=0.1)
+    if known is None:
+        known = torch.ones_like(logits)
+    entropy = functional.binary_cross_entropy_with_logits(logits, foreground, reduction="none")
+    dice = dice_loss(logits.sigmoid() * known, foreground * known).mean()
+    depth = functional.smooth_l1_loss(maps[:, 1], distance, reduction="none", beta=0.1)
     error = functional.smooth_l1_loss(maps[:, 2:4], offset_yx, reduction="none", beta=0.1)
-    centre = (error * foreground[:, None]).sum() / (2 * foreground.sum() + 1)
-    return entropy + 0.5 * dice + 2 * depth + 2 * centre
+    inside = foreground * known
+    centre = (error * inside[:, None]).sum() / (2 * inside.sum() + 1)
+    counted = known.sum().clamp(min=1)
+    return ((entropy + 2 * depth) * known).sum() / counted + 0.5 * dice + 2 * centre
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +66,9 @@ class MaskLoss:
     iou: Tensor
 
 
-def mask_loss(logits: Tensor, scores: Tensor, truth: Tensor) -> MaskLoss:
+def mask_loss(
+    logits: Tensor, scores: Tensor, truth: Tensor, known: Tensor | None = None
+) -> MaskLoss:
     """Return the loss of the masks of N prompted objects.
 
     The single mask learns always, of the three candidates the best one (and the others a little,
@@ -68,16 +82,19 @@ def mask_loss(logits: Tensor, scores: Tensor, truth: Tensor) -> MaskLoss:
         Predicted IoU.
     truth : (N, h, w)
         1 inside.
+    known : (N, h, w), optional
+        How much each cell counts, 0 to 1. Default: all 1.
     """
     target = truth[:, None]
+    counted = torch.ones_like(target) if known is None else known[:, None]
     # Pixels in and around the object weigh five times as much as the rest of the image.
-    weight = 1 + 4 * functional.max_pool2d(target, 9, 1, 4)
+    weight = (1 + 4 * functional.max_pool2d(target, 9, 1, 4)) * counted
     entropy = functional.binary_cross_entropy_with_logits(
         logits, target.expand_as(logits), reduction="none"
     )
-    entropy = (entropy * weight).sum((2, 3)) / weight.sum((2, 3))
-    loss = 3 * entropy + dice_loss(logits.sigmoid(), target)
-    iou = _reached(logits.detach() > 0, target > 0.5)
+    entropy = (entropy * weight).sum((2, 3)) / weight.sum((2, 3)).clamp(min=1)
+    loss = 3 * entropy + dice_loss(logits.sigmoid() * counted, target * counted)
+    iou = _reached((logits.detach() > 0) & (counted > 0.5), (target > 0.5) & (counted > 0.5))
     single, candidates = loss[:, 0], loss[:, 1:]
     masks = (single + candidates.amin(1) + 0.1 * candidates.mean(1)).mean()
     return MaskLoss(masks + functional.mse_loss(scores, iou), iou)

@@ -1,0 +1,125 @@
+"""Views made ready for steps: the frozen part of the network has looked at them already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from napari_segmate.core.types import FloatArray
+from napari_segmate.training.data import Knowledge
+from napari_segmate.training.learner import Features, Learner
+from napari_segmate.training.targets import STRIDE, dense_targets
+from napari_segmate.training.views import View
+
+__all__ = ["DenseTruth", "Entry", "make_entry", "stack_features", "stack_truth"]
+
+KEPT = 0.1
+"""Weight of what the network said before training where nobody annotated: it should not drift."""
+
+
+@dataclass(frozen=True, eq=False)
+class DenseTruth:
+    """What the dense maps should be, per cell, and how much each cell counts."""
+
+    foreground: Tensor
+    distance: Tensor
+    offset_yx: Tensor
+    weight: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A view without its image.
+
+    Parameters
+    ----------
+    prepared : Features
+        Of one image, in half precision where it came from the frozen part.
+    labels : (S, S) int32
+    looked : (S, S) bool
+        Where it is known which of the labelled objects is there.
+    truth : DenseTruth, optional
+        For networks with an instance head.
+    """
+
+    prepared: Features
+    labels: npt.NDArray[np.int32]
+    looked: npt.NDArray[np.bool_]
+    truth: DenseTruth | None
+
+
+def make_entry(view: View, learner: Learner, teacher: Learner | None = None) -> Entry:
+    """Return a view ready for steps.
+
+    Parameters
+    ----------
+    view : View
+        What the network sees.
+    learner : Learner
+        Who looks at it.
+    teacher : Learner, optional
+        The network before training: says what the maps are where nothing is known.
+    """
+    image = torch.from_numpy(np.ascontiguousarray(view.image.transpose(2, 0, 1)))[None]
+    prepared = {
+        name: value.half() if name != "images" else value.byte()
+        for name, value in learner.prepare(image.to(learner.device)).items()
+    }
+    prepared = {name: value.cpu() for name, value in prepared.items()}
+    truth = _truth(view, image, teacher) if learner.dense else None
+    return Entry(prepared, view.labels, view.known >= Knowledge.OBJECT, truth)
+
+
+def _truth(view: View, image: Tensor, teacher: Learner | None) -> DenseTruth:
+    targets = dense_targets(view.labels)
+    certain = _cells(view.known) == Knowledge.ALL
+    arrays = [targets.foreground[None], targets.distance[None], targets.offset_yx]
+    maps = np.concatenate(arrays).astype(np.float32)
+    weight = certain.astype(np.float32)
+    if teacher is not None and not certain.all():
+        maps = np.where(certain, maps, _thought(image, teacher))
+        weight = np.where(certain, weight, np.float32(KEPT))
+    stacked = torch.from_numpy(np.ascontiguousarray(maps, dtype=np.float32))
+    return DenseTruth(stacked[0], stacked[1], stacked[2:], torch.from_numpy(weight))
+
+
+def _cells(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the value of the pixel nearest to the middle of each cell."""
+    return values[1::2, 1::2][:: STRIDE // 2, :: STRIDE // 2]
+
+
+@torch.no_grad()
+def _thought(image: Tensor, teacher: Learner) -> FloatArray:
+    """Return foreground, distance and offset (4, h, w) as the network sees them."""
+    maps = teacher.maps(teacher.features(teacher.prepare(image.to(teacher.device))))
+    assert maps is not None, "a network with an instance head"
+    thought: FloatArray = maps[0, :4].float().cpu().numpy()
+    thought[0] = 1 / (1 + np.exp(-thought[0]))
+    thought[1] = np.clip(thought[1], 0, 1)
+    return thought
+
+
+def stack_features(entries: Sequence[Entry], device: str) -> Features:
+    """Return what was prepared of several entries as one batch in single precision."""
+    return {
+        name: torch.cat([entry.prepared[name] for entry in entries]).to(device).float()
+        for name in entries[0].prepared
+    }
+
+
+def stack_truth(entries: Sequence[Entry], device: str) -> DenseTruth | None:
+    """Return the dense targets of several entries as one batch, None without instance head."""
+    truths = [entry.truth for entry in entries if entry.truth is not None]
+    if not truths:
+        return None
+    return DenseTruth(
+        torch.stack([truth.foreground for truth in truths]).to(device),
+        torch.stack([truth.distance for truth in truths]).to(device),
+        torch.stack([truth.offset_yx for truth in truths]).to(device),
+        torch.stack([truth.weight for truth in truths]).to(device),
+    )

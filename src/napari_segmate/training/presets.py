@@ -1,0 +1,85 @@
+"""How much of a network learns, and how fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+__all__ = ["Preset", "Schedule", "schedule_of"]
+
+
+class Preset(StrEnum):
+    """What learns."""
+
+    QUICK = "quick"
+    """All but the encoder, which looks at each view once: minutes."""
+    BALANCED = "balanced"
+    """Also a small part of the encoder: LoRA for SAM, the last stages of the embedded model."""
+    FULL = "full"
+    """Everything."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a training proceeds.
+
+    Parameters
+    ----------
+    rate : float
+        Highest learning rate (AdamW).
+    epochs : int
+        Most epochs.
+    patience : int
+        Epochs without an improvement after which it ends.
+    views : int
+        Views per epoch.
+    batch : int
+        Views per step.
+    objects : int
+        Most prompted objects per view.
+    prompted : float
+        Share of the steps in which prompts are answered; the instance head learns in all.
+    weight_decay : float
+        Of AdamW.
+    clip : float
+        Largest norm of the gradient.
+    """
+
+    rate: float
+    epochs: int
+    patience: int
+    views: int
+    batch: int
+    objects: int = 8
+    prompted: float = 1.0
+    weight_decay: float = 0.02
+    clip: float = 1.0
+
+    def with_batch(self, batch: int) -> Schedule:
+        """Return the schedule with another number of views per step."""
+        return replace(self, batch=batch)
+
+
+# Rates: micro-sam (Archit et al., 2025) trains all of SAM at 1e-5, and peft with LoRA at ten times
+# that; the embedded model ends its own training at 1e-5 and begins it at 1e-3.
+TINY = {
+    Preset.QUICK: Schedule(
+        rate=6e-4, epochs=16, patience=5, views=96, batch=4, objects=4, prompted=0.5
+    ),
+    Preset.BALANCED: Schedule(
+        rate=4e-4, epochs=20, patience=6, views=72, batch=4, objects=4, prompted=0.5
+    ),
+    Preset.FULL: Schedule(
+        rate=3e-4, epochs=40, patience=8, views=72, batch=4, objects=4, prompted=0.5
+    ),
+}
+SAM = {
+    Preset.QUICK: Schedule(rate=5e-5, epochs=20, patience=5, views=24, batch=2),
+    Preset.BALANCED: Schedule(rate=1e-4, epochs=20, patience=5, views=24, batch=1),
+    Preset.FULL: Schedule(rate=1e-5, epochs=50, patience=10, views=24, batch=1),
+}
+
+
+def schedule_of(family: str, preset: Preset) -> Schedule:
+    """Return the usual schedule of a preset for a family, ``"tiny"`` or ``"sam"``."""
+    return {"tiny": TINY, "sam": SAM}[family][preset]

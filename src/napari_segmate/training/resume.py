@@ -1,0 +1,55 @@
+"""The state of a running training in a file, so that it survives the end of its process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from napari_segmate.core.errors import CacheError
+
+__all__ = ["load_state", "save_state"]
+
+VERSION = 1
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a state, at once or not at all.
+
+    Raises
+    ------
+    CacheError
+        The disk is full or cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            torch.save({**state, "version": VERSION}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except (OSError, RuntimeError) as error:
+        part.unlink(missing_ok=True)
+        raise CacheError(
+            f"the training cannot be saved in {path.parent} ({error}); free some space"
+        ) from error
+
+
+def load_state(path: Path, fingerprint: str) -> dict[str, Any] | None:
+    """Return a state that belongs to the same data and settings, None if there is none.
+
+    Nothing in the file is ever run; one that is damaged or of another version counts as none.
+    """
+    if not path.is_file():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:
+        # Whatever a damaged file makes the reader raise: the training begins anew.
+        return None
+    known = isinstance(state, dict) and state.get("version") == VERSION
+    return state if known and state.get("fingerprint") == fingerprint else None
