@@ -8,9 +8,9 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from napari_segmate.core.types import BoolArray
+from napari_segmate.core.types import BoolArray, IntBoxYX, Shape2D
 
-__all__ = ["RunLengths", "decode_rle", "encode_rle"]
+__all__ = ["RunLengths", "compress_rle", "decode_rle", "encode_instance", "encode_rle"]
 
 
 class RunLengths(TypedDict):
@@ -59,3 +59,65 @@ def decode_rle(runs: RunLengths | Mapping[str, Any]) -> BoolArray:
         )
     flat = np.repeat(np.arange(counts.size) % 2 == 1, counts)
     return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def encode_instance(box_yx: IntBoxYX, mask: BoolArray, shape: Shape2D) -> RunLengths:
+    """Return the run lengths of an object in its plane, without drawing the plane.
+
+    Parameters
+    ----------
+    box_yx : (y0, x0, y1, x1)
+        Where the mask lies; inside the plane.
+    mask : (y1 - y0, x1 - x0) bool
+        The object inside the box.
+    shape : (height, width)
+        Size of the plane.
+
+    Examples
+    --------
+    >>> encode_instance((1, 0, 2, 2), np.array([[True, True]]), (3, 2))
+    {'size': [3, 2], 'counts': [1, 1, 2, 1, 1]}
+    """
+    height, width = shape
+    # A column above and below keeps runs of neighbouring columns apart.
+    columns = np.zeros((mask.shape[1], mask.shape[0] + 2), dtype=np.int8)
+    columns[:, 1:-1] = mask.T
+    steps = np.diff(columns, axis=1)
+    starts, ends = (
+        (column + box_yx[1]) * height + row + box_yx[0]
+        for column, row in (np.nonzero(steps == 1), np.nonzero(steps == -1))
+    )
+    joined = ends[:-1] == starts[1:]
+    starts = starts[np.concatenate([np.ones(min(1, starts.size), bool), ~joined])]
+    ends = ends[np.concatenate([~joined, np.ones(min(1, ends.size), bool)])]
+    edges = np.concatenate([[0], np.stack([starts, ends], axis=1).ravel(), [height * width]])
+    counts = np.diff(edges).tolist()
+    if len(counts) > 1 and counts[-1] == 0:
+        counts.pop()
+    return {"size": [int(height), int(width)], "counts": counts}
+
+
+def compress_rle(runs: RunLengths | Mapping[str, Any]) -> dict[str, Any]:
+    """Return run lengths with COCO's compressed counts: text, as ``pycocotools`` writes it.
+
+    Examples
+    --------
+    >>> compress_rle({"size": [2, 2], "counts": [1, 3]})
+    {'size': [2, 2], 'counts': '13'}
+    """
+    counts = [int(count) for count in runs["counts"]]
+    # From the fourth on, each count is stored as its difference to the one before the last.
+    values = [count - (counts[at - 2] if at > 2 else 0) for at, count in enumerate(counts)]
+    return {"size": list(runs["size"]), "counts": "".join(map(_base32, values))}
+
+
+def _base32(value: int) -> str:
+    """Return a number as groups of five bits, the lowest first; bit 6 says that more follow."""
+    text = ""
+    more = True
+    while more:
+        bits = value & 0x1F
+        value >>= 5
+        more = value != -1 if bits & 0x10 else value != 0
+        text += chr(bits + (0x20 if more else 0) + 48)
+    return text

@@ -1,0 +1,48 @@
+"""Boxes that overlap: which to keep."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["box_nms"]
+
+
+def box_nms(
+    boxes_yx: npt.ArrayLike, scores: npt.ArrayLike, threshold: float
+) -> npt.NDArray[np.intp]:
+    """Return which boxes to keep so that no two overlap by more than a threshold.
+
+    Parameters
+    ----------
+    boxes_yx : (n, 4) array_like
+        y0, x0, y1, x1; the area of a box is ``(y1 - y0) * (x1 - x0)``.
+    scores : (n,) array_like
+        Of two that overlap, the better one stays; of equals, the first.
+    threshold : float
+        Largest IoU of two boxes that stay.
+
+    Returns
+    -------
+    (k,) int
+        Positions in `boxes_yx`, best score first.
+
+    Examples
+    --------
+    >>> box_nms([[0, 0, 10, 10], [0, 0, 10, 9], [20, 0, 30, 9]], [0.5, 0.8, 0.6], 0.7).tolist()
+    [1, 2]
+    """
+    boxes = np.asarray(boxes_yx, dtype=np.float32).reshape(-1, 4)
+    low, high = boxes[:, :2], boxes[:, 2:]
+    areas = np.prod(high - low, axis=1)
+    waiting = np.argsort(-np.asarray(scores), kind="stable")
+    kept: list[int] = []
+    while waiting.size:
+        best, waiting = int(waiting[0]), waiting[1:]
+        kept.append(best)
+        sides = np.minimum(high[best], high[waiting]) - np.maximum(low[best], low[waiting])
+        common = np.prod(np.maximum(sides, 0), axis=1)
+        joined = areas[best] + areas[waiting] - common
+        # Boxes without area overlap nothing: 0 > threshold x 0 is false.
+        waiting = waiting[~(common > threshold * joined)]
+    return np.array(kept, dtype=np.intp)
