@@ -10,8 +10,10 @@ from typer.main import get_command
 
 from napari_segmate.cli import CANCELLED
 from napari_segmate.cli.demo import demo
+from napari_segmate.cli.evaluate import evaluate
 from napari_segmate.cli.models import models
 from napari_segmate.cli.segment import segment
+from napari_segmate.cli.train import train
 from napari_segmate.core.errors import Cancelled, SegmateError
 
 __all__ = ["app", "run"]
@@ -48,6 +50,8 @@ def segmate(
 
 app.command()(segment)
 app.add_typer(models, name="models")
+app.command()(train)
+app.command()(evaluate)
 app.command()(demo)
 
 

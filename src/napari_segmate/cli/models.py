@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,8 +12,6 @@ import typer
 from napari_segmate.cli._progress import progress
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_segmate.models.base import ModelInfo
 
 __all__ = ["models"]
@@ -155,3 +154,53 @@ def path(name: Name) -> None:
     if _place(found) is None:
         typer.echo(f"not downloaded; save {found.weights.url} as", err=True)
     typer.echo(str(weights_path(found.weights)))
+
+
+@models.command()
+def export(
+    name: Annotated[str, typer.Argument(help="Name of an own model, or a weights file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .pth file to write.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is there.")
+    ] = False,
+) -> None:
+    """Write a SAM in the layout of its official checkpoints, for other programs.
+
+    Example:
+
+        segmate models export my-cells -o my-cells.pth
+    """
+    from napari_segmate.core.weights import fetch
+    from napari_segmate.models import get_model
+    from napari_segmate.models._exchange import export_official
+
+    path = Path(name)
+    if not path.is_file():
+        found = get_model(name)
+        place = found.path or (fetch(found.weights) if found.weights else None)
+        if place is None:
+            raise typer.BadParameter(f"{name} is no SAM: SAM's format cannot hold it")
+        path = place
+    typer.echo(str(export_official(path, output, overwrite)))
+
+
+@models.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="A weights file, such as SAM's .pth.")],
+    name: Annotated[str, typer.Option("--name", "-n", help="Name of the model.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model of the same name.")
+    ] = False,
+) -> None:
+    """Add a weights file to your own models.
+
+    Example:
+
+        segmate models import finetuned.pth --name my-cells
+    """
+    from napari_segmate.models import FAMILIES, load_model
+    from napari_segmate.models._exchange import import_weights
+
+    info = load_model(source, device="cpu").info
+    taken = tuple(one.name for family in FAMILIES.values() for one in family.models)
+    typer.echo(str(import_weights(source, name, info, taken, overwrite)))
