@@ -22,14 +22,14 @@ FAKE = [sys.executable, str(Path(__file__).with_name("fake_training.py"))]
 class Listener:
     """Collects what a process tells."""
 
-    def __init__(self, qtbot, process: TrainingProcess) -> None:
+    def __init__(self, qtbot, command: list[str], log: Path) -> None:
         self.qtbot = qtbot
-        self.process = process
+        self.process = process = TrainingProcess()
         self.events: list = []
         self.codes: list[int] = []
         process.arrived.connect(self.events.append)
         process.ended.connect(self.codes.append)
-        process.start()
+        process.start(command, log)
 
     def of(self, kind) -> list:
         return [event for event in self.events if isinstance(event, kind)]
@@ -47,7 +47,7 @@ def listen(qtbot, tmp_path) -> Iterator[Callable[..., Listener]]:
     made: list[Listener] = []
 
     def start(*options: str) -> Listener:
-        listener = Listener(qtbot, TrainingProcess([*FAKE, *options], tmp_path / "log.txt"))
+        listener = Listener(qtbot, [*FAKE, *options], tmp_path / "log.txt")
         made.append(listener)
         return listener
 
@@ -132,9 +132,9 @@ def test_nothing_is_told_after_leaving(listen) -> None:
 
 
 def test_program_that_does_not_exist_is_an_error(qtbot, tmp_path) -> None:
-    process = TrainingProcess([str(tmp_path / "nothing")], tmp_path / "log.txt")
+    process = TrainingProcess()
     with pytest.raises(OSError, match="nothing"):
-        process.start()
+        process.start([str(tmp_path / "nothing")], tmp_path / "log.txt")
     process.deleteLater()
 
 
@@ -146,8 +146,8 @@ def test_training_does_not_outlive_a_program_that_is_killed(tmp_path) -> None:
         "from napari_segmate.plugin.training_process import TrainingProcess\n"
         "application = QCoreApplication([])\n"
         f"log = Path({str(tmp_path)!r}) / 'log.txt'\n"
-        f"process = TrainingProcess({[*FAKE, '--steps', '100000']!r}, log)\n"
-        "process.start()\n"
+        "process = TrainingProcess()\n"
+        f"process.start({[*FAKE, '--steps', '100000']!r}, log)\n"
         "print(process.pid, flush=True)\n"
         "application.exec()\n"
     )

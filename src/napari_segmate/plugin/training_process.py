@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,6 @@ class TrainingProcess(QObject):
 
     `start` may be called from any thread, everything else belongs to the GUI thread.
 
-    Parameters
-    ----------
-    command : sequence of str
-        Program and arguments.
-    log : Path
-        Where what it says besides events goes.
-    environment : mapping, optional
-        Variables besides those of this process.
     """
 
     arrived = Signal(object)
@@ -50,17 +42,9 @@ class TrainingProcess(QObject):
     _line = Signal(str)
     _exit = Signal(int)
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        log: Path,
-        environment: Mapping[str, str] | None = None,
-        parent: QObject | None = None,
-    ) -> None:
+    def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._command = list(command)
-        self._log = log
-        self._environment = dict(environment or {})
+        self._log: Path | None = None
         self._process: subprocess.Popen[str] | None = None
         self._dropped = False
         self._line.connect(self._on_line, Qt.ConnectionType.QueuedConnection)
@@ -69,41 +53,44 @@ class TrainingProcess(QObject):
         self._patience.setSingleShot(True)
         self._patience.timeout.connect(self.kill)
 
-    def start(self) -> None:
+    def start(self, command: Sequence[str], log: Path) -> None:
         """Start it.
+
+        Parameters
+        ----------
+        command : sequence of str
+            Program and arguments.
+        log : Path
+            Where what it says besides events goes.
 
         Raises
         ------
         OSError
             The program cannot be started, or the log not be written.
         """
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("w", encoding="utf-8") as log:
+        self._log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w", encoding="utf-8") as stream:
             self._process = subprocess.Popen(
-                self._command,
+                list(command),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=log,
+                stderr=stream,
                 text=True,
                 encoding="utf-8",
                 errors="replace",
-                env=self._variables(),
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
                 **_detached(),
             )
+        if self._dropped:
+            # Left while it was being started.
+            _kill(self._process)
         _step_back(self._process.pid)
         atexit.register(_kill_at_exit, weakref.ref(self))
         reader = threading.Thread(
             target=self._read, args=(self._process,), name="napari-segmate-training", daemon=True
         )
         reader.start()
-
-    def _variables(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONIOENCODING": "utf-8",
-            **self._environment,
-        }
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
@@ -158,13 +145,10 @@ class TrainingProcess(QObject):
         self.kill()
         self._close_input()
 
-    def let_go(self) -> None:
-        """Let it go on by itself and tell nothing more."""
-        self._dropped = True
-        self._process = None
-
     def last_words(self) -> str:
         """Return the end of what it said besides events, for an error message."""
+        if self._log is None:
+            return ""
         try:
             lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:

@@ -9,18 +9,24 @@ __all__ = ["RecoveryBanner"]
 
 
 class RecoveryBanner(QFrame):
-    """One line of text, Restore and Discard; hidden until there is something to offer."""
+    """One line of text, Restore and Discard; hidden until there is something to offer.
+
+    Parameters
+    ----------
+    restore_text : str
+        What the first button says.
+    """
 
     restore_clicked = Signal()
     discard_clicked = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, restore_text: str = "Restore", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("segmate_recovery")
         self.setStyleSheet("#segmate_recovery { border: 1px solid #ffa726; border-radius: 3px; }")
         self._text = QLabel()
         self._text.setWordWrap(True)
-        restore, discard = QPushButton("Restore"), QPushButton("Discard")
+        restore, discard = QPushButton(restore_text), QPushButton("Discard")
         restore.clicked.connect(lambda: self.restore_clicked.emit())
         discard.clicked.connect(lambda: self.discard_clicked.emit())
         row = QHBoxLayout()

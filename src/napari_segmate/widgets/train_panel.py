@@ -1,0 +1,303 @@
+"""The panel of training: what to learn from, how, and how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_segmate.core.training_events import Command
+from napari_segmate.sessions.training import TrainingState, status
+from napari_segmate.training.data import Annotation
+from napari_segmate.training.presets import Preset
+from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.pair_list import ERROR_COLOUR, PairList
+from napari_segmate.widgets.recovery_banner import RecoveryBanner
+from napari_segmate.widgets.status_view import StatusView
+from napari_segmate.widgets.training_view import ResultView, RunView
+
+__all__ = ["TrainPanel", "TrainValues"]
+
+ANNOTATION_TITLES: Mapping[Annotation, str] = {
+    Annotation.PLANES: "whole planes",
+    Annotation.RECTANGLE: "everything in a rectangle",
+    Annotation.OBJECTS: "only the labelled objects",
+}
+ANNOTATION_TIPS: Mapping[Annotation, str] = {
+    Annotation.PLANES: "Every object of the planes is labelled: what has no label is background",
+    Annotation.RECTANGLE: "Every object in a rectangle is labelled; the rest is unknown",
+    Annotation.OBJECTS: "Some objects are labelled; what has no label may be another object",
+}
+PRESET_TITLES: Mapping[Preset, str] = {
+    Preset.QUICK: "Quick – masks only",
+    Preset.BALANCED: "Balanced – also a part of the encoder",
+    Preset.FULL: "Full – everything",
+}
+PRESET_TIPS: Mapping[Preset, str] = {
+    Preset.QUICK: "Minutes. The encoder looks once at each image and stays as it is",
+    Preset.BALANCED: "Longer. For images unlike those the model knows",
+    Preset.FULL: "Longest. Needs many labelled objects, best a graphics processor",
+}
+WIDTH_PX = 320
+SETUP_TITLE = "Labels and settings"
+
+
+@dataclass(frozen=True)
+class TrainValues:
+    """What the form says.
+
+    Parameters
+    ----------
+    model : str
+        The model to begin with.
+    preset : Preset
+        How much of it learns.
+    name : str
+        Name of the new model.
+    annotation : Annotation
+        What of the planes was annotated.
+    device : str
+        Where it is trained.
+    """
+
+    model: str = ""
+    preset: Preset = Preset.QUICK
+    name: str = ""
+    annotation: Annotation = Annotation.PLANES
+    device: str = "auto"
+
+
+class TrainPanel(QWidget):
+    """Pairs, form, status, plots and result."""
+
+    train_clicked = Signal()
+    commanded = Signal(object)
+    """A `Command` for the training."""
+    changed = Signal(object)
+    """The `TrainValues`."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.banner = RecoveryBanner("Go on")
+        self.pairs = PairList()
+        self.status = StatusView()
+        self.run = RunView()
+        self.result = ResultView()
+        self._annotation = _combo(ANNOTATION_TITLES, ANNOTATION_TIPS)
+        self._model = _combo({}, {})
+        self._preset = _combo(PRESET_TITLES, PRESET_TIPS)
+        self._device = _combo({"auto": "automatic"}, {})
+        self._name = QLineEdit()
+        self._name.setPlaceholderText("name of the new model")
+        self._name_note = QLabel()
+        self._name_note.setWordWrap(True)
+        self._name_note.linkActivated.connect(self._take_proposal)
+        self._estimate = QLabel()
+        self._estimate.setWordWrap(True)
+        self._train = QPushButton("Train")
+        self._fold = QPushButton()
+        self._can_train = False
+        self._state = TrainingState()
+        self._lay_out()
+        self._connect()
+        self.show_name_problem("", "")
+        self.show_estimate("")
+        self.show_state(TrainingState())
+        self.show_setup(True)
+
+    def _connect(self) -> None:
+        for combo in (self._annotation, self._model, self._preset, self._device):
+            combo.currentIndexChanged.connect(self._emit)
+        self._name.textChanged.connect(self._emit)
+        self._train.clicked.connect(lambda: self.train_clicked.emit())
+        self._fold.clicked.connect(lambda: self.show_setup(self._setup.isHidden()))
+        self.run.commanded.connect(self.commanded)
+        self.status.triggered.connect(self._on_status)
+
+    def _lay_out(self) -> None:
+        self._fold.setFlat(True)
+        self._fold.setStyleSheet("text-align: left; font-weight: bold; padding: 3px;")
+        self._setup = QWidget()
+        setup = QVBoxLayout(self._setup)
+        setup.setContentsMargins(0, 0, 0, 0)
+        setup.setSpacing(6)
+        setup.addWidget(self.pairs)
+        setup.addLayout(self._form())
+        font = self._train.font()
+        font.setBold(True)
+        self._train.setFont(font)
+        self._train.setMinimumHeight(34)
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(6)
+        for widget in (
+            self.banner, self._fold, self._setup, self._train, self.status, self.result, self.run,
+        ):  # fmt: skip
+            column.addWidget(widget)
+        column.addStretch(1)
+        area = QScrollArea()
+        area.setWidget(content)
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer = QHBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
+        self.setMinimumWidth(WIDTH_PX)
+
+    def _form(self) -> QFormLayout:
+        form = QFormLayout()
+        form.setVerticalSpacing(4)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Labelled are", self._annotation)
+        form.addRow("Start from", self._model)
+        form.addRow("Preset", self._preset)
+        form.addRow("Device", self._device)
+        form.addRow(self._estimate)
+        form.addRow("New model", self._name)
+        form.addRow(self._name_note)
+        self._form_layout = form
+        return form
+
+    # Out
+
+    @property
+    def values(self) -> TrainValues:
+        """What the form says."""
+        return TrainValues(
+            model=self._model.currentData() or "",
+            preset=self._preset.currentData(),
+            name=self._name.text().strip(),
+            annotation=self._annotation.currentData(),
+            device=self._device.currentData() or "auto",
+        )
+
+    @property
+    def train(self) -> QPushButton:
+        """The button that starts."""
+        return self._train
+
+    def _emit(self) -> None:
+        self.changed.emit(self.values)
+
+    def _take_proposal(self, name: str) -> None:
+        self._name.setText(name)
+
+    def _on_status(self, action: Action) -> None:
+        if action is Action.CANCEL:
+            self.commanded.emit(Command.CANCEL)
+        else:
+            self.train_clicked.emit()
+
+    # In
+
+    def show_state(self, state: TrainingState) -> None:
+        """Show how far the training is."""
+        began = state.stage.busy and not self._state.stage.busy
+        self._state = state
+        self.status.show_state(status(state))
+        self.run.show_state(state)
+        if state.result is not self._shown_result:
+            self._shown_result = state.result
+            self.result.show_result(state.result)
+        if began:
+            self.show_setup(False)
+        self._setup.setEnabled(not state.stage.busy)
+        self._train.setVisible(not state.stage.busy)
+        self._train.setText("Train again" if state.result is not None else "Train")
+        self.show_can_train(self._can_train)
+
+    _shown_result: Any = None
+
+    def show_setup(self, on: bool) -> None:
+        """Unfold or fold what to learn from and how."""
+        self._setup.setVisible(on)
+        self._fold.setText(f"{'▼' if on else '▶'}  {SETUP_TITLE}")
+
+    def show_can_train(self, on: bool, why_not: str = "") -> None:
+        """Show whether there is enough to begin."""
+        self._can_train = on
+        self._train.setEnabled(on and not self._state.stage.busy)
+        self._train.setToolTip(why_not or "Train a new model from these labels, in the background")
+
+    def show_values(self, values: TrainValues) -> None:
+        """Fill the form; emits nothing."""
+        for combo, value in (
+            (self._annotation, values.annotation),
+            (self._preset, values.preset),
+            (self._model, values.model),
+            (self._device, values.device),
+        ):
+            with signals_blocked(combo):
+                combo.setCurrentIndex(max(combo.findData(value), 0))
+        self.show_name(values.name)
+
+    def show_name(self, name: str) -> None:
+        """Show a name for the new model; emits nothing."""
+        with signals_blocked(self._name):
+            self._name.setText(name)
+
+    def show_models(self, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
+        """Offer models to begin with, by name; the choice stays if it can."""
+        chosen = self._model.currentData()
+        with signals_blocked(self._model):
+            _fill(self._model, titles, tips)
+            self._model.setCurrentIndex(max(self._model.findData(chosen), 0))
+
+    def models(self) -> Sequence[str]:
+        """Return the names of the models on offer."""
+        return [self._model.itemData(at) for at in range(self._model.count())]
+
+    def show_devices(self, titles: Mapping[str, str]) -> None:
+        """Offer devices; with one only there is nothing to choose."""
+        chosen = self._device.currentData()
+        with signals_blocked(self._device):
+            _fill(self._device, titles, {})
+            self._device.setCurrentIndex(max(self._device.findData(chosen), 0))
+        self._form_layout.setRowVisible(self._device, len(titles) > 2)
+
+    def show_name_problem(self, text: str, proposal: str) -> None:
+        """Say why a name cannot be taken, and offer another one to click on."""
+        link = f' <a style="color: #4fa3e0;" href="{proposal}">Take “{proposal}”</a>'
+        self._name_note.setText(f"{text}{link if proposal else ''}")
+        self._name_note.setStyleSheet(f"color: {ERROR_COLOUR};")
+        self._name_note.setVisible(bool(text))
+        self._form_layout.setRowVisible(self._name_note, bool(text))
+
+    def show_estimate(self, text: str) -> None:
+        """Say how long it will take and how much memory it needs."""
+        self._estimate.setText(text)
+        self._form_layout.setRowVisible(self._estimate, bool(text))
+
+
+def _combo(titles: Mapping[Any, str], tips: Mapping[Any, str]) -> QComboBox:
+    combo = QComboBox()
+    # A long entry must not widen the whole dock.
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    _fill(combo, titles, tips)
+    return combo
+
+
+def _fill(combo: QComboBox, titles: Mapping[Any, str], tips: Mapping[Any, str]) -> None:
+    combo.clear()
+    for value, title in titles.items():
+        combo.addItem(title, value)
+        tip = tips.get(value, "")
+        combo.setItemData(combo.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
