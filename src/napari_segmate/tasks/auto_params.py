@@ -9,6 +9,8 @@ from typing import Any
 
 from napari_segmate.core.errors import ParameterError
 from napari_segmate.core.instances import InstanceParams
+from napari_segmate.core.nesting import Nesting
+from napari_segmate.inference.grid_params import GridParams
 
 __all__ = ["Mode", "Nesting", "Params"]
 
@@ -22,14 +24,6 @@ class Mode(StrEnum):
     """The same, and then each object is drawn by the mask decoder."""
     GRID = "grid"
     """A grid of points prompts the mask decoder, as Segment Anything does it."""
-
-
-class Nesting(StrEnum):
-    """Which of several masks a pixel belongs to."""
-
-    WHOLE = "whole"
-    PART = "part"
-    SMALLEST = "smallest"
 
 
 def _help(text: str, *, prepare: bool = False) -> Mapping[str, Any]:
@@ -69,13 +63,16 @@ class Params:
     fill_holes : bool
         Fill what an object encloses.
     score : float
-        Least score of an object, 0 to 1.
+        Least score of an object, 0 to 1; with 0, what the mode usually asks for.
     stability : float
-        Least stability of a mask, 0 to 1 (refined and grid).
+        Least stability of a mask, 0 to 1 (refined and grid); with 0, what the mode usually asks
+        for.
     box_nms : float
         Largest overlap of two masks, as IoU, 0 to 1 (refined and grid).
     nesting : Nesting
         Which of several masks a pixel belongs to (refined and grid).
+    grid : GridParams
+        Points and crops (grid).
 
     Raises
     ------
@@ -112,9 +109,12 @@ class Params:
         default=True, metadata=_help("Keep objects that the border of the image cuts.")
     )
     fill_holes: bool = field(default=True, metadata=_help("Fill what an object encloses."))
-    score: float = field(default=0.0, metadata=_help("Least score of an object, 0 to 1."))
+    score: float = field(
+        default=0.0, metadata=_help("Least score of an object, 0 to 1; 0 is the usual one.")
+    )
     stability: float = field(
-        default=0.0, metadata=_help("Least stability of a mask, 0 to 1 (refined and grid).")
+        default=0.0,
+        metadata=_help("Least stability of a mask, 0 to 1; 0 is the usual one (refined and grid)."),
     )
     box_nms: float = field(
         default=0.7, metadata=_help("Largest overlap of two masks, 0 to 1 (refined and grid).")
@@ -122,6 +122,9 @@ class Params:
     nesting: Nesting = field(
         default=Nesting.WHOLE,
         metadata=_help("Whose pixels are those of several masks (refined and grid)."),
+    )
+    grid: GridParams = field(
+        default_factory=GridParams, metadata=_help("Points and crops (grid).", prepare=True)
     )
 
     def __post_init__(self) -> None:
@@ -144,7 +147,20 @@ class Params:
 
     def prepare_key(self) -> Hashable:
         """Return what `prepare` depends on: equal keys can share what was prepared."""
-        return self.mode, self.diameter, self.tile, self.halo
+        key = self.mode, self.diameter, self.tile, self.halo
+        if self.mode is Mode.OBJECTS:
+            return key
+        # What maps show is drawn again in the slow step.
+        seeds = self.foreground, self.seed, self.smoothing, self.fill_holes
+        return *key, self.grid.prepare_key(), *(seeds if self.mode is Mode.REFINED else ())
+
+    def least_score(self, mode: Mode) -> float:
+        """Return the least score of an object in a mode."""
+        return self.score or {Mode.GRID: self.grid.pred_iou_thresh}.get(mode, 0.0)
+
+    def least_stability(self, mode: Mode) -> float:
+        """Return the least stability of a mask in a mode."""
+        return self.stability or {Mode.GRID: self.grid.stability_score_thresh}.get(mode, 0.0)
 
     @property
     def instance_params(self) -> InstanceParams:
