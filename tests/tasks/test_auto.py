@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from fakes import FakeSegmenter
+from fakes import ArrayPlane, FakeSegmenter
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, ImageError, ModelError, ParameterError
@@ -12,6 +12,7 @@ from napari_segmate.core.image import ContrastMode, ImageSource, guess_axes
 from napari_segmate.core.metrics import average_precision
 from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.core.synthetic import nuclei
+from napari_segmate.inference.grid_params import GridParams
 from napari_segmate.models import load_model
 from napari_segmate.tasks.auto import TASK, Mode, Params, Prepared, generate, prepare, run
 
@@ -189,11 +190,61 @@ def test_a_halo_that_fills_the_tile_is_refused(tiny, scene):
 
 def test_only_settings_of_the_slow_step_change_its_key():
     other = {"mode": Mode.OBJECTS, "diameter": 9.0, "tile": 300, "halo": 9}
+    other["grid"] = GridParams(points_per_side=5)
     for field in fields(Params):
         if field.metadata["prepare"]:
             changed = replace(Params(), **{field.name: other[field.name]})
             assert changed.prepare_key() != Params().prepare_key()
     assert replace(Params(), seed=0.2, min_area=3).prepare_key() == Params().prepare_key()
+    refined = Params(mode=Mode.REFINED)
+    assert replace(refined, seed=0.2).prepare_key() != refined.prepare_key()
+    assert replace(refined, score=0.2).prepare_key() == refined.prepare_key()
+
+
+def test_refined_objects_are_drawn_by_the_decoder(tiny, scene):
+    image, labels = scene
+    prepared = prepare(plane_of(image), tiny, Params(mode=Mode.REFINED))
+    assert prepared.maps is None
+    assert prepared.nbytes > 0
+    found = generate(prepared, Params(mode=Mode.REFINED))
+    assert found.count >= 12
+    assert ap50(labels, found.labels) > 0.8
+    limit = float(np.median(found.scores))
+    assert generate(prepared, Params(mode=Mode.REFINED, score=limit)).count < found.count
+
+
+def test_refined_objects_of_tiles_are_found_once(tiny, scene):
+    image, labels = scene
+    params = Params(mode=Mode.REFINED, tile=128, halo=32, diameter=26)
+    assert ap50(labels, run(plane_of(image), tiny, params).labels) > 0.8
+
+
+GRID = Params(mode=Mode.GRID, grid=GridParams(points_per_side=10), score=0.6, stability=0.75)
+
+
+def test_a_grid_of_points_finds_nuclei(tiny, scene):
+    image, labels = scene
+    prepared = prepare(plane_of(image), tiny, GRID)
+    found = generate(prepared, GRID)
+    assert found.count >= 10
+    assert ap50(labels, found.labels) > 0.6
+    assert generate(prepared, replace(GRID, score=0.9)).count <= found.count
+    assert generate(prepared, replace(GRID, min_area=10**6)).count == 0
+
+
+def test_a_grid_in_tiles_finds_each_nucleus_once(tiny, scene):
+    image, labels = scene
+    found = run(plane_of(image), tiny, replace(GRID, tile=160, halo=40, diameter=26))
+    assert ap50(labels, found.labels) > 0.6
+
+
+def test_models_without_instance_head_are_asked_with_a_grid():
+    plane = ArrayPlane.with_blobs((64, 64), [(8, 8, 24, 24), (36, 30, 56, 50)])
+    params = Params(grid=GridParams(points_per_side=8), score=0.4)
+    prepared = prepare(plane, FakeSegmenter(), params)
+    assert prepared.mode is Mode.GRID
+    assert prepared.diameter == 0
+    assert generate(prepared, params).count == 2
 
 
 def test_every_setting_has_a_help_text():

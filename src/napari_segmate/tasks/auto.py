@@ -11,15 +11,16 @@ import numpy as np
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ModelError, ParameterError
 from napari_segmate.core.prompts import MaskPrompt
-from napari_segmate.core.types import DenseMaps, IntBoxYX, Shape2D
-from napari_segmate.inference.dense import dense_maps
+from napari_segmate.core.types import DenseMaps, Instance, IntBoxYX, Shape2D
 from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.inference.grid import Proposals
 from napari_segmate.inference.request import PlaneLike
 from napari_segmate.inference.survey import survey
 from napari_segmate.inference.tiles import tile_grid
 from napari_segmate.inference.zoom import nearest_zoom
 from napari_segmate.models.base import Segmenter
-from napari_segmate.tasks.auto_labels import Proposal, labels_of_maps
+from napari_segmate.tasks.auto_labels import Proposal, labels_of_maps, labels_of_masks
+from napari_segmate.tasks.auto_look import Look, chosen_masks
 from napari_segmate.tasks.auto_params import Mode, Nesting, Params
 from napari_segmate.tasks.base import Task
 
@@ -56,7 +57,11 @@ class Prepared:
     model, model_key : str
         Name of the model, and its name with the hash of the weights.
     maps : DenseMaps, optional
-        Maps of the whole plane.
+        Maps of the whole plane (objects).
+    masks : tuple of Instance, optional
+        Masks that the decoder drew (refined).
+    proposals : Proposals, optional
+        Masks that a grid of points found (grid).
     region : MaskPrompt, optional
         Only objects that lie in it, for the most part, are wanted.
     """
@@ -68,12 +73,15 @@ class Prepared:
     model: str
     model_key: str
     maps: DenseMaps | None = None
+    masks: tuple[Instance, ...] | None = None
+    proposals: Proposals | None = None
     region: MaskPrompt | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes that it holds."""
-        return self.maps.nbytes if self.maps is not None else 0
+        masks = sum(one.mask.nbytes for one in self.masks or ())
+        return masks + sum(one.nbytes for one in (self.maps, self.proposals) if one is not None)
 
 
 def prepare(
@@ -134,7 +142,7 @@ def prepare(
         visible_yx=visible_yx,
         region=None if wanted is None else wanted.box_yx,
     )
-    prepared = Prepared(
+    empty = Prepared(
         shape=plane.shape,
         mode=mode,
         diameter=diameter,
@@ -143,13 +151,20 @@ def prepare(
         model_key=model.key,
         region=wanted,
     )
+    look = Look(plane, model, store, tiles, zoom, params)
+    report = on_progress or _ignore
+    if mode is Mode.GRID:
+        return replace(
+            empty, proposals=look.proposals(context, lambda p: report(replace(empty, proposals=p)))
+        )
+    maps = look.maps(context, lambda maps: report(replace(empty, mode=Mode.OBJECTS, maps=maps)))
+    if mode is Mode.OBJECTS:
+        return replace(empty, maps=maps)
+    return replace(empty, masks=look.masks(maps, context))
 
-    def seen(maps: DenseMaps) -> None:
-        if on_progress is not None:
-            on_progress(replace(prepared, maps=maps))
 
-    maps = dense_maps(plane, tiles, zoom, model, store, context, seen)
-    return replace(prepared, maps=maps)
+def _ignore(prepared: Prepared) -> None:
+    """Drop what is there so far."""
 
 
 def generate(prepared: Prepared, params: Params, *, context: Context | None = None) -> Proposal:
@@ -166,8 +181,14 @@ def generate(prepared: Prepared, params: Params, *, context: Context | None = No
     """
     context = context or Context()
     context.check()
-    assert prepared.maps is not None
-    return labels_of_maps(prepared.maps, params, prepared.diameter, prepared.region)
+    diameter, region = prepared.diameter, prepared.region
+    if prepared.maps is not None:
+        return labels_of_maps(prepared.maps, params, diameter, region)
+    masks = prepared.masks or ()
+    if prepared.proposals is not None:
+        masks = chosen_masks(prepared.proposals, params)
+    context.check()
+    return labels_of_masks(masks, prepared.shape, params, prepared.mode, diameter, region)
 
 
 def run(
@@ -235,7 +256,7 @@ def _size(
     wanted = model.info.diameter
     if params.diameter is not None:
         return (nearest_zoom(wanted, params.diameter) if wanted else 1.0), params.diameter
-    if not wanted:
+    if not wanted or not model.info.instance_head:
         return 1.0, 0.0
     found = survey(plane, model, store, field_yx=field_yx, context=context)
     return (nearest_zoom(wanted, found) if found else 1.0), found

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_segmate.core.boxes import box_nms
 from napari_segmate.core.enlarge import as_unit, enlarge_labels
 from napari_segmate.core.holes import fill_holes
 from napari_segmate.core.instances import label_cells
+from napari_segmate.core.nesting import labels_of_masks as nested_labels
 from napari_segmate.core.prompts import MaskPrompt
-from napari_segmate.core.types import DenseMaps, FloatArray, LabelArray
-from napari_segmate.tasks.auto_params import Params
+from napari_segmate.core.types import DenseMaps, FloatArray, Instance, LabelArray, Shape2D
+from napari_segmate.tasks.auto_params import Mode, Params
 
-__all__ = ["Proposal", "labels_of_maps"]
+__all__ = ["Proposal", "labels_of_maps", "labels_of_masks"]
+
+BACKGROUND_SHARE = 0.5
+"""A mask of more than this part of the plane is the background, unless it is the only one."""
 
 Keep = npt.NDArray[np.bool_]
 Cells = npt.NDArray[np.int32]
@@ -67,6 +73,63 @@ def labels_of_maps(
     cells = label_cells(maps, params.instance_params)
     scores = _mean_likely(cells, maps)
     labels = _drawn(cells, maps, params)
+    return _proposal(labels, scores, params, diameter, region)
+
+
+def labels_of_masks(
+    masks: Sequence[Instance],
+    shape: Shape2D,
+    params: Params,
+    mode: Mode,
+    diameter: float = 0.0,
+    region: MaskPrompt | None = None,
+) -> Proposal:
+    """Return the objects that masks show.
+
+    Parameters
+    ----------
+    masks : sequence of Instance
+        In plane pixels; may overlap and be nested.
+    shape : (height, width)
+        Size of the plane.
+    params : Params
+        Thresholds, and what becomes of masks in other masks.
+    mode : Mode
+        Where the masks come from.
+    diameter : float
+        For the record.
+    region : MaskPrompt, optional
+        Only objects that have most of their pixels in it.
+    """
+    largest = shape[0] * shape[1] * BACKGROUND_SHARE
+    passing = [
+        one
+        for one in masks
+        if one.score >= params.least_score(mode)
+        and one.stability >= params.least_stability(mode)
+        and max(params.min_area, 1) <= one.area <= (params.max_area or one.area)
+        and (one.area <= largest or len(masks) == 1)
+    ]
+    apart = [passing[number] for number in _apart(passing, params.box_nms)]
+    labels, kept = nested_labels(apart, shape, params.nesting)
+    scores = np.array([0.0, *(apart[number].score for number in kept)], np.float32)
+    return _proposal(labels, scores, params, diameter, region)
+
+
+def _apart(masks: Sequence[Instance], threshold: float) -> Counts:
+    boxes = np.array([one.box_yx for one in masks], np.float32).reshape(-1, 4)
+    found: Counts = box_nms(boxes, [one.score for one in masks], threshold)
+    return found
+
+
+def _proposal(
+    labels: Cells,
+    scores: FloatArray,
+    params: Params,
+    diameter: float,
+    region: MaskPrompt | None,
+) -> Proposal:
+    """Return the labels that pass; `scores` are by label, with one for the background."""
     areas = np.bincount(labels.ravel(), minlength=len(scores))
     keep = (areas >= max(params.min_area, 1)) & (scores >= params.score)
     if params.max_area is not None:
