@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.errors import ImageError, PromptError
+from napari_segmate.core.errors import ImageError, ParameterError, PromptError
 from napari_segmate.core.image import ContrastMode, ImageSource, as_rgb
 from napari_segmate.core.masks import instance_from_mask
 from napari_segmate.core.prompts import Box, MaskPrompt, ObjectPrompts, Points
+from napari_segmate.core.training_events import Event, Result
 from napari_segmate.core.types import RGBImage
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.inference.whole import WholeImage
@@ -22,6 +25,10 @@ from napari_segmate.io.images import read_image
 from napari_segmate.models import DEFAULT_MODEL, load_model
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.segment import inside
+from napari_segmate.tasks.train import Params
+from napari_segmate.tasks.train import run as train
+from napari_segmate.training.data import Annotation, Sample, sample_of
+from napari_segmate.training.presets import Preset
 
 __all__ = ["SegMate"]
 
@@ -131,6 +138,109 @@ class SegMate:
         batches = [prompts[at : at + BATCH] for at in range(0, len(prompts), BATCH)]
         found = [whole.decode(one, multimask=multimask_output)[0] > 0 for one in batches]
         return np.concatenate(found).astype(np.uint8)
+
+    def fine_tune(
+        self,
+        train_data: Iterable[tuple[npt.ArrayLike | PathLike, npt.ArrayLike | PathLike]],
+        lr: float | None = None,
+        num_epochs: int | None = None,
+        original_input_size: tuple[int, int] | None = None,
+        *,
+        name: str = "my-model",
+        preset: str = "quick",
+        annotation: str = "planes",
+        overwrite: bool = False,
+        settings: Mapping[str, Any] | None = None,
+        emit: Callable[[Event], None] | None = None,
+        context: Context | None = None,
+    ) -> Result:
+        """Train the model on labelled pictures and use the new one from then on.
+
+        Parameters
+        ----------
+        train_data : iterable of (image, labels)
+            Arrays or files: (H, W) or (H, W, 3) pictures, and (H, W) label images where 0 is
+            background and each other number is one object.
+        lr : float, optional
+            Highest learning rate; what the preset says by default.
+        num_epochs : int, optional
+            Most epochs; what the preset says by default.
+        original_input_size : (height, width), optional
+            Size that all pictures must have.
+        name : str
+            Of the new model: it is written to the user's models, and can be loaded by this name.
+        preset : str
+            ``"quick"``, ``"balanced"`` or ``"full"``.
+        annotation : str
+            What was labelled: all objects of the ``"planes"``, or some ``"objects"``.
+        overwrite : bool
+            Replace a model of this name.
+        settings : mapping, optional
+            More of `napari_segmate.tasks.train.Params`, such as ``{"seed": 1}``.
+        emit : callable, optional
+            Gets the events of the training.
+        context : Context, optional
+            Cancellation.
+
+        Returns
+        -------
+        Result
+            Name, file, and measures on held-out objects before and after.
+
+        Raises
+        ------
+        LabelsError, ImageError
+            Labels and pictures that do not fit, or no object.
+        ParameterError
+            The name is taken, or a setting is out of range.
+        """
+        params = Params(
+            model=self.model.info.name,
+            name=name,
+            preset=_choice(Preset, preset, "preset"),
+            rate=lr,
+            epochs=num_epochs,
+            device=self.model.device,
+            **(settings or {}),
+        )
+        mode = _choice(Annotation, annotation, "annotation")
+        samples = _samples(train_data, original_input_size, mode)
+        result = train(
+            samples, params, emit=emit, context=context, overwrite=overwrite, model=self.model
+        )
+        self.model = load_model(Path(result.path), device=self.model.device)
+        return result
+
+
+C = TypeVar("C", bound=StrEnum)
+
+
+def _choice(kind: type[C], text: str, what: str) -> C:
+    try:
+        return kind(text)
+    except ValueError:
+        raise ParameterError(
+            f"no {what} {text!r}; choose one of {[str(one) for one in kind]}"
+        ) from None
+
+
+def _samples(
+    train_data: Iterable[tuple[npt.ArrayLike | PathLike, npt.ArrayLike | PathLike]],
+    size: tuple[int, int] | None,
+    annotation: Annotation,
+) -> list[Sample]:
+    samples = []
+    for number, (image, labels) in enumerate(train_data):
+        picture = _picture(image)
+        truth = read_image(labels)[0] if isinstance(labels, (str, os.PathLike)) else labels
+        name = f"pair {number}"
+        if size is not None and picture.shape[:2] != tuple(size):
+            raise ImageError(
+                f"the image of {name} has {picture.shape[0]} x {picture.shape[1]} pixels, "
+                f"original_input_size says {size[0]} x {size[1]}; leave it out for mixed sizes"
+            )
+        samples.append(sample_of(picture, np.asarray(truth), annotation, name=name))
+    return samples
 
 
 def _picture(image: npt.ArrayLike | PathLike) -> RGBImage:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Iterator, Sequence
+from glob import iglob
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def expand(places: Sequence[str | Path]) -> tuple[Path, ...]:
         elif path.exists():
             files = [path]
         else:
-            files = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]
+            files = [Path(name) for name in sorted(iglob(str(path), recursive=True))]
         if not files:
             raise ImageError(f"{place} is no file, no folder with images and no pattern for some")
         found += [one for one in files if one not in found]
