@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -10,8 +10,10 @@ import numpy as np
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ModelError, ParameterError
+from napari_segmate.core.image import Contrast, ContrastMode, ImageSource
 from napari_segmate.core.prompts import MaskPrompt
-from napari_segmate.core.types import DenseMaps, Instance, IntBoxYX, Shape2D
+from napari_segmate.core.sampling import spread
+from napari_segmate.core.types import DenseMaps, Instance, IntBoxYX, LabelArray, Shape2D
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.inference.grid import Proposals
 from napari_segmate.inference.request import PlaneLike
@@ -22,6 +24,7 @@ from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.auto_labels import Proposal, labels_of_maps, labels_of_masks
 from napari_segmate.tasks.auto_look import Look, chosen_masks
 from napari_segmate.tasks.auto_params import Mode, Nesting, Params
+from napari_segmate.tasks.auto_stack import Numbering, planes_in_order
 from napari_segmate.tasks.base import Task
 
 __all__ = [
@@ -35,9 +38,13 @@ __all__ = [
     "generate",
     "prepare",
     "run",
+    "run_stack",
 ]
 
 Region: TypeAlias = MaskPrompt | IntBoxYX
+
+SURVEYED = 5
+"""Planes of a stack from which the size of objects is estimated, if the first ones are empty."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,6 +211,101 @@ def run(
     params = params or Params()
     prepared = prepare(plane, model, params, store=store, context=context, region=region)
     return generate(prepared, params, context=context)
+
+
+def run_stack(
+    source: ImageSource,
+    model: Segmenter,
+    params: Params | None = None,
+    *,
+    contrast: Contrast | None = None,
+    indices: Sequence[tuple[int, ...]] | None = None,
+    link: bool = True,
+    z_axis: int = -1,
+    anisotropy: float = 1.0,
+    store: EmbeddingStore | None = None,
+    context: Context | None = None,
+    region: Region | None = None,
+    on_plane: Callable[[tuple[int, ...], LabelArray], None] | None = None,
+) -> LabelArray:
+    """Return the labels of all objects of a stack: each plane, then objects linked across planes.
+
+    Parameters
+    ----------
+    source : ImageSource
+        The image; planes are read one after the other.
+    model : Segmenter
+        Who looks at it.
+    params : Params, optional
+        As for a plane. A diameter that is not given is estimated once, from planes all over the
+        stack.
+    contrast : Contrast, optional
+        The same for all planes; estimated from the whole stack by default.
+    indices : sequence of tuple of int, optional
+        Only these planes; all by default. Others stay empty.
+    link : bool
+        Give objects that overlap from plane to plane one number. Otherwise every object of every
+        plane has its own.
+    z_axis : int
+        Along which of `ImageSource.index_axes`, counted among these, planes are linked: the last
+        one by default.
+    anisotropy : float
+        Distance of planes over that of pixels.
+    store : EmbeddingStore, optional
+        Where embeddings are kept.
+    context : Context, optional
+        Progress in planes, and cancellation.
+    region : MaskPrompt or (y0, x0, y1, x1), optional
+        Only objects in it are wanted, in every plane.
+    on_plane : callable, optional
+        Called with the index and the labels of each plane when they are final.
+
+    Returns
+    -------
+    (..., H, W) int32
+        One plane of labels per plane of the image, in the order of its axes.
+
+    Raises
+    ------
+    ParameterError
+        There is no such plane or axis.
+    """
+    params, context, store = params or Params(), context or Context(), store or EmbeddingStore()
+    sizes = source.index_shape
+    order = planes_in_order(sizes, indices, z_axis)
+    if contrast is None:
+        contrast = source.estimate_contrast(ContrastMode.STACK, (0,) * len(sizes))
+    planes = [source.plane(index, contrast) for index in order]
+    params = _sized_for(planes, model, params, store, context)
+    labels = np.zeros((*sizes, *source.shape), np.int32)
+    numbering = Numbering(z_axis, anisotropy, link=link)
+    for number, (index, plane) in enumerate(zip(order, planes, strict=True)):
+        context.report(number, len(order), f"plane {number + 1} of {len(order)}")
+        inner = Context(cancelled=context.cancelled)
+        found = run(plane, model, params, store=store, context=inner, region=region)
+        labels[index] = numbering.add(index, found.labels)
+        if on_plane is not None:
+            on_plane(index, labels[index])
+    context.report(len(order), len(order), "done")
+    return labels
+
+
+def _sized_for(
+    planes: Sequence[PlaneLike],
+    model: Segmenter,
+    params: Params,
+    store: EmbeddingStore,
+    context: Context,
+) -> Params:
+    """Return settings with one diameter for all planes."""
+    wanted = model.info.diameter
+    if params.diameter is not None or not wanted or not model.info.instance_head:
+        return params
+    for (at,) in spread((len(planes),), SURVEYED):
+        found = survey(planes[at], model, store, context=context)
+        if found:
+            return replace(params, diameter=found)
+    return replace(params, diameter=wanted)
 
 
 def mode_for(model: Segmenter, params: Params) -> Mode:
