@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tifffile
@@ -12,7 +10,6 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.plugin.training_pairs import (
     Pair,
-    pair_files,
     pair_from_files,
     pair_from_layers,
     parse_planes,
@@ -139,16 +136,6 @@ def test_files_that_are_no_labels_are_refused(tmp_path, labels, words) -> None:
     tifffile.imwrite(tmp_path / "b.tif", labels, **rgb)
     with pytest.raises(LabelsError, match=words):
         pair_from_files(tmp_path / "a.tif", tmp_path / "b.tif").survey(Context())
-
-
-def test_files_are_paired_by_name_else_by_order() -> None:
-    images = [Path("i/a.tif"), Path("i/b.tif"), Path("i/c.tif")]
-    labels = [Path("l/c-mask.png"), Path("l/b_labels.tif")]
-    assert pair_files(images, labels) == [(images[1], labels[1]), (images[2], labels[0])]
-    others = [Path("l/3.tif"), Path("l/1.tif"), Path("l/2.tif")]
-    assert pair_files(images, others)[0] == (images[0], Path("l/1.tif"))
-    with pytest.raises(LabelsError, match="do not match"):
-        pair_files(images, others[:2])
 
 
 @pytest.mark.parametrize("text", ["x", "3-", "9", "4-2", "-1", "1,,2"])

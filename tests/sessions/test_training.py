@@ -84,9 +84,9 @@ def test_verdict_is_honest(after_values, worse, words) -> None:
 
 
 def test_measures_that_are_missing_or_no_numbers_are_shown_as_such() -> None:
-    result = Result("m", "", {"iou": float("nan"), "clicks": 3}, {"iou": None, "ap50": 0.5})
+    result = Result("m", "", {"box_iou": float("nan"), "clicks": 3}, {"box_iou": None, "ap50": 0.5})
     assert measures(result) == [
-        ("IoU", "–", "–"),
+        ("IoU after a box", "–", "–"),
         ("Clicks to IoU 0.85", "3", "–"),
         ("AP at IoU 0.5", "–", "0.50"),
     ]

@@ -36,12 +36,15 @@ class Order:
         How much of it learns.
     device : str
         Where.
+    architecture : str
+        Of the model: what its trainings take, that of its descendants takes.
     """
 
     name: str
     model: str
     preset: Preset = Preset.QUICK
     device: str = "auto"
+    architecture: str = ""
 
 
 @dataclass(eq=False)
@@ -143,7 +146,7 @@ def _read(path: Path) -> TrainingFolder | None:
 
 
 def _key(order: Order) -> str:
-    return f"{order.model}/{order.preset.value}/{order.device}"
+    return f"{order.architecture or order.model}/{order.preset.value}/{order.device}"
 
 
 def remembered(root: Path, order: Order) -> tuple[float, float] | None:

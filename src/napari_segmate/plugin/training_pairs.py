@@ -23,8 +23,6 @@ from napari_segmate.training.data import Annotation, Sample, check_labels, sampl
 __all__ = [
     "Pair",
     "Survey",
-    "images_in",
-    "pair_files",
     "pair_from_files",
     "pair_from_layers",
     "parse_planes",
@@ -38,8 +36,6 @@ MARGIN_PX = 256
 """What is kept round the annotated part of a plane, for the model to see."""
 FEW_LABELS = 1 << 20
 """Label values up to here are counted in a table."""
-IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".zarr")
-LABEL_WORDS = ("labels", "label", "masks", "mask", "seg", "gt")
 
 Index = tuple[int, ...]
 
@@ -250,46 +246,6 @@ def pair_from_files(image: Path, labels: Path) -> Pair:
         )
     alignment = aligned_arrays(axes, level.shape, values)
     return Pair(image.name, ImageSource(data, axes), values, alignment)
-
-
-def pair_files(images: Sequence[Path], labels: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Return which labels belong to which image, by their names.
-
-    Words such as "labels" and "mask" in the names do not count. When no name fits and there are as
-    many of both, the order of the names decides.
-
-    Raises
-    ------
-    LabelsError
-        Images without labels; names the first.
-
-    Examples
-    --------
-    >>> images, labels = [Path("a.tif"), Path("b.tif")], [Path("b_mask.tif"), Path("a_mask.tif")]
-    >>> [str(one) for _, one in pair_files(images, labels)]
-    ['a_mask.tif', 'b_mask.tif']
-    """
-    by_stem = {_stem(path): path for path in labels}
-    found = [(path, by_stem[_stem(path)]) for path in images if _stem(path) in by_stem]
-    if found:
-        return found
-    if not images or len(images) != len(labels):
-        first = images[0].name if images else "no image"
-        raise LabelsError(
-            f"{len(images)} images and {len(labels)} label files whose names do not match (the "
-            f"first image is {first}); give both the same names, such as a.tif and a_labels.tif"
-        )
-    return list(zip(sorted(images), sorted(labels), strict=True))
-
-
-def images_in(folder: Path) -> list[Path]:
-    """Return the image files of a folder, in order of their names."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-
-
-def _stem(path: Path) -> str:
-    parts = path.name.partition(".")[0].lower().replace("-", "_").split("_")
-    return "_".join(part for part in parts if part not in LABEL_WORDS)
 
 
 # Words

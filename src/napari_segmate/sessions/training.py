@@ -22,14 +22,13 @@ MOST_POINTS = 2000
 """Points of the curve of losses; when there are more, neighbours are averaged."""
 MEASURES = {
     "ap50": "AP at IoU 0.5",
-    "map": "mean AP",
-    "msa": "mean AP",
-    "iou": "IoU",
-    "click_iou": "IoU, one click",
-    "box_iou": "IoU, box",
+    "msa": "AP, mean of IoU 0.5 to 0.95",
+    "click_iou": "IoU after one click",
+    "box_iou": "IoU after a box",
     "clicks": "Clicks to IoU 0.85",
-    "objects": "Objects",
+    "objects": "Objects judged",
 }
+GAINS = ("ap50", "msa", "click_iou", "box_iou")
 SMALL_GAIN = 0.01
 AFTER_FAILURE = "Your labels are as they were. Change what it says above, then press Train again"
 
@@ -218,7 +217,7 @@ def verdict(result: Result) -> str:
     gains = [
         result.after[name] - value
         for name, value in result.before.items()
-        if name in ("ap50", "map", "msa", "iou") and isinstance(result.after.get(name), float)
+        if name in GAINS and isinstance(result.after.get(name), float)
     ]
     if gains and max(gains) < SMALL_GAIN:
         return f"'{result.model}' is about as good as before. More labels may help"

@@ -209,15 +209,15 @@ class TrainPanel(QWidget):
 
     def show_state(self, state: TrainingState) -> None:
         """Show how far the training is."""
-        began = state.stage.busy and not self._state.stage.busy
+        changed = state.stage.busy is not self._state.stage.busy
         self._state = state
         self.status.show_state(status(state))
         self.run.show_state(state)
         if state.result is not self._shown_result:
             self._shown_result = state.result
             self.result.show_result(state.result)
-        if began:
-            self.show_setup(False)
+        if changed:
+            self.show_setup(not state.stage.busy and state.result is None)
         self._setup.setEnabled(not state.stage.busy)
         self._train.setVisible(not state.stage.busy)
         self._train.setText("Train again" if state.result is not None else "Train")

@@ -1,0 +1,375 @@
+"""The dock widget of training: correct, retrain, go on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import napari
+from napari.layers import Image
+from napari.utils import notifications
+from qtpy.QtCore import QEvent
+from qtpy.QtGui import QPixmap, QShowEvent
+from qtpy.QtWidgets import QDialog, QFileDialog, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_segmate.core.errors import SegmateError
+from napari_segmate.core.training_events import Result
+from napari_segmate.core.weights import cache_folder
+from napari_segmate.models.base import ModelInfo
+from napari_segmate.plugin.model_lists import announce_models, follow_models
+from napari_segmate.plugin.runner import Job, Runner
+from napari_segmate.plugin.settings import read_general
+from napari_segmate.plugin.training_folder import Order, TrainingFolder, leftovers, remembered
+from napari_segmate.plugin.training_names import delete_own, name_problem, propose_name
+from napari_segmate.plugin.training_rest import segment_rest
+from napari_segmate.plugin.training_rows import FileRow, LayerRow, Row
+from napari_segmate.plugin.training_run import TrainingRun
+from napari_segmate.plugin.trainings import end_training, training_of
+from napari_segmate.sessions.training import Stage, TrainingState, duration
+from napari_segmate.training.files import expand, pair_files
+from napari_segmate.widgets.train_panel import TrainPanel, TrainValues
+
+__all__ = ["TrainDock"]
+
+FILES = "Images (*.tif *.tiff *.png *.jpg *.jpeg *.npy);;All files (*)"
+FEW_OBJECTS = 8
+
+
+class TrainDock(QWidget):
+    """Plugins > SegMate > Train.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Given by napari.
+    run : TrainingRun, optional
+        What trains; by default that of the viewer, which goes on when the dock is closed.
+    models : sequence of ModelInfo, optional
+        Models to begin with; by default all that are known.
+    """
+
+    def __init__(
+        self,
+        viewer: napari.viewer.Viewer,
+        *,
+        run: TrainingRun | None = None,
+        models: Sequence[ModelInfo] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        super().__init__()
+        # napari hands out a proxy whose layers are proxies too: those are never the same object.
+        self.viewer = getattr(viewer, "__wrapped__", viewer)
+        self._root = folder or cache_folder() / "trainings"
+        self.list_models = _all_models if models is None else lambda: models
+        self.training = run or training_of(self.viewer, self._root)
+        self.runner = Runner()
+        self.panel = TrainPanel()
+        self.rows: list[Row] = []
+        self._named = ""
+        self._models: dict[str, ModelInfo] = {}
+        self._in_window: QWidget | None = None
+        self._left: list[TrainingFolder] = []
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel)
+        # Otherwise napari gives half of the dock to an empty stretch.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self._connect()
+        self._start()
+
+    # Start and end
+
+    def _connect(self) -> None:
+        panel, training = self.panel, self.training
+        panel.train_clicked.connect(self._on_train)
+        panel.commanded.connect(training.tell)
+        panel.changed.connect(self._on_values)
+        panel.pairs.add_layers_clicked.connect(self._add_layers)
+        panel.pairs.add_files_clicked.connect(self._ask_files)
+        panel.pairs.add_folders_clicked.connect(self._ask_folders)
+        panel.result.discard_clicked.connect(self._discard_model)
+        panel.result.segment_clicked.connect(self._segment_rest)
+        panel.result.picture_clicked.connect(self._enlarge_picture)
+        panel.banner.restore_clicked.connect(self._go_on)
+        panel.banner.discard_clicked.connect(self._discard_left)
+        training.changed.connect(self._on_state)
+        stop_models = follow_models(self.viewer, self._show_models, self._choose_model)
+        close = _closer(self.runner, self.rows, stop_models)
+        self._close = close
+        viewer_id = id(self.viewer)
+        self.destroyed.connect(lambda: close())
+        # A closed dock comes by `event`, and the training goes on; it must not outlive the window.
+        self._when_window_closes = lambda: end_training(viewer_id)
+
+    def _start(self) -> None:
+        self._show_models()
+        self.panel.show_devices({"auto": "automatic"})
+        general = read_general()
+        names = self.panel.models()
+        model = general.model if general.model in names else next(iter(names), "")
+        self.panel.show_values(TrainValues(model=model, device=general.device))
+        self._add_layers(fitting=True)
+        self._propose_name()
+        self._on_values(self.panel.values)
+        self.panel.show_state(self.training.state)
+        self.runner.submit(Job(lambda context: leftovers(self._root), self._on_left))
+
+    def event(self, a0: QEvent | None) -> bool:
+        """Notice when napari takes the widget out of its dock for good."""
+        if a0 is not None and a0.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.shut_down()
+        return bool(super().event(a0))
+
+    def showEvent(self, a0: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Learn which window the dock is in."""
+        super().showEvent(a0)
+        window = self.window()
+        if window is not None and window is not self and window is not self._in_window:
+            self._in_window = window
+            window.destroyed.connect(self._when_window_closes)
+
+    def shut_down(self) -> None:
+        """Let go of the layers; a training goes on and is found again by the next dock."""
+        if getattr(self, "_close", None) is not None:
+            self._close()
+
+    # Pairs
+
+    def _add_layers(self, fitting: bool = False) -> None:
+        row = LayerRow(self.viewer, self.runner, self._on_rows)
+        self._add(row)
+        used = {id(one.image) for one in self.rows if isinstance(one, LayerRow) and one is not row}
+        active = self.viewer.layers.selection.active
+        images = [active, *reversed(self.viewer.layers)]
+        free = [one for one in images if isinstance(one, Image) and id(one) not in used]
+        row.choose_fitting(next(iter(free), None))
+
+    def add_files(self, pairs: Sequence[tuple[Path, Path]]) -> None:
+        """Add pairs of files; a first row without labels makes room for them."""
+        for row in list(self.rows):
+            if isinstance(row, LayerRow) and row.labels is None:
+                self._remove(row)
+        for image, labels in pairs:
+            self._add(FileRow(image, labels, self.runner, self._on_rows))
+
+    def _add(self, row: Row) -> None:
+        row.set_annotation(self.panel.values.annotation)
+        row.view.remove_clicked.connect(lambda: self._remove(row))
+        self.rows.append(row)
+        self.panel.pairs.add(row.view)
+        self._on_rows()
+
+    def _remove(self, row: Row) -> None:
+        if row in self.rows:
+            self.rows.remove(row)
+            row.close()
+            self.panel.pairs.remove(row.view)
+            self._on_rows()
+
+    def _ask_files(self) -> None:
+        images, _ = QFileDialog.getOpenFileNames(self, "Images to learn from", "", FILES)
+        if not images:
+            return
+        folder = str(Path(images[0]).parent)
+        labels, _ = QFileDialog.getOpenFileNames(self, "Their label images", folder, FILES)
+        if labels:
+            self.add_matching(images, labels)
+
+    def _ask_folders(self) -> None:
+        images = QFileDialog.getExistingDirectory(self, "Folder of the images")
+        labels = images and QFileDialog.getExistingDirectory(self, "Folder of the labels", images)
+        if labels:
+            self.add_matching([images], [labels])
+
+    def add_matching(self, images: Sequence[str], labels: Sequence[str]) -> None:
+        """Add the files that names and folders mean, paired by their names."""
+        try:
+            self.add_files(pair_files(expand(images), expand(labels)))
+        except SegmateError as error:
+            _warn(str(error))
+
+    def _on_rows(self) -> None:
+        if not hasattr(self, "_close"):
+            return
+        self._propose_name()
+        self._show_can_train()
+
+    # Form
+
+    def _on_values(self, values: TrainValues) -> None:
+        for row in self.rows:
+            if row.annotation is not values.annotation:
+                row.set_annotation(values.annotation)
+        self._propose_name()
+        self._show_estimate()
+        self._show_can_train()
+
+    def _propose_name(self) -> None:
+        """Fill in a name, unless the user has written one."""
+        values = self.panel.values
+        if values.name not in ("", self._named):
+            return
+        image = next((row.name for row in self.rows if row.name), "")
+        info = self._models.get(values.model)
+        if info is not None and info.base:
+            # A model of the user's own is named after its images already: only count on.
+            image = ""
+        self._named = propose_name(values.model, image, self.panel.models())
+        self.panel.show_name(self._named)
+
+    def _show_estimate(self) -> None:
+        known = remembered(self._root, self._order)
+        if known is None:
+            text = "How long it takes is measured at the start; you can cancel then."
+        else:
+            text = f"About {duration(known[0])} and {known[1] / 1024:.1f} GB, as last time."
+        self.panel.show_estimate(text)
+
+    def _show_can_train(self) -> None:
+        name = self.panel.values.name
+        problem = name_problem(name, self.panel.models()) if name else ""
+        proposal = propose_name(name, "", self.panel.models()) if problem else ""
+        self.panel.show_name_problem(problem, proposal)
+        self.panel.show_can_train(not self._why_not(problem), self._why_not(problem))
+
+    def _why_not(self, name_problem: str) -> str:
+        errors = [row.error for row in self.rows if row.error]
+        if errors:
+            return errors[0]
+        if not sum(row.count for row in self.rows):
+            return "Label some objects first"
+        if not self.panel.values.name:
+            return "Give the new model a name"
+        return name_problem
+
+    @property
+    def _order(self) -> Order:
+        values = self.panel.values
+        info = self._models.get(values.model)
+        architecture = info.architecture if info is not None else ""
+        return Order(values.name, values.model, values.preset, values.device, architecture)
+
+    # Models
+
+    def _show_models(self) -> None:
+        models = self.list_models()
+        titles = {info.name: info.title for info in models}
+        self._models = {info.name: info for info in models}
+        self.panel.show_models(titles, {info.name: info.description for info in models})
+        if "torch" in sys.modules:
+            from napari_segmate._torch import available_devices
+
+            found = available_devices()
+            titles = {"cpu": "processor (CPU)"}
+            shown = {one: titles.get(one, one.upper()) for one in found}
+            self.panel.show_devices({"auto": "automatic", **shown})
+        self._show_can_train()
+
+    def _choose_model(self, name: str) -> None:
+        values = self.panel.values
+        self.panel.show_values(replace(values, model=name, name=""))
+        self._on_values(self.panel.values)
+
+    # The training
+
+    def _on_train(self) -> None:
+        if self.training.state.stage is Stage.FAILED and self.training.can_go_on:
+            self.training.again()
+            return
+        try:
+            sources = [row.source() for row in self.rows]
+        except SegmateError as error:
+            _warn(str(error))
+            return
+        self.panel.banner.offer("")
+        self.training.begin(self._order, sources)
+
+    def _on_state(self, state: TrainingState) -> None:
+        self.panel.show_state(state)
+        if not state.stage.busy:
+            self._show_estimate()
+            self._show_can_train()
+
+    def _on_left(self, folders: list[TrainingFolder]) -> None:
+        self._left = folders
+        if folders and not self.training.state.stage.busy:
+            name = folders[0].order.name
+            self.panel.banner.offer(f"The training of '{name}' was interrupted.")
+
+    def _go_on(self) -> None:
+        self.panel.banner.offer("")
+        if self._left:
+            self.training.again(self._left.pop(0))
+
+    def _discard_left(self) -> None:
+        self.panel.banner.offer("")
+        for folder in self._left:
+            if folder.lock():
+                folder.remove()
+        self._left = []
+
+    # The result
+
+    @property
+    def result(self) -> Result | None:
+        """What came of the last training."""
+        return self.training.state.result
+
+    def _discard_model(self) -> None:
+        result = self.result
+        if result is None:
+            return
+        try:
+            delete_own(result)
+        except SegmateError as error:
+            _warn(str(error))
+            return
+        self.training.forget_result()
+        announce_models(result.model)
+        self.panel.show_setup(True)
+
+    def _segment_rest(self) -> None:
+        row = next((one for one in self.rows if isinstance(one, LayerRow)), None)
+        if self.result is not None:
+            segment_rest(self.viewer, row.image if row is not None else None, self.result.model)
+
+    def _enlarge_picture(self) -> None:
+        picture = QPixmap(self.result.picture if self.result is not None else "")
+        if picture.isNull():
+            return
+        dialog = QDialog(self)
+        dialog.setWindowTitle("Labelled by you, before, after")
+        label = QLabel()
+        label.setPixmap(picture)
+        layout = QVBoxLayout(dialog)
+        layout.addWidget(label)
+        dialog.open()
+
+
+def _closer(runner: Runner, rows: list[Row], stop_models: Callable[[], None]) -> Callable[[], None]:
+    """Return what ends a dock; holds nothing that Qt has deleted by then."""
+    done: list[bool] = []
+
+    def close() -> None:
+        if done:
+            return
+        done.append(True)
+        stop_models()
+        for row in rows:
+            row.close()
+        runner.close()
+
+    return close
+
+
+def _warn(text: str) -> None:
+    notifications.show_warning(text)
+
+
+def _all_models() -> Sequence[Any]:
+    from napari_segmate.models import list_models
+
+    return list_models()
