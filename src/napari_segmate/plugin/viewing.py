@@ -145,14 +145,18 @@ class View:
         width = round(OUTLINE_SCREEN_PX / max(screen, 1e-6))
         return int(np.clip(width, 1, WIDEST_OUTLINE_PX))
 
-    def at(self, index: tuple[int, ...]) -> ViewedPlane:
+    def shown_at(self, index: tuple[int, ...]) -> DisplayedPlane:
         """Return another plane of the stack: one number per axis that is not on the screen."""
         shown = self._both()[1]
         position = list(shown.position)
         for axis, number in zip(shown.fixed, index, strict=True):
             position[axis] = number
+        return replace(shown, position=tuple(position))
+
+    def at(self, index: tuple[int, ...]) -> ViewedPlane:
+        """Return the pixels of another plane of the stack."""
         assert self._planes is not None, "the plane on the screen has been looked at"
-        return self._planes.plane(replace(shown, position=tuple(position)))
+        return self._planes.plane(self.shown_at(index))
 
     def slider(self) -> tuple[int, int] | None:
         """Return the place in the index of the axis moved last, and its length; None for one plane.
@@ -168,6 +172,15 @@ class View:
         chosen = [place for place in places if shown.fixed[place] == last]
         place = chosen[0] if chosen else places[-1]
         return place, lengths[place]
+
+    @property
+    def anisotropy(self) -> float:
+        """Distance of the planes over that of the pixels; 1 where it is not known."""
+        image, shown = self._both()
+        if not shown.fixed:
+            return 1.0
+        sides = np.abs(image.scale[[shown.axes.y, shown.axes.x]])
+        return float(abs(image.scale[shown.fixed[-1]]) / max(sides.mean(), 1e-12)) or 1.0
 
     def neighbours(self) -> list[ViewedPlane]:
         """Return the planes next to the one in view, along the slider that was moved last."""

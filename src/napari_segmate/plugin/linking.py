@@ -1,0 +1,92 @@
+"""Objects of neighbouring planes that are one object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from napari_segmate.core.link import Linker
+from napari_segmate.core.types import LabelArray
+from napari_segmate.sessions.text_boxes import PlaneIndex, TextBox
+from napari_segmate.tasks.segment import Segmentation
+
+__all__ = ["link_planes"]
+
+GAP = 1
+"""Planes that an object may be missing from, as in automask."""
+
+
+class _Plane(Protocol):
+    @property
+    def index(self) -> PlaneIndex: ...
+
+    @property
+    def boxes(self) -> tuple[TextBox, ...]: ...
+
+    @property
+    def segmentation(self) -> Segmentation: ...
+
+
+def link_planes(
+    planes: Sequence[_Plane], *, linked: bool, anisotropy: float = 1.0
+) -> tuple[tuple[int, ...], ...]:
+    """Return the number of each object, from 1; the same for one object in several planes.
+
+    Only objects of one concept are linked, as `napari_segmate.core.link.Linker` does it.
+
+    Parameters
+    ----------
+    planes : sequence
+        What was segmented, in order along the stack.
+    linked : bool
+        False gives every object of every plane a number of its own.
+    anisotropy : float
+        Distance of planes over that of pixels.
+
+    Returns
+    -------
+    tuple of tuple of int
+        Per plane, per box.
+    """
+    concepts = sorted({box.concept for plane in planes for box in plane.boxes}) if linked else []
+    # What is not linked is named by its plane and place, what is by its concept and number.
+    names: list[list[tuple[str | int, int]]] = [
+        [(at, place) for place in range(len(plane.boxes))] for at, plane in enumerate(planes)
+    ]
+    for concept in concepts:
+        for at, place, number in _linked(planes, concept, anisotropy):
+            names[at][place] = (concept, number)
+    order = {name: at for at, name in enumerate(dict.fromkeys(n for row in names for n in row), 1)}
+    return tuple(tuple(order[name] for name in row) for row in names)
+
+
+def _linked(
+    planes: Sequence[_Plane], concept: str, anisotropy: float
+) -> Iterator[tuple[int, int, int]]:
+    """Yield plane, place in it, and number in the stack of the objects of one concept."""
+    linker = Linker(gap=GAP, anisotropy=anisotropy)
+    for at, plane in enumerate(planes):
+        labels = plane.segmentation.labels()
+        mine = np.array([False, *(box.concept == concept for box in plane.boxes)])
+        for _ in range(_missing(planes, at)):
+            linker.add(np.zeros_like(labels))
+        stacked = linker.add(np.where(mine[labels], labels, 0))
+        for label, number in _numbers(labels, stacked):
+            yield at, label - 1, number
+
+
+def _missing(planes: Sequence[_Plane], at: int) -> int:
+    """Return how many planes without boxes lie before this one; more than the gap are the same."""
+    if at == 0:
+        return 0
+    steps = zip(planes[at - 1].index, planes[at].index, strict=True)
+    return min(sum(abs(a - b) for a, b in steps) - 1, GAP + 1)
+
+
+def _numbers(labels: LabelArray, stacked: LabelArray) -> list[tuple[int, int]]:
+    """Return the label of a plane and its number in the stack."""
+    inside = stacked > 0
+    pairs = np.unique(np.stack([labels[inside], stacked[inside]]), axis=1)
+    return [(int(label), int(number)) for label, number in pairs.T]

@@ -1,0 +1,303 @@
+"""The dock widget of the text search: the place where everything is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import napari
+from napari.layers import Image, Labels, Layer
+from napari.utils import notifications
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from superqt.utils import ensure_main_thread
+
+from napari_segmate.core.weights import cache_folder
+from napari_segmate.models.base import ModelInfo
+from napari_segmate.plugin.answering import Answerer, default_answerer
+from napari_segmate.plugin.choosers import LayerChooser
+from napari_segmate.plugin.finding import Engine
+from napari_segmate.plugin.images import channel_axes
+from napari_segmate.plugin.model_lists import follow_models
+from napari_segmate.plugin.prompt_history import PromptHistory
+from napari_segmate.plugin.runner import Job
+from napari_segmate.plugin.settings import General, read_general
+from napari_segmate.plugin.text_controller import DEFAULT_CONCEPT, Asked, TextController
+from napari_segmate.sessions.text_boxes import colour_of
+from napari_segmate.sessions.text_state import TextState
+from napari_segmate.widgets.options_view import OptionValues
+from napari_segmate.widgets.text_panel import TextAction, TextPanel
+
+__all__ = ["TextDock"]
+
+NEW_LABELS = "new labels layer"
+ONLY_WORDS = "This detector only understands words; choose another one (OWLv2 can do this)"
+NO_PATTERN = "Draw a box round one object, or select one, first"
+HISTORY_NAME = "prompts.json"
+
+
+class TextDock(QWidget):
+    """Plugins > SegMate > Find by text.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Given by napari.
+    engine : Engine, optional
+        Who finds boxes; by default all detectors that are known.
+    answerer : Answerer, optional
+        Who turns boxes into objects; made from the settings by default.
+    models : sequence of ModelInfo, optional
+        Models on offer; by default all that are known.
+    history : Path, optional
+        File that remembers what was looked for; by default in the user's cache folder.
+    """
+
+    def __init__(
+        self,
+        viewer: napari.viewer.Viewer,
+        *,
+        engine: Engine | None = None,
+        answerer: Answerer | None = None,
+        models: Sequence[ModelInfo] | None = None,
+        history: Path | None = None,
+    ) -> None:
+        super().__init__()
+        # napari hands out a proxy whose layers are proxies too: those are never the same object.
+        self.viewer = getattr(viewer, "__wrapped__", viewer)
+        general = read_general()
+        self.controller = TextController(
+            self.viewer,
+            engine or _default_engine(),
+            answerer or default_answerer(general, _warn_from_any_thread),
+            show=self._show,
+            show_found=self._show_found,
+            offer=self._offer,
+            notify=_warn,
+        )
+        self.history = PromptHistory(history or cache_folder() / HISTORY_NAME)
+        self._images = LayerChooser(self.viewer, lambda one: isinstance(one, Image), self._on_image)
+        self._outputs = LayerChooser(
+            self.viewer, self.controller.labels_accepts, self._on_output, NEW_LABELS
+        )
+        self.panel = TextPanel(self._images.native, self._outputs.native)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel)
+        # Otherwise napari gives half of the dock to an empty stretch.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.list_models = _all_models if models is None else lambda: models
+        self._connect()
+        self._start(general)
+
+    # Start and end
+
+    def _connect(self) -> None:
+        panel, controller = self.panel, self.controller
+        panel.triggered.connect(self.trigger)
+        panel.phrases.changed.connect(controller.set_text)
+        panel.filter.changed.connect(controller.set_filter)
+        panel.concepts.chosen.connect(controller.set_concept)
+        for signal in (
+            panel.model_chosen,
+            panel.detector_chosen,
+            panel.region_chosen,
+            panel.planes.changed,
+            panel.options.changed,
+            panel.options.search_changed,
+        ):
+            signal.connect(self._ask)
+        controller.searched = self._remember
+        controller.committer.changed = self._show_output
+        self.viewer.dims.events.order.connect(self._show_channels)
+        self.viewer.dims.events.last_used.connect(self._show_planes)
+        stop_models = follow_models(self.viewer, self._fill_models, panel.show_model)
+        close = _closer(self.viewer, controller, (self._images, self._outputs), self, stop_models)
+        self._close = close
+        self.destroyed.connect(lambda: close())
+
+    def _start(self, general: General) -> None:
+        self._fill_models()
+        self.panel.show_model(general.model)
+        entries = self.controller.engine.detectors()
+        self.panel.show_detectors(
+            {one.name: one.title for one in entries},
+            {one.name: one.description for one in entries},
+        )
+        self.panel.options.show_values(OptionValues(device=general.device))
+        self._ask()
+        self._show_output()
+        active = self.viewer.layers.selection.active
+        self._images.choose(active if isinstance(active, Image) else self._images.layer)
+        self._on_image(self._images.layer)
+        self.controller.runner.submit(
+            Job(lambda context: self.history.load(), self.panel.phrases.show_history)
+        )
+
+    def event(self, a0: QEvent | None) -> bool:
+        """Notice when napari takes the widget out of its dock for good."""
+        if a0 is not None and a0.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.shut_down()
+        return bool(super().event(a0))
+
+    def shut_down(self) -> None:
+        """End the worker and give the layers back to napari."""
+        if getattr(self, "_close", None) is not None:
+            self._close()
+
+    # From the panel
+
+    def trigger(self, action: TextAction) -> None:
+        """Do what a button says."""
+        controller = self.controller
+        acts: dict[TextAction, Callable[[], None]] = {
+            TextAction.FIND: controller.find,
+            TextAction.DRAW: controller.draw,
+            TextAction.ALIKE: controller.find_alike,
+            TextAction.SEGMENT: controller.segment,
+            TextAction.CLEAR: controller.clear,
+            TextAction.TAKE_BACK: controller.take_back,
+            TextAction.CANCEL: controller.cancel,
+            TextAction.RETRY: controller.retry,
+            TextAction.DOWNLOAD: controller.download,
+            TextAction.NOT_NOW: controller.decline,
+        }
+        acts[action]()
+
+    def _ask(self, _: Any = None) -> None:
+        panel = self.panel
+        self.controller.ask(
+            Asked(
+                panel.detector,
+                panel.model,
+                panel.region,
+                panel.planes.choice,
+                panel.options.values,
+                panel.options.search,
+            )
+        )
+
+    def _on_image(self, layer: Layer | None) -> None:
+        if not hasattr(self, "panel") or layer is self.controller.image:
+            return
+        image = layer if isinstance(layer, Image) else None
+        self._show_channels(image=image)
+        self.controller.choose_image(image)
+        self._show_planes()
+
+    def _on_output(self, layer: Layer | None) -> None:
+        labels = layer if isinstance(layer, Labels) else None
+        self.controller.committer.output.layer = labels
+
+    def _remember(self, text: str) -> None:
+        prompts = self.history.add(text)
+        self.panel.phrases.show_history(prompts)
+        self.controller.runner.submit(Job(lambda context: self.history.save()))
+
+    # To the panel
+
+    def _show(self, state: TextState) -> None:
+        if not hasattr(self, "panel"):
+            return
+        self.panel.show_state(state)
+        self._show_can_find_alike(busy=state.status.phase.busy)
+        self._show_concepts()
+
+    def _show_found(self) -> None:
+        controller = self.controller
+        series = controller.findings.series(controller.shown_index, controller.concepts)
+        self.panel.filter.show_found(*series)
+        self._show_concepts()
+
+    def _show_concepts(self) -> None:
+        controller = self.controller
+        concepts, index = controller.concepts, controller.shown_index
+        colours = {one: colour_of(one, concepts) for one in concepts}
+        counts = controller.book.count(index) if index is not None else {}
+        self.panel.concepts.show_concepts(concepts, colours, counts)
+        concept = self.panel.concepts.concept or DEFAULT_CONCEPT
+        if concept != controller.concept:
+            controller.concept = concept
+            controller.boxes.set_concept(concept)
+
+    def _show_can_find_alike(self, *, busy: bool) -> None:
+        controller = self.controller
+        entries = {one.name: one for one in controller.engine.detectors()}
+        entry = entries.get(self.panel.detector)
+        able = entry is not None and entry.examples
+        pattern = able and not busy and controller.pattern is not None
+        self.panel.show_can_find_alike(pattern, NO_PATTERN if able else ONLY_WORDS)
+
+    def _offer(self, offer: Any) -> None:
+        if hasattr(self, "panel"):
+            self.panel.offer.offer(offer)
+
+    def _show_output(self) -> None:
+        committer = self.controller.committer
+        self._outputs.choose(committer.output.layer)
+        self.panel.show_can_take_back(committer.can_take_back)
+
+    def _fill_models(self) -> None:
+        models = self.list_models()
+        titles = {info.name: info.title for info in models}
+        self.panel.show_models(titles, {info.name: info.description for info in models})
+
+    def _show_planes(self, event: Any = None) -> None:
+        slider = self.controller.view_slider
+        self.panel.show_planes(1 if slider is None else slider[1])
+
+    def _show_channels(self, event: Any = None, image: Image | None = None) -> None:
+        image = image or self.controller.image
+        axes: dict[int, int] = {}
+        if image is not None:
+            offset = self.viewer.dims.ndim - image.ndim
+            shown = tuple(axis - offset for axis in self.viewer.dims.displayed)
+            axes = channel_axes(image, (shown[0], shown[1]))
+        titles = {axis: f"axis {axis} ({count})" for axis, count in axes.items()}
+        self.panel.options.show_channel_axes(titles, axes)
+
+
+def _closer(
+    viewer: Any,
+    controller: TextController,
+    choosers: Sequence[LayerChooser],
+    dock: TextDock,
+    stop_models: Callable[[], None],
+) -> Callable[[], None]:
+    """Return what ends a dock; holds nothing that Qt has deleted by then."""
+    done: list[bool] = []
+    show_channels, show_planes = dock._show_channels, dock._show_planes
+
+    def close() -> None:
+        if done:
+            return
+        done.append(True)
+        viewer.dims.events.order.disconnect(show_channels)
+        viewer.dims.events.last_used.disconnect(show_planes)
+        stop_models()
+        for chooser in choosers:
+            chooser.close()
+        controller.close()
+
+    return close
+
+
+def _warn(text: str) -> None:
+    notifications.show_warning(text)
+
+
+def _warn_from_any_thread(text: str) -> None:
+    ensure_main_thread(_warn)(text)
+
+
+def _all_models() -> Sequence[ModelInfo]:
+    from napari_segmate.models import list_models
+
+    return list_models()
+
+
+def _default_engine() -> Engine:
+    from napari_segmate.plugin.text_engine import TextEngine
+
+    return TextEngine()

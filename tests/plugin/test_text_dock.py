@@ -1,0 +1,438 @@
+from __future__ import annotations
+
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from fakes import FakeSegmenter
+from napari.components import ViewerModel
+
+from napari_segmate.core.errors import OfflineError
+from napari_segmate.core.labels import CommitPolicy
+from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.io.provenance import METADATA_KEY, from_json
+from napari_segmate.plugin.answering import Answerer
+from napari_segmate.plugin.prompt_history import PromptHistory
+from napari_segmate.plugin.text_dock import TextDock
+from napari_segmate.sessions.state import Phase
+from napari_segmate.widgets.filter_view import FilterValues
+from napari_segmate.widgets.text_panel import TextAction
+
+from .conftest import BOXES, blob_image
+from .fake_engine import FakeEngine
+
+pytestmark = pytest.mark.gui
+
+
+class TextBench:
+    """A text dock and its viewer."""
+
+    def __init__(self, qtbot, viewer, tmp_path) -> None:
+        self.qtbot = qtbot
+        self.viewer = viewer
+        self.engine = FakeEngine()
+        self.model = FakeSegmenter()
+        self.history = tmp_path / "prompts.json"
+        self.dock = TextDock(
+            viewer,
+            engine=self.engine,
+            answerer=Answerer(EmbeddingStore(), lambda choice, context: self.model, lambda: ()),
+            models=[self.model.info, SimpleNamespace(name="b", title="B", description="")],
+            history=self.history,
+        )
+        self.panel = self.dock.panel
+        self.controller = self.dock.controller
+
+    @property
+    def state(self):
+        return self.controller.state
+
+    @property
+    def hint(self) -> str:
+        return f"{self.panel.status._title.text()} {self.panel.status._text.text()}"
+
+    @property
+    def boxes(self):
+        return self.controller.boxes.layer
+
+    @property
+    def labels(self):
+        return self.controller.committer.output.layer
+
+    def settle(self) -> None:
+        """Wait until nothing is left to do."""
+        self.qtbot.wait(20)
+        self.qtbot.waitUntil(
+            lambda: (
+                self.controller.runner.idle
+                and not self.state.status.phase.busy
+                and self.controller.boxes.complete
+                and not self.controller.committer.writer.busy
+            ),
+            timeout=20_000,
+        )
+        self.qtbot.wait(20)
+
+    def find(self, text: str = "nucleus, cell") -> None:
+        self.panel.phrases.show_text(text)
+        self.press(TextAction.FIND)
+
+    def press(self, action: TextAction) -> None:
+        button = self.panel.button(action)
+        assert button.isEnabled(), f"{action} cannot be pressed: {self.hint}"
+        button.click()
+        self.settle()
+
+    def draw(self, y0, x0, y1, x1) -> None:
+        """Add a rectangle as the mouse does."""
+        self.controller.draw()
+        at = self.viewer.dims.current_step[: self.boxes.ndim - 2]
+        corners = [[*at, y, x] for y, x in ((y0, x0), (y0, x1), (y1, x1), (y1, x0))]
+        self.boxes.add([np.array(corners, float)], shape_type="rectangle")
+        self.settle()
+
+    def filter(self, **values) -> None:
+        self.panel.filter._set(**values)
+        self.settle()
+
+
+@pytest.fixture
+def make_text(qtbot, tmp_path):
+    made = []
+
+    def make(*images, **options) -> TextBench:
+        viewer = ViewerModel()
+        for image in images:
+            viewer.add_image(image, **options)
+        bench = TextBench(qtbot, viewer, tmp_path)
+        made.append(bench)
+        bench.settle()
+        return bench
+
+    yield make
+    for bench in made:
+        bench.engine.gate.set()
+        bench.dock.shut_down()
+        bench.dock.deleteLater()
+        qtbot.wait(10)
+
+
+@pytest.fixture
+def bench(make_text) -> TextBench:
+    return make_text(blob_image())
+
+
+def test_words_become_boxes_with_concept_and_score(bench) -> None:
+    bench.find("Nucleus, cell")
+    features = bench.boxes.features
+    assert features["concept"].tolist() == ["nucleus", "cell", "nucleus"]
+    assert features["score"].round(6).tolist() == [0.9, 0.8, 0.7]
+    corners = {tuple(data.min(axis=0)) for data in bench.boxes.data}
+    assert corners == {(y0, x0) for y0, x0, _, _ in BOXES}
+    assert "3 boxes: nucleus 2, cell 1" in bench.hint
+    assert len({tuple(colour) for colour in bench.boxes.edge_color}) == 2
+
+
+def test_every_state_says_what_to_do_next(make_text) -> None:
+    bench = make_text()
+    assert "Open an image" in bench.hint
+    bench.viewer.add_image(blob_image())
+    bench.settle()
+    assert "Type what to look for" in bench.hint
+    bench.panel.phrases.show_text("cell")
+    assert "Press Find" in bench.hint
+    assert bench.panel.button(TextAction.FIND).isEnabled()
+
+
+def test_only_separators_are_no_prompt(bench) -> None:
+    bench.panel.phrases.show_text(" , ;\n. ")
+    assert not bench.panel.button(TextAction.FIND).isEnabled()
+    bench.controller.find()
+    assert "nothing to look for" in bench.hint.lower()
+
+
+def test_sliders_filter_at_once_without_the_detector(bench) -> None:
+    bench.find()
+    bench.filter(score=0.75)
+    assert bench.boxes.features["score"].round(6).tolist() == [0.9, 0.8]
+    bench.filter(score=0.95)
+    assert len(bench.boxes.data) == 0
+    assert "best one has 0.90" in bench.hint
+    bench.filter(score=0.3, smallest=13.5)
+    assert len(bench.boxes.data) == 1
+    bench.filter(smallest=0, largest=13.5)
+    assert len(bench.boxes.data) == 2
+    assert len(bench.engine.queries) == 1
+
+
+def test_edited_and_drawn_boxes_stay_when_sliders_move(bench) -> None:
+    bench.find()
+    bench.draw(40, 2, 46, 8)
+    data = bench.boxes.data
+    data[0] = data[0] + 1
+    bench.boxes.data = data
+    bench.controller._read_boxes()
+    bench.filter(score=0.99)
+    assert sorted(bench.boxes.features["origin"]) == ["drawn", "edited"]
+    bench.filter(score=0.3)
+    assert len(bench.boxes.data) == 4
+
+
+def test_histograms_show_every_concept(bench) -> None:
+    bench.find()
+    scores = bench.panel.filter.scores
+    assert [series.title for series in scores._series] == ["nucleus", "cell"]
+    assert bench.panel.filter.isVisibleTo(bench.panel)
+    bench.press(TextAction.CLEAR)
+    assert not bench.panel.filter.isVisibleTo(bench.panel)
+    assert len(bench.boxes.data) == 0
+
+
+def test_segment_turns_boxes_into_objects_with_classes(bench) -> None:
+    bench.find()
+    bench.press(TextAction.SEGMENT)
+    labels = bench.labels
+    assert set(np.unique(labels.data)) == {0, 1, 2, 3}
+    for y0, x0, y1, x1 in BOXES:
+        assert len(np.unique(labels.data[y0 + 2 : y1 - 2, x0 + 2 : x1 - 2])) == 1
+    assert labels.features["class"].tolist() == ["nucleus", "cell", "nucleus"]
+    assert labels.features["index"].tolist() == [1, 2, 3]
+    assert "3 objects written to 'SegMate labels'" in bench.hint
+    assert sum(len(prompts) for prompts, _ in bench.model.decoded) == 3
+    assert len(bench.model.encoded) == 1
+
+
+def test_story_of_every_object_is_kept(bench) -> None:
+    bench.find()
+    bench.draw(40, 2, 46, 8)
+    bench.press(TextAction.SEGMENT)
+    records = from_json(bench.labels.metadata[METADATA_KEY])
+    story = records[-1].view["text"]
+    assert (story["concept"], story["prompt"]) == ("nucleus", "nucleus, cell")
+    assert {record.view["text"]["origin"] for record in records} <= {"found", "drawn"}
+    assert records[0].steps[0].prompts.box is not None
+    assert json.dumps(bench.labels.metadata[METADATA_KEY])
+
+
+def test_segment_is_one_step_of_undo_and_can_be_taken_back(bench) -> None:
+    bench.find()
+    bench.press(TextAction.SEGMENT)
+    bench.labels.undo()
+    assert not bench.labels.data.any()
+    bench.labels.redo()
+    bench.press(TextAction.TAKE_BACK)
+    assert not bench.labels.data.any()
+    assert "Taken back" in bench.hint
+    assert not bench.panel.button(TextAction.TAKE_BACK).isEnabled()
+
+
+def test_second_segment_keeps_or_overwrites_as_the_options_say(bench) -> None:
+    bench.find()
+    bench.press(TextAction.SEGMENT)
+    bench.press(TextAction.SEGMENT)
+    assert "all objects lie on others" in bench.hint
+    assert bench.labels.data.max() == 3
+    options = bench.panel.options
+    policies = list(CommitPolicy)
+    options._policy.setCurrentIndex(policies.index(CommitPolicy.OVERWRITE))
+    bench.press(TextAction.SEGMENT)
+    assert bench.labels.data.max() > 3
+
+
+def test_region_is_searched_alone(bench) -> None:
+    bench.panel._region.setCurrentIndex(2)
+    bench.panel.phrases.show_text("cell")
+    assert "Drag a rectangle" in bench.hint
+    assert not bench.panel.button(TextAction.FIND).isEnabled()
+    region = bench.controller.region.layer
+    region.add([[0, 0], [0, 30], [26, 30], [26, 0]], shape_type="rectangle")
+    bench.settle()
+    bench.press(TextAction.FIND)
+    assert bench.engine.queries[0].region == (0, 0, 26, 30)
+    assert len(bench.boxes.data) == 1
+    bench.panel._region.setCurrentIndex(0)
+    assert region not in bench.viewer.layers
+
+
+def test_progress_and_cancel(bench) -> None:
+    bench.engine.gate.clear()
+    bench.panel.phrases.show_text("cell")
+    bench.panel.button(TextAction.FIND).click()
+    bench.qtbot.waitUntil(lambda: "tile 1 of 4" in bench.hint)
+    assert "Looking for cell" in bench.hint
+    assert not bench.panel.button(TextAction.FIND).isEnabled()
+    bench.controller.cancel()
+    bench.settle()
+    assert "Stopped" in bench.hint
+    assert bench.panel.button(TextAction.FIND).isEnabled()
+    bench.engine.gate.set()
+    bench.press(TextAction.FIND)
+    assert len(bench.boxes.data) == 3
+
+
+def test_download_is_explained_then_done_then_the_search_goes_on(bench) -> None:
+    bench.engine.missing = True
+    bench.find("cell")
+    assert bench.panel.offer.isVisibleTo(bench.panel)
+    assert "12 MB" in bench.panel.offer._text.text()
+    assert bench.engine.queries == []
+    bench.dock.trigger(TextAction.DOWNLOAD)
+    bench.settle()
+    assert bench.engine.downloads == ["fake"]
+    assert len(bench.boxes.data) == 3
+    assert not bench.panel.offer.isVisibleTo(bench.panel)
+
+
+def test_download_can_be_declined(bench) -> None:
+    bench.engine.missing = True
+    bench.find("cell")
+    bench.dock.trigger(TextAction.NOT_NOW)
+    assert not bench.panel.offer.isVisibleTo(bench.panel)
+    assert bench.engine.downloads == [] and bench.engine.queries == []
+
+
+def test_error_is_said_and_tried_again(bench) -> None:
+    bench.engine.error = OfflineError("no connection; put model.pth into /cache")
+    bench.find("cell")
+    assert bench.state.status.phase is Phase.ERROR
+    assert "put model.pth into /cache" in bench.hint
+    bench.engine.error = None
+    bench.dock.trigger(TextAction.RETRY)
+    bench.settle()
+    assert len(bench.boxes.data) == 3
+
+
+def test_more_like_a_box(bench) -> None:
+    assert not bench.panel.button(TextAction.ALIKE).isEnabled()
+    bench.panel.phrases.show_text("cell")
+    bench.draw(*BOXES[0])
+    bench.press(TextAction.ALIKE)
+    assert bench.engine.patterns == [tuple(map(float, BOXES[0]))]
+    assert len(bench.boxes.data) == 3
+    assert sorted(bench.boxes.features["origin"]) == ["drawn", "found", "found"]
+    bench.panel._detector.setCurrentIndex(1)
+    assert not bench.panel.button(TextAction.ALIKE).isEnabled()
+
+
+def test_range_of_planes_is_searched_and_linked(make_text) -> None:
+    stack = np.stack([blob_image()] * 4)
+    bench = make_text(stack, scale=(3, 1, 1))
+    bench.viewer.dims.set_current_step(0, 2)
+    bench.settle()
+    assert bench.panel.planes.isVisibleTo(bench.panel)
+    bench.find("cell")
+    assert [query.phrases for query in bench.engine.queries] == [("cell",)]
+    assert {data[0, 0] for data in bench.boxes.data} == {2}
+    bench.panel.planes._what.setCurrentIndex(1)
+    bench.panel.planes._first.setValue(1)
+    bench.press(TextAction.FIND)
+    assert len(bench.boxes.data) == 9
+    assert "9 on 3 planes" in bench.hint
+    bench.press(TextAction.SEGMENT)
+    assert [np.unique(plane).tolist() for plane in bench.labels.data] == [[0], *[[0, 1, 2, 3]] * 3]
+    for y0, x0, _, _ in BOXES:
+        assert len(set(bench.labels.data[1:, y0 + 3, x0 + 3])) == 1
+    bench.labels.undo()
+    assert not bench.labels.data.any()
+
+
+def test_objects_of_unlinked_planes_are_their_own(make_text) -> None:
+    bench = make_text(np.stack([blob_image()] * 2))
+    bench.panel.planes._what.setCurrentIndex(1)
+    bench.panel.planes._linked.setChecked(False)
+    bench.find("cell")
+    bench.press(TextAction.SEGMENT)
+    assert bench.labels.data.max() == 6
+
+
+def test_sliders_filter_all_planes(make_text) -> None:
+    bench = make_text(np.stack([blob_image()] * 3))
+    bench.panel.planes._what.setCurrentIndex(1)
+    bench.find("cell")
+    bench.filter(score=0.85)
+    assert sorted(data[0, 0] for data in bench.boxes.data) == [0, 1, 2]
+
+
+def test_placed_image_has_its_boxes_and_labels_in_place(make_text) -> None:
+    bench = make_text(blob_image(), scale=(0.5, 0.5), translate=(10, -4))
+    bench.find("cell")
+    np.testing.assert_allclose(bench.boxes.scale, (0.5, 0.5))
+    np.testing.assert_allclose(bench.boxes.translate, (10, -4))
+    bench.press(TextAction.SEGMENT)
+    np.testing.assert_allclose(bench.labels.translate, (10, -4))
+
+
+def test_removed_layers_are_survived(bench) -> None:
+    bench.find()
+    bench.press(TextAction.SEGMENT)
+    bench.viewer.layers.remove(bench.boxes)
+    bench.viewer.layers.remove(bench.labels)
+    bench.settle()
+    assert not bench.panel.button(TextAction.TAKE_BACK).isEnabled()
+    bench.press(TextAction.FIND)
+    assert len(bench.boxes.data) == 3
+    bench.viewer.layers.remove(bench.viewer.layers[0])
+    bench.settle()
+    assert "Open an image" in bench.hint
+
+
+def test_another_image_begins_anew(bench) -> None:
+    bench.find()
+    other = bench.viewer.add_image(np.zeros((30, 30), np.uint8))
+    bench.dock._images.choose(other)
+    bench.settle()
+    assert len(bench.boxes.data) == 0
+    bench.press(TextAction.FIND)
+    assert bench.engine.queries[-1].plane.shape == (30, 30)
+
+
+def test_prompts_are_remembered(bench, tmp_path) -> None:
+    bench.find("cell")
+    bench.find("nucleus")
+    bench.settle()
+    assert json.loads(bench.history.read_text()) == ["nucleus", "cell"]
+    menu = bench.panel.phrases._recent.menu()
+    assert [one.text() for one in menu.actions()] == ["nucleus", "cell"]
+    again = PromptHistory(bench.history)
+    assert again.load() == ("nucleus", "cell")
+
+
+def test_damaged_history_is_no_trouble(tmp_path) -> None:
+    path = tmp_path / "prompts.json"
+    path.write_text("{")
+    history = PromptHistory(path)
+    assert history.load() == ()
+    assert history.add("cell") == ("cell",)
+    assert history.add("  ") == ("cell",)
+    history.save()
+    assert PromptHistory(path).load() == ("cell",)
+
+
+def test_drawn_boxes_need_no_detector(bench) -> None:
+    bench.draw(*BOXES[0])
+    assert bench.boxes.features["concept"].tolist() == ["object"]
+    assert math.isnan(bench.boxes.features["score"].tolist()[0])
+    bench.press(TextAction.SEGMENT)
+    assert bench.labels.data.max() == 1
+    assert bench.engine.queries == []
+
+
+def test_boxes_outside_the_image_are_left_out(bench) -> None:
+    bench.draw(100, 100, 120, 120)
+    bench.press(TextAction.SEGMENT)
+    assert "outside the image" in bench.hint
+
+
+def test_concept_is_given_to_selected_boxes(bench) -> None:
+    bench.find()
+    bench.boxes.selected_data = {0}
+    bench.panel.concepts.chosen.emit("cell")
+    bench.settle()
+    assert bench.boxes.features["concept"].tolist()[0] == "cell"
+    assert "cell 2" in bench.hint
+
+
+def test_values_of_the_filter_start_as_the_sliders_say(bench) -> None:
+    assert bench.controller.findings.values == bench.panel.filter.values == FilterValues()
