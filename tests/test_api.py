@@ -6,7 +6,14 @@ import pytest
 import tifffile
 
 from napari_segmate import SegMate
-from napari_segmate.core.errors import ImageError, PromptError, UnknownNameError, WeightsError
+from napari_segmate.core.errors import (
+    ImageError,
+    ParameterError,
+    PromptError,
+    UnknownNameError,
+    WeightsError,
+)
+from napari_segmate.core.synthetic import nuclei
 
 BLOBS = [(8, 8, 20, 22), (6, 36, 18, 50), (28, 20, 42, 40)]
 CENTRES_XY = np.array([[(x0 + x1) / 2, (y0 + y1) / 2] for y0, x0, y1, x1 in BLOBS])
@@ -187,3 +194,24 @@ def test_five_hundred_points_on_one_object_are_answered(embedded):
     image = np.random.default_rng(1).random((64, 64))
     masks = embedded.segment(image=image, points_prompt=(points, np.ones((1, 500))))
     assert masks.shape == (1, 3, 64, 64)
+
+
+def test_all_objects_of_an_image_are_labelled(embedded):
+    image, truth = nuclei((128, 160), count=8, radius=13)
+    labels = embedded.auto(image)
+    assert labels.shape == image.shape
+    assert abs(labels.max() - truth.max()) <= 2
+    refined = embedded.auto(image, mode="refined", diameter=26)
+    assert ((refined > 0) == (labels > 0)).mean() > 0.95
+
+
+def test_all_objects_of_a_stack_are_linked(embedded):
+    image, _ = nuclei((96, 96), count=5, radius=12)
+    labels = embedded.auto(np.stack([image] * 3))
+    assert labels.shape == (3, 96, 96)
+    assert (labels[0] == labels[2]).all()
+
+
+def test_an_unknown_mode_is_an_error(embedded):
+    with pytest.raises(ParameterError, match="no mode 'fast'; choose one of"):
+        embedded.auto(np.zeros((20, 20)), mode="fast")

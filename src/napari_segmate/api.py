@@ -14,16 +14,18 @@ import numpy.typing as npt
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ImageError, ParameterError, PromptError
-from napari_segmate.core.image import ContrastMode, ImageSource, as_rgb
+from napari_segmate.core.image import ContrastMode, ImageSource, as_rgb, guess_axes
 from napari_segmate.core.masks import instance_from_mask
 from napari_segmate.core.prompts import Box, MaskPrompt, ObjectPrompts, Points
 from napari_segmate.core.training_events import Event, Result
-from napari_segmate.core.types import RGBImage
+from napari_segmate.core.types import LabelArray, RGBImage
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.inference.whole import WholeImage
 from napari_segmate.io.images import read_image
 from napari_segmate.models import DEFAULT_MODEL, load_model
 from napari_segmate.models.base import Segmenter
+from napari_segmate.tasks.auto import Mode, run_stack
+from napari_segmate.tasks.auto import Params as AutoParams
 from napari_segmate.tasks.segment import inside
 from napari_segmate.tasks.train import Params
 from napari_segmate.tasks.train import run as train
@@ -139,6 +141,72 @@ class SegMate:
         found = [whole.decode(one, multimask=multimask_output)[0] > 0 for one in batches]
         return np.concatenate(found).astype(np.uint8)
 
+    def auto(
+        self,
+        image: npt.ArrayLike | PathLike,
+        mode: str | None = None,
+        diameter: float | None = None,
+        *,
+        params: AutoParams | None = None,
+        link: bool = True,
+        anisotropy: float = 1.0,
+        context: Context | None = None,
+    ) -> LabelArray:
+        """Return the labels of all objects of an image or of a stack.
+
+        Parameters
+        ----------
+        image : array_like or path
+            (H, W), (H, W, 3), or a stack (Z, H, W); of any size.
+        mode : {"objects", "refined", "grid"}, optional
+            How objects are found; by default what suits the model.
+        diameter : float, optional
+            Typical object in pixels; estimated by default.
+        params : napari_segmate.tasks.auto.Params, optional
+            All other settings.
+        link : bool
+            Objects that overlap from plane to plane of a stack get one number.
+        anisotropy : float
+            Distance of the planes of a stack over that of pixels.
+        context : Context, optional
+            Progress and cancellation.
+
+        Returns
+        -------
+        (H, W) or (Z, H, W) int32
+            0 is background.
+
+        Raises
+        ------
+        ImageError
+            No image.
+        ParameterError
+            A setting out of its range, or no such mode.
+        ModelError
+            The model cannot find objects in this mode.
+
+        Examples
+        --------
+        >>> from napari_segmate.core.synthetic import nuclei
+        >>> image, truth = nuclei((128, 128), count=6)
+        >>> SegMate("tiny").auto(image).shape
+        (128, 128)
+        """
+        settings = params or AutoParams()
+        if mode is not None:
+            settings = replace(settings, mode=_choice(Mode, mode, "mode"))
+        if diameter is not None:
+            settings = replace(settings, diameter=diameter)
+        return run_stack(
+            _source(image),
+            self.model,
+            settings,
+            link=link,
+            anisotropy=anisotropy,
+            store=self._store,
+            context=context,
+        )
+
     def fine_tune(
         self,
         train_data: Iterable[tuple[npt.ArrayLike | PathLike, npt.ArrayLike | PathLike]],
@@ -241,6 +309,13 @@ def _samples(
             )
         samples.append(sample_of(picture, np.asarray(truth), annotation, name=name))
     return samples
+
+
+def _source(image: npt.ArrayLike | PathLike) -> ImageSource:
+    if isinstance(image, (str, os.PathLike)):
+        return ImageSource(*read_image(image))
+    array: Any = image if hasattr(image, "shape") else np.asarray(image)
+    return ImageSource(array, guess_axes(array.shape, array.dtype))
 
 
 def _picture(image: npt.ArrayLike | PathLike) -> RGBImage:

@@ -33,7 +33,8 @@ def fill_holes(labels: Labels) -> Labels:
            [0, 5, 5, 5],
            [0, 5, 5, 5]], dtype=int32)
     """
-    holes, count = ndimage.label(labels == 0)
+    found, count = ndimage.label(labels == 0)
+    holes = np.asarray(found, dtype=np.int32)
     most = np.iinfo(np.int32).max
     lowest, highest = np.full(count + 1, most, np.int32), np.zeros(count + 1, np.int32)
     for edge in (holes[0], holes[-1], holes[:, 0], holes[:, -1]):

@@ -150,17 +150,21 @@ def label_cells(maps: DenseMaps, params: InstanceParams) -> Labels:
     once for all blocks, so that objects across borders stay whole.
     """
     if np.prod(maps.shape) <= BLOCK**2:
-        seeds, _ = ndimage.label(_seeds(maps, params))
-        return _grown(maps, seeds, params)
+        return _grown(maps, _numbered(_seeds(maps, params)), params)
     inside_seeds = np.zeros(maps.shape, bool)
     for outer, own in blocks(maps.shape, BLOCK, BLOCK_HALO):
         inside_seeds[_at(own)] = _seeds(_part(maps, outer), params)[_within(own, outer)]
-    seeds, _ = ndimage.label(inside_seeds)
+    seeds = _numbered(inside_seeds)
     labels = np.zeros(maps.shape, np.int32)
     for outer, own in blocks(maps.shape, BLOCK, BLOCK_HALO):
         grown = _grown(_part(maps, outer), seeds[_at(outer)], params)
         labels[_at(own)] = grown[_within(own, outer)]
     return labels
+
+
+def _numbered(seeds: npt.NDArray[np.bool_]) -> Labels:
+    found, _ = ndimage.label(seeds)
+    return np.asarray(found, dtype=np.int32)
 
 
 def _seeds(maps: DenseMaps, params: InstanceParams) -> npt.NDArray[np.bool_]:
