@@ -150,9 +150,10 @@ class Sampler:
 
 
 def _stability(pixels: FloatArray, offset: float) -> float:
-    inner = np.count_nonzero(pixels > offset)
-    outer = np.count_nonzero(pixels > -offset)
-    return float(np.divide(inner, max(outer, 1), dtype=np.float32))
+    inner = int(np.count_nonzero(pixels > offset))
+    outer = int(np.count_nonzero(pixels > -offset))
+    # In single precision, in which upstream compares it with the threshold.
+    return float(np.float32(inner) / np.float32(max(outer, 1)))
 
 
 def sampler_of(model: Segmenter, low_shape: Shape2D, frame: Frame) -> Sampler:

@@ -118,14 +118,20 @@ class Scan:
     ) -> tuple[FloatArray, FloatArray]:
         points = self.frame.to_frame(points_yx)
         with self.store.exclusive(context):
-            return _decoded(self.model, self.embedding, points, context)
+            return _decoded(self.model, self.embedding, points, self._least, context)
+
+    @property
+    def _least(self) -> float | None:
+        """The predicted IoU that a mask must exceed."""
+        least = self.params.pred_iou_thresh
+        return least if least > 0 else None
 
     def _promising(
         self, logits: FloatArray, scores: FloatArray, numbers: npt.NDArray[np.intp]
     ) -> Iterator[tuple[FloatArray, float, int]]:
         """Yield the masks that may pass: logits, score, number of the point."""
-        least = self.params.pred_iou_thresh
-        for point, mask in np.argwhere(scores > least if least > 0 else np.isfinite(scores)):
+        least = -np.inf if self._least is None else self._least
+        for point, mask in np.argwhere(scores > least):
             yield logits[point, mask], float(scores[point, mask]), int(numbers[point])
 
     def _candidate(
@@ -163,9 +169,16 @@ def _size(logits: FloatArray) -> Shape2D:
 
 
 def _decoded(
-    model: Any, embedding: Embedding, points_yx: npt.NDArray[np.float64], context: Context
+    model: Any,
+    embedding: Embedding,
+    points_yx: npt.NDArray[np.float64],
+    least: float | None,
+    context: Context,
 ) -> tuple[FloatArray, FloatArray]:
     """Return logits (n, 3, h, w) and scores (n, 3) of single points of the encoded image."""
+    if hasattr(model, "decode_points"):
+        logits, scores = model.decode_points(embedding, points_yx, least, context)
+        return logits, scores
     prompts: Sequence[ObjectPrompts] = [ObjectPrompts(points=Points(at[None])) for at in points_yx]
     found = model.decode(embedding, prompts, multimask=True, context=context)
     return found.logits, found.scores

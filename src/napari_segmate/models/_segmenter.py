@@ -152,6 +152,50 @@ class NetworkSegmenter(ABC):
             logits, scores = self._masks(embedding, prompts, multimask)
         return to_array(logits), to_array(scores)
 
+    def decode_points(
+        self,
+        embedding: Embedding,
+        points_yx: npt.NDArray[np.float64],
+        least: float | None = None,
+        context: Context | None = None,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return masks of many single points, one object each.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            Of the image.
+        points_yx : (N, 2) float
+            Pixels of the encoded image.
+        least : float, optional
+            Masks with a predicted IoU up to this are not wanted.
+        context : Context, optional
+            Cancellation.
+
+        Returns
+        -------
+        logits : (N, 3, h, w) float32
+            Low resolution; minus infinity, or anything, in masks that are not wanted.
+        scores : (N, 3) float32
+            Predicted IoU as the network gives it, not cut to 0 .. 1.
+        """
+        context = context or Context()
+        logits = np.empty((len(points_yx), 3, *self._low_shape(embedding.image_shape)), np.float32)
+        scores = np.empty((len(points_yx), 3), np.float32)
+        for start in range(0, len(points_yx), self.batch):
+            context.check()
+            part = slice(start, start + self.batch)
+            points = points_yx[part, None, ::-1]
+            prompts = PromptArrays(points, np.ones(points.shape[:2], np.int64))
+            logits[part], scores[part] = self._points(embedding, prompts, least)
+        return logits, scores
+
+    def _points(
+        self, embedding: Embedding, prompts: PromptArrays, least: float | None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return masks of single points; families that can do it faster do."""
+        return self.decode_xy(embedding, prompts)
+
     def instance_maps(self, embedding: Embedding) -> DenseMaps:
         """Return the maps that tell all objects apart; families with an instance head do.
 

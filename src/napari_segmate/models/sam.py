@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from segment_anything.modeling import Sam
 
+    from napari_segmate.models._sam_decoder import PointDecoder
+
 __all__ = ["FAMILY", "SamSegmenter"]
 
 
@@ -29,6 +31,7 @@ class SamSegmenter(NetworkSegmenter):
     confident = 8.0
     _network: Sam
     _image_pe: torch.Tensor | None = None
+    _points_on: tuple[Embedding, PointDecoder] | None = None
 
     @property
     def input_size(self) -> int:
@@ -60,6 +63,28 @@ class SamSegmenter(NetworkSegmenter):
             multimask_output=multimask,
         )
         return logits, scores
+
+    def _points(
+        self, embedding: Embedding, prompts: PromptArrays, least: float | None
+    ) -> tuple[FloatArray, FloatArray]:
+        from napari_segmate._torch import inference, to_array
+
+        with self._lock, inference(self._device):
+            sparse, _ = self._network.prompt_encoder(*self._inputs(prompts, embedding))
+            logits, scores = self._point_decoder(embedding).decode(sparse, least)
+        return to_array(logits), to_array(scores)
+
+    def _point_decoder(self, embedding: Embedding) -> PointDecoder:
+        """Return the decoder of an image, the same as long as it is asked about one image."""
+        from napari_segmate.models._sam_decoder import PointDecoder
+
+        known = self._points_on
+        if known is None or known[0] is not embedding or known[1].device != self._device:
+            _, dense = self._network.prompt_encoder(None, None, None)
+            tensor = self._tensor(embedding.arrays["embedding"])[None]
+            decoder = PointDecoder(self._network.mask_decoder, tensor, dense, self._positions())
+            known = self._points_on = embedding, decoder
+        return known[1]
 
     def _low_shape(self, image_shape: Shape2D) -> Shape2D:
         height, width = self._network.prompt_encoder.mask_input_size
