@@ -137,6 +137,7 @@ def sample_of(
     >>> sample.objects, sample.labels.max(), sample.known.min()
     (1, np.int32(1), np.uint8(2))
     """
+    annotation = Annotation(annotation)
     rgb = as_rgb(image)
     checked = check_labels(labels, rgb.shape[:2], name)
     known = np.full(checked.shape, Knowledge.ALL, np.uint8)

@@ -39,7 +39,9 @@ def expand(places: Sequence[str | Path]) -> tuple[Path, ...]:
         elif path.exists():
             files = [path]
         else:
-            files = [Path(name) for name in sorted(iglob(str(path), recursive=True))]
+            # Not Path.glob: patterns may be absolute.
+            found_names = sorted(iglob(str(path), recursive=True))  # noqa: PTH207
+            files = [Path(name) for name in found_names]
         if not files:
             raise ImageError(f"{place} is no file, no folder with images and no pattern for some")
         found += [one for one in files if one not in found]
