@@ -240,7 +240,7 @@ class TrainDock(QWidget):
         if errors:
             return errors[0]
         if not sum(row.count for row in self.rows):
-            return "Label some objects first"
+            return "Label some objects first, with the Segment panel or the brush"
         if not self.panel.values.name:
             return "Give the new model a name"
         return name_problem

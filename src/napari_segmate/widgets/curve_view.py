@@ -118,7 +118,7 @@ class CurveView(QWidget):
     y_range : (low, high), optional
         What the plot shows; by default what the curves need.
     x_title : str
-        Unit of the x axis, for the values under the mouse.
+        What the x axis counts.
     empty_text : str
         Said until there is something to draw.
     """
@@ -259,6 +259,9 @@ class CurveView(QWidget):
             painter.setPen(text)
             painter.drawText(QPointF(left + 16, metrics.ascent()), curve.title)
             left += 16 + metrics.horizontalAdvance(curve.title) + 14
+        painter.setPen(_pale(text, 150))
+        place = QRectF(left, 0, self.width() - MARGIN_PX - left, metrics.height())
+        painter.drawText(place, Qt.AlignmentFlag.AlignRight, self._x_title)
 
 
 def _nearest(points: Sequence[tuple[float, float]], x: float) -> tuple[float, float]:

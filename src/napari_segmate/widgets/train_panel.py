@@ -22,7 +22,8 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_segmate.core.training_events import Command
-from napari_segmate.sessions.training import TrainingState, status
+from napari_segmate.sessions.state import Phase, SessionState
+from napari_segmate.sessions.training import Stage, TrainingState, status
 from napari_segmate.training.data import Annotation
 from napari_segmate.training.presets import Preset
 from napari_segmate.widgets.actions import Action
@@ -55,6 +56,8 @@ PRESET_TIPS: Mapping[Preset, str] = {
 }
 WIDTH_PX = 320
 SETUP_TITLE = "Labels and settings"
+NOT_READY = "Choose an image and its labels"
+READY = "Press Train. It runs in the background: you can go on working"
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class TrainPanel(QWidget):
         self._estimate.setWordWrap(True)
         self._train = QPushButton("Train")
         self._fold = QPushButton()
-        self._can_train = False
+        self._can_train, self._why_not = False, ""
         self._state = TrainingState()
         self._lay_out()
         self._connect()
@@ -221,7 +224,7 @@ class TrainPanel(QWidget):
         self._setup.setEnabled(not state.stage.busy)
         self._train.setVisible(not state.stage.busy)
         self._train.setText("Train again" if state.result is not None else "Train")
-        self.show_can_train(self._can_train)
+        self.show_can_train(self._can_train, self._why_not)
 
     _shown_result: Any = None
 
@@ -232,8 +235,11 @@ class TrainPanel(QWidget):
 
     def show_can_train(self, on: bool, why_not: str = "") -> None:
         """Show whether there is enough to begin."""
-        self._can_train = on
+        self._can_train, self._why_not = on, why_not
         self._train.setEnabled(on and not self._state.stage.busy)
+        if self._state.stage is Stage.SETUP:
+            hint = READY if on else why_not or NOT_READY
+            self.status.show_state(SessionState(Phase.NEEDS_PROMPT, hint))
         self._train.setToolTip(why_not or "Train a new model from these labels, in the background")
 
     def show_values(self, values: TrainValues) -> None:

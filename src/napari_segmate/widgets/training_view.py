@@ -79,19 +79,27 @@ class RunView(QWidget):
         self._losses.show_curves(
             [
                 Curve(
-                    "training",
+                    "loss",
                     TRAINING_COLOUR,
                     [epoch for epoch, _ in state.losses],
                     [loss for _, loss in state.losses],
                     smooth=True,
                 ),
-                Curve("held out", VALIDATION_COLOUR, x, [one.loss for one in checks], marked=True),
+                Curve(
+                    "loss, held out",
+                    VALIDATION_COLOUR,
+                    x,
+                    [one.loss for one in checks],
+                    marked=True,
+                ),
             ],
             epochs,
         )
         self._scores.show_curves(
             [
-                Curve("IoU", VALIDATION_COLOUR, x, [one.iou for one in checks], marked=True),
+                Curve(
+                    "IoU, held out", VALIDATION_COLOUR, x, [one.iou for one in checks], marked=True
+                ),
                 Curve("AP50", THIRD_COLOUR, x, [one.ap50 for one in checks], marked=True),
             ],
             epochs,
