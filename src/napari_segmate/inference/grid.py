@@ -25,8 +25,11 @@ from napari_segmate.models.base import Segmenter
 
 __all__ = ["Found", "GridParams", "Proposals", "filter_proposals", "grid_proposals"]
 
-DUPLICATE = 0.9
-"""IoU of boxes from which the worse of two masks is a duplicate, whatever the thresholds are."""
+DUPLICATE = 0.98
+"""IoU of boxes from which the worse of two masks is a duplicate, whatever the thresholds are.
+
+Less is not enough: the better one may itself give way to a third one, which is not like the first.
+"""
 
 
 @dataclass(frozen=True, eq=False)
