@@ -13,6 +13,7 @@ import tifffile
 from benchmarks import (
     _report,
     accuracy,
+    automask,
     click_latency,
     first_mask,
     memory,
@@ -48,6 +49,15 @@ def test_first_mask_reports_seconds(results):
     first_mask.main(["--repeats", "1"])
     text = (results / "first_mask.md").read_text()
     assert float(cells(text, "first mask, model loaded")[1].removesuffix(" s")) > 0
+
+
+def test_automask_reports_planes_stacks_and_settings(results, monkeypatch):
+    monkeypatch.setattr(automask, "run_case", lambda case, value: automask.CASES[case](value))
+    automask.main(["--sides", "400", "--planes", "2", "--repeats", "1"])
+    text = (results / "automask.md").read_text()
+    assert int(cells(text, "400 x 400")[-1]) > 40
+    assert float(cells(text, "2 x 512 x 512")[1].removesuffix(" s")) > 0
+    assert "Live settings" in text
 
 
 def test_a_click_into_a_lazy_image_takes_little_memory():
@@ -149,7 +159,16 @@ def test_cells_of_a_scene_are_brighter_than_their_surroundings():
 
 
 def test_every_benchmark_has_help(capsys):
-    modules = (accuracy, click_latency, first_mask, memory, sam_encoder, small_model, unseen)
+    modules = (
+        accuracy,
+        automask,
+        click_latency,
+        first_mask,
+        memory,
+        sam_encoder,
+        small_model,
+        unseen,
+    )
     for module in modules:
         with pytest.raises(SystemExit):
             module.main(["--help"])
