@@ -277,6 +277,7 @@ def test_download_is_explained_then_done_then_the_search_goes_on(bench) -> None:
     bench.find("cell")
     assert bench.panel.offer.isVisibleTo(bench.panel)
     assert "12 MB" in bench.panel.offer._text.text()
+    assert "Agree to the download" in bench.hint
     assert bench.engine.queries == []
     bench.dock.trigger(TextAction.DOWNLOAD)
     bench.settle()
@@ -291,6 +292,7 @@ def test_download_can_be_declined(bench) -> None:
     bench.dock.trigger(TextAction.NOT_NOW)
     assert not bench.panel.offer.isVisibleTo(bench.panel)
     assert bench.engine.downloads == [] and bench.engine.queries == []
+    assert "Press Find" in bench.hint
 
 
 def test_error_is_said_and_tried_again(bench) -> None:
@@ -408,6 +410,14 @@ def test_damaged_history_is_no_trouble(tmp_path) -> None:
     assert history.add("  ") == ("cell",)
     history.save()
     assert PromptHistory(path).load() == ("cell",)
+
+
+def test_boxes_are_edited_with_their_tool(bench) -> None:
+    assert not bench.panel.button(TextAction.EDIT).isEnabled()
+    bench.find()
+    bench.press(TextAction.EDIT)
+    assert bench.viewer.layers.selection.active is bench.boxes
+    assert bench.boxes.mode == "select"
 
 
 def test_drawn_boxes_need_no_detector(bench) -> None:

@@ -38,7 +38,7 @@ def test_buttons_follow_the_state(panel) -> None:
     assert panel.button(TextAction.CLEAR).isEnabled()
 
 
-@pytest.mark.parametrize("action", list(TextAction)[:6])
+@pytest.mark.parametrize("action", list(TextAction)[:7])
 def test_buttons_trigger_their_action(panel, qtbot, action) -> None:
     panel.button(action).setEnabled(True)
     with qtbot.waitSignal(panel.triggered) as signal:

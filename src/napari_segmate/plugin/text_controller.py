@@ -111,7 +111,7 @@ class TextController:
         self._show = show
         self._show_found = show_found
         self._offer = offer
-        self._closed = False
+        self._closed = self._offered = False
         self._trouble = ""
         self._busy: Progress | None = None
         self._doing = self._error = self._cure = self._notice = ""
@@ -173,7 +173,7 @@ class TextController:
             self._draw_region()
         elif asked.region != "rectangle":
             self.region.remove()
-        self._offer(None)
+        self._show_offer(None)
         self._refresh()
 
     def set_text(self, text: str) -> None:
@@ -234,18 +234,16 @@ class TextController:
 
         def asked(offer: Offer | None) -> None:
             self._rest()
-            self._offer(offer)
+            self._show_offer(offer)
             if offer is None:
                 search()
-            else:
-                self._say("The detector is not on this computer yet: see above")
 
         self._run(lambda context: self.engine.offer(detector), asked, "Looking for the detector …")
 
     def download(self) -> None:
         """Download the detector, then search."""
         detector, again = self.asked.detector, self._again
-        self._offer(None)
+        self._show_offer(None)
 
         def done(_: Any) -> None:
             self._rest()
@@ -254,10 +252,14 @@ class TextController:
 
         self._run(lambda context: self.engine.download(detector, context), done, "Downloading …")
 
+    def _show_offer(self, offer: Offer | None) -> None:
+        self._offered = offer is not None
+        self._offer(offer)
+        self._refresh()
+
     def decline(self) -> None:
         """Do without the download."""
-        self._offer(None)
-        self._say("")
+        self._show_offer(None)
 
     def _search(self, phrases: tuple[str, ...]) -> None:
         doing, indices, region = f"Looking for {', '.join(phrases)} …", self.indices, self._region()
@@ -400,6 +402,10 @@ class TextController:
             self._place_boxes()
             self.boxes.set_concept(self.concept or DEFAULT_CONCEPT)
             self.boxes.take_tool()
+
+    def edit(self) -> None:
+        """Let the user move and delete boxes."""
+        self.boxes.take_select_tool()
 
     # Jobs
 
@@ -547,6 +553,7 @@ class TextController:
             n_boxes=len(self.book.shown),
             n_planes=len(self.book.planes),
             score=self.findings.values.score,
+            offered=self._offered,
         )
         if index is None:
             return facts

@@ -154,6 +154,7 @@ class TextDock(QWidget):
         acts: dict[TextAction, Callable[[], None]] = {
             TextAction.FIND: controller.find,
             TextAction.DRAW: controller.draw,
+            TextAction.EDIT: controller.edit,
             TextAction.ALIKE: controller.find_alike,
             TextAction.SEGMENT: controller.segment,
             TextAction.CLEAR: controller.clear,

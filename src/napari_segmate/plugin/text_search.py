@@ -15,6 +15,7 @@ from napari_segmate.widgets.histogram_view import Series
 
 __all__ = ["Findings"]
 
+SIZES_COLOUR = "#78909c"
 LEAST_SHOWN = 0.05
 """Detectors always return hundreds of boxes near 0: no one wants to see their bars."""
 
@@ -116,14 +117,16 @@ class Findings:
         found = self.on(index)
         if found is None:
             return [], []
-        scores, sizes = [], []
-        for number, phrase in enumerate(found.phrases):
-            colour = colour_of(phrase, concepts)
-            mine = (found.concept == number) & (found.best >= LEAST_SHOWN)
-            scores.append(Series(phrase, colour, found.best[mine]))
-            high = mine & (found.best >= self.values.score)
-            sizes.append(Series(phrase, colour, found.sizes[high]))
-        return scores, sizes
+        scores = [
+            Series(
+                phrase,
+                colour_of(phrase, concepts),
+                found.best[(found.concept == number) & (found.best >= LEAST_SHOWN)],
+            )
+            for number, phrase in enumerate(found.phrases)
+        ]
+        sizes = found.sizes[found.best >= self.values.score]
+        return scores, [Series("", SIZES_COLOUR, sizes)]
 
 
 def _with_more(before: Found | None, more: Found, concept: str) -> Found:

@@ -60,8 +60,8 @@ class SearchFacts:
         Best score of all boxes that were found on this plane.
     score : float
         Score below which boxes are hidden.
-    stack : bool
-        The image has more than one plane.
+    offered : bool
+        The detector must be downloaded, and the user is asked whether that is all right.
     """
 
     image: bool = False
@@ -75,7 +75,7 @@ class SearchFacts:
     hidden: int = 0
     best: float | None = None
     score: float = 0.0
-    stack: bool = False
+    offered: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class TextState:
         Boxes in view, by concept.
     n_boxes : int
         Boxes on all planes that Segment would turn into objects.
-    can_find, can_segment, can_clear : bool
+    can_find, can_segment, can_clear, can_draw : bool
         Which actions do something now.
     """
 
@@ -100,6 +100,7 @@ class TextState:
     can_find: bool = False
     can_segment: bool = False
     can_clear: bool = False
+    can_draw: bool = False
 
 
 def state_of(
@@ -141,6 +142,7 @@ def state_of(
         can_find=facts.image and facts.prompt and not facts.region_missing,
         can_segment=facts.image and facts.n_boxes > 0,
         can_clear=facts.n_boxes > 0 or facts.searched,
+        can_draw=facts.image,
     )
     if busy is not None:
         status = SessionState(phase=Phase.ENCODING, hint=doing, progress=busy)
@@ -156,6 +158,8 @@ def state_of(
 def _hint(facts: SearchFacts) -> str:
     if not facts.image:
         return facts.trouble or "Open an image, or choose one above"
+    if facts.offered:
+        return "Agree to the download above, or choose another detector"
     if facts.region_missing:
         return "Drag a rectangle round the part to search"
     total = sum(facts.counts.values())

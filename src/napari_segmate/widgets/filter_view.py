@@ -5,10 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
@@ -16,6 +25,7 @@ from napari_segmate.widgets.histogram_view import HistogramView, Series
 
 __all__ = ["FilterValues", "FilterView"]
 
+W = TypeVar("W", bound=QWidget)
 LARGEST_PX = 100_000.0
 LEAST_OVERLAP = 0.05
 SCORE_TIP = "Boxes that the detector is less sure of are hidden"
@@ -125,7 +135,7 @@ class FilterView(QWidget):
         self.sizes.show_cut(values.smallest or -math.inf, values.largest)
 
     def show_found(self, scores: Sequence[Series], sizes: Sequence[Series]) -> None:
-        """Show how scores and sizes are spread, one row per concept; sizes in pixels."""
+        """Show how scores and sizes (in pixels) are spread, one row per series."""
         self.scores.show_series(scores)
         self.sizes.show_series(sizes)
         self.setVisible(any(np.size(one.values) for one in scores))
@@ -151,7 +161,15 @@ def _slider(tip: str, low: float, high: float) -> QLabeledDoubleSlider:
     slider.setSingleStep(0.01)  # type: ignore[arg-type]
     slider.setDecimals(2)
     slider.setToolTip(tip)
+    _narrow(slider)
     return slider
+
+
+def _narrow(widget: W) -> W:
+    """Let a widget be as narrow as the dock is."""
+    widget.setMinimumWidth(40)
+    widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return widget
 
 
 def _size_box(unlimited: str) -> QDoubleSpinBox:
@@ -162,5 +180,5 @@ def _size_box(unlimited: str) -> QDoubleSpinBox:
     # Shown in place of 0.
     box.setSpecialValueText(unlimited)
     box.setToolTip(SIZE_TIP)
-    box.setMinimumWidth(60)
-    return box
+    box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+    return _narrow(box)

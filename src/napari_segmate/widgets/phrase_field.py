@@ -56,6 +56,10 @@ IDEAS: Mapping[str, Sequence[str]] = {
 
 SEPARATORS = re.compile(r"[,;.\n]")
 VISIBLE_LINES = 3
+FRAME = (
+    "#segmate_phrases { border: 1px solid rgba(128, 128, 128, 160); border-radius: 3px; "
+    "background: rgba(128, 128, 128, 40); padding: 2px; }"
+)
 TIP = (
     "One concept per line or comma, in English. Enter finds, Shift+Enter begins a new line. "
     "Words for what is to be seen (round bright blob) often find more than names"
@@ -80,10 +84,13 @@ class _Editor(QPlainTextEdit):
 
     def __init__(self, words: Sequence[str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        # napari's themes draw no frame round a text of several lines.
+        self.setObjectName("segmate_phrases")
+        self.setStyleSheet(FRAME)
         self.setPlaceholderText("nucleus, red blood cell")
         self.setToolTip(TIP)
         self.setTabChangesFocus(True)
-        height = VISIBLE_LINES * self.fontMetrics().lineSpacing() + 12
+        height = VISIBLE_LINES * self.fontMetrics().lineSpacing() + 16
         self.setFixedHeight(height)
         self.completer = QCompleter(self)
         self._words = QStringListModel(sorted(words), self)
@@ -205,7 +212,7 @@ class PhraseField(QWidget):
         super().changeEvent(a0)
         if a0 is not None and a0.type() == QEvent.Type.FontChange and hasattr(self, "_editor"):
             lines = VISIBLE_LINES * self._editor.fontMetrics().lineSpacing()
-            self._editor.setFixedHeight(lines + 12)
+            self._editor.setFixedHeight(lines + 16)
 
 
 def _in_one_line(prompt: str) -> str:

@@ -45,6 +45,7 @@ class TextAction(Enum):
 
     FIND = "find"
     DRAW = "draw"
+    EDIT = "edit"
     ALIKE = "alike"
     SEGMENT = "segment"
     CLEAR = "clear"
@@ -57,7 +58,8 @@ class TextAction(Enum):
 
 TITLES: Mapping[TextAction, str] = {
     TextAction.FIND: "Find",
-    TextAction.DRAW: "Draw a box",
+    TextAction.DRAW: "Draw box",
+    TextAction.EDIT: "Edit boxes",
     TextAction.ALIKE: "More like this",
     TextAction.SEGMENT: "Segment",
     TextAction.CLEAR: "Clear boxes",
@@ -66,6 +68,7 @@ TITLES: Mapping[TextAction, str] = {
 HELP: Mapping[TextAction, str] = {
     TextAction.FIND: "Look for the concepts in the image (Enter in the text)",
     TextAction.DRAW: "Drag a box round something that was missed; it gets the concept chosen above",
+    TextAction.EDIT: "Click a box to move, resize or delete it (Delete key)",
     TextAction.ALIKE: "Look for whatever resembles the content of the selected or last drawn box",
     TextAction.SEGMENT: "Turn every box into an object of the labels layer",
     TextAction.CLEAR: "Remove all boxes, those that you drew, too",
@@ -164,11 +167,11 @@ class TextPanel(QWidget):
     def _actions(self) -> QGridLayout:
         grid = QGridLayout()
         grid.setSpacing(4)
-        grid.addWidget(self._button(TextAction.DRAW), 0, 0)
-        grid.addWidget(self._button(TextAction.ALIKE), 0, 1)
-        grid.addWidget(self._button(TextAction.SEGMENT, main=True), 1, 0, 1, 2)
-        grid.addWidget(self._button(TextAction.CLEAR), 2, 0)
-        grid.addWidget(self._button(TextAction.TAKE_BACK), 2, 1)
+        for column, action in enumerate((TextAction.DRAW, TextAction.EDIT, TextAction.ALIKE)):
+            grid.addWidget(self._button(action), 0, 2 * column, 1, 2)
+        grid.addWidget(self._button(TextAction.SEGMENT, main=True), 1, 0, 1, 6)
+        grid.addWidget(self._button(TextAction.CLEAR), 2, 0, 1, 3)
+        grid.addWidget(self._button(TextAction.TAKE_BACK), 2, 3, 1, 3)
         return grid
 
     def _button(self, action: TextAction, *, main: bool = False) -> QPushButton:
@@ -218,6 +221,8 @@ class TextPanel(QWidget):
         self._buttons[TextAction.FIND].setEnabled(state.can_find)
         self._buttons[TextAction.SEGMENT].setEnabled(state.can_segment)
         self._buttons[TextAction.CLEAR].setEnabled(state.can_clear)
+        self._buttons[TextAction.DRAW].setEnabled(state.can_draw)
+        self._buttons[TextAction.EDIT].setEnabled(state.can_segment)
         count = state.n_boxes
         title = "Segment" if not count else f"Segment {count} box{'' if count == 1 else 'es'}"
         self._buttons[TextAction.SEGMENT].setText(title)
