@@ -215,3 +215,21 @@ def test_all_objects_of_a_stack_are_linked(embedded):
 def test_an_unknown_mode_is_an_error(embedded):
     with pytest.raises(ParameterError, match="no mode 'fast'; choose one of"):
         embedded.auto(np.zeros((20, 20)), mode="fast")
+
+
+def test_fine_tuning_replaces_the_model_and_is_checked(tmp_path, monkeypatch):
+    from training_samples import grid_of_objects
+
+    monkeypatch.setenv("NAPARI_SEGMATE_MODELS", str(tmp_path))
+    segmate = SegMate("tiny", device="cpu")
+    pairs = [(one.image, one.labels) for one in (grid_of_objects(), grid_of_objects(seed=1))]
+    sizes = {"views": 2, "batch": 2, "objects": 2, "size": 64}
+    with pytest.raises(ImageError, match="original_input_size"):
+        segmate.fine_tune(train_data=pairs, original_input_size=(1024, 1024))
+    with pytest.raises(ParameterError, match="quick"):
+        segmate.fine_tune(train_data=pairs, preset="fast")
+    result = segmate.fine_tune(
+        train_data=pairs, lr=1e-4, num_epochs=1, original_input_size=(96, 128), settings=sizes
+    )
+    assert segmate.model.info.name == result.model == "my-model"
+    assert segmate.segment(image=pairs[0][0], boxes_prompt=[[5, 5, 25, 25]]).any()
