@@ -9,6 +9,7 @@ import typer
 from typer.main import get_command
 
 from napari_segmate.cli import CANCELLED
+from napari_segmate.cli.auto import auto
 from napari_segmate.cli.demo import demo
 from napari_segmate.cli.evaluate import evaluate
 from napari_segmate.cli.models import models
@@ -49,6 +50,7 @@ def segmate(
 
 
 app.command()(segment)
+app.command()(auto)
 app.add_typer(models, name="models")
 app.command()(train)
 app.command()(evaluate)

@@ -1,0 +1,156 @@
+"""``segmate auto`` as a user calls it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_segmate.cli import main
+from napari_segmate.core.rle import decode_rle
+from napari_segmate.core.synthetic import nuclei, stack_3d
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    image, _ = nuclei((128, 128), count=6)
+    (tmp_path / "images").mkdir()
+    for name in ("a", "b"):
+        tifffile.imwrite(tmp_path / "images" / f"{name}.tif", image)
+    return tmp_path
+
+
+def auto(*arguments: object) -> int:
+    return main(["auto", *map(str, arguments)])
+
+
+def test_one_image_gets_one_label_file(folder, capsys):
+    assert auto("images/a.tif", "-o", "labels.tif") == 0
+    labels = tifffile.imread("labels.tif")
+    assert labels.shape == (128, 128)
+    assert f"{labels.max()} objects in 1 image" in capsys.readouterr().out
+    assert labels.max() >= 4
+
+
+def test_a_folder_gets_a_folder_with_tables(folder):
+    assert auto("images", "-o", "out", "--csv", "--coco") == 0
+    labels = tifffile.imread("out/a_labels.tif")
+    rows = list(csv.DictReader(Path("out/a_labels.csv").read_text().splitlines()))
+    assert [int(row["label"]) for row in rows] == np.unique(labels)[1:].tolist()
+    assert float(rows[0]["area"]) == (labels == int(rows[0]["label"])).sum()
+    coco = json.loads(Path("out/b_labels.coco.json").read_text())
+    one = coco["annotations"][0]
+    assert (decode_rle(one["segmentation"]) == (labels == one["track_id"])).all()
+    assert coco["images"][0]["file_name"] == "b.tif"
+
+
+def test_what_is_done_is_not_done_again(folder, capsys):
+    assert auto("images", "-o", "out") == 0
+    before = Path("out/a_labels.tif").stat().st_mtime_ns
+    capsys.readouterr()
+    assert auto("images", "-o", "out") == 0
+    assert "2 done before" in capsys.readouterr().out
+    assert Path("out/a_labels.tif").stat().st_mtime_ns == before
+
+
+def test_other_settings_do_not_overwrite_unasked(folder, capsys):
+    assert auto("images/a.tif", "-o", "labels.tif") == 0
+    assert auto("images/a.tif", "-o", "labels.tif", "--diameter", 9) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert auto("images/a.tif", "-o", "labels.tif", "--diameter", 9, "--overwrite") == 0
+    facts = json.loads(Path("labels.tif.segmate-auto.json").read_text())
+    assert facts["params"]["diameter"] == 9
+    assert facts["model"].startswith("tiny@")
+
+
+def test_labels_of_someone_else_are_kept(folder, capsys):
+    Path("labels.tif").write_bytes(b"mine")
+    assert auto("images/a.tif", "-o", "labels.tif") == 1
+    assert Path("labels.tif").read_bytes() == b"mine"
+    assert "exists" in capsys.readouterr().err
+
+
+def test_a_bad_file_does_not_stop_the_others(folder, capsys):
+    Path("images/aa.tif").write_bytes(b"no image")
+    assert auto("images", "-o", "out") == 1
+    shown = capsys.readouterr()
+    assert "aa.tif" in shown.err and "1 failed" in shown.out
+    assert Path("out/a_labels.tif").exists() and Path("out/b_labels.tif").exists()
+    assert not Path("out/aa_labels.tif").exists()
+
+
+def test_a_stack_keeps_its_shape_and_objects_are_linked(folder):
+    image, _ = stack_3d(shape=(4, 96, 96))
+    tifffile.imwrite("stack.tif", image, photometric="minisblack", metadata={"axes": "ZYX"})
+    assert auto("stack.tif", "-o", "linked.tif") == 0
+    assert auto("stack.tif", "-o", "single.tif", "--no-link") == 0
+    linked, single = tifffile.imread("linked.tif"), tifffile.imread("single.tif")
+    assert linked.shape == single.shape == image.shape
+    assert ((linked > 0) == (single > 0)).all()
+    assert 0 < len(np.unique(linked)) < len(np.unique(single))
+
+
+def test_settings_come_from_a_file_and_the_command_line_wins(folder):
+    Path("settings.json").write_text(json.dumps({"min_area": 30, "diameter": 50.0}))
+    assert auto("images/a.tif", "-o", "x.tif", "--params", "settings.json", "--diameter", 20) == 0
+    params = json.loads(Path("x.tif.segmate-auto.json").read_text())["params"]
+    assert (params["min_area"], params["diameter"]) == (30, 20)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"min_aera": 3}', "did you mean 'min_area'"),
+        ('{"mode": "object"}', "did you mean 'objects'"),
+        ('{"grid": {"points": 3}}', "points_per_side"),
+        ('{"seed": 7}', "seed"),
+        ("[1]", "one JSON object"),
+        ("{", "cannot read the settings"),
+    ],
+)
+def test_a_wrong_settings_file_is_refused_with_the_cure(folder, capsys, text, said):
+    Path("settings.json").write_text(text)
+    assert auto("images/a.tif", "-o", "x.tif", "--params", "settings.json") == 1
+    assert said in capsys.readouterr().err
+    assert not Path("x.tif").exists()
+
+
+def test_wrong_inputs_and_outputs_are_refused_before_anything_runs(folder, capsys):
+    cases = {
+        ("nothing.tif", "-o", "x.tif"): "there is no file nothing.tif",
+        ("images", "-o", "x.tif"): "give a folder",
+        ("images/a.tif", "-o", "missing/x.tif"): "there is no folder",
+        ("images/a.tif", "-o", "x.gif"): "end the name with",
+        ("images/a.tif", "-o", "x.tif", "--mode", "gird"): "did you mean 'grid'",
+        ("images/a.tif", "-o", "x.tif", "--tile", "0"): "tile",
+    }
+    (folder / "empty").mkdir()
+    cases["empty", "-o", "out"] = "has no image"
+    for arguments, said in cases.items():
+        assert auto(*arguments) == 1, arguments
+        assert said in capsys.readouterr().err
+
+
+def test_images_of_the_same_name_do_not_overwrite_each_other(folder, capsys):
+    (folder / "more").mkdir()
+    tifffile.imwrite(folder / "more" / "a.tif", np.zeros((64, 64), np.uint8))
+    assert auto("images", "more", "-o", "out") == 1
+    assert "several images" in capsys.readouterr().err
+
+
+def test_an_empty_image_has_no_objects(folder, capsys):
+    tifffile.imwrite("empty.tif", np.full((64, 64), 3, np.uint16))
+    assert auto("empty.tif", "-o", "labels.tif", "--csv") == 0
+    assert "0 objects in 1 image" in capsys.readouterr().out
+    assert not tifffile.imread("labels.tif").any()
+    assert len(Path("labels.csv").read_text().splitlines()) == 1
+
+
+def test_a_pattern_names_several_images(folder):
+    assert auto("images/*.tif", "-o", "out") == 0
+    assert len(list(Path("out").glob("*.tif"))) == 2
