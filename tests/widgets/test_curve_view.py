@@ -66,10 +66,13 @@ def test_values_under_the_mouse_are_told(view, qtbot) -> None:
     assert view.grab().toImage() != before
 
 
-def test_range_ignores_the_first_steps_of_a_training() -> None:
-    assert range_of([1000, *([1.0] * 40), *([0.5] * 40)])[1] < 2
+def test_range_ignores_the_first_steps_of_a_training_but_no_marked_point() -> None:
+    losses = [1000.0, *([1.0] * 40), *([0.5] * 40)]
+    noisy = Curve("loss", RED, range(len(losses)), losses, smooth=True)
+    assert range_of([noisy])[1] < 2
+    assert range_of([noisy, Curve("held out", RED, (0,), (7.0,), marked=True)])[1] > 7
     assert range_of([]) == (0, 1)
-    low, high = range_of([3.0])
+    low, high = range_of([Curve("one", RED, (0,), (3.0,))])
     assert low < 3 < high
 
 

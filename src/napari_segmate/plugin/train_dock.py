@@ -70,7 +70,7 @@ class TrainDock(QWidget):
         self.rows: list[Row] = []
         self._named = ""
         self._models: dict[str, ModelInfo] = {}
-        self._in_window: QWidget | None = None
+        self._in_window = 0
         self._left: list[TrainingFolder] = []
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -127,8 +127,8 @@ class TrainDock(QWidget):
         """Learn which window the dock is in."""
         super().showEvent(a0)
         window = self.window()
-        if window is not None and window is not self and window is not self._in_window:
-            self._in_window = window
+        if window is not None and window is not self and id(window) != self._in_window:
+            self._in_window = id(window)
             window.destroyed.connect(self._when_window_closes)
 
     def shut_down(self) -> None:

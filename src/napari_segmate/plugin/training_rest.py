@@ -29,5 +29,7 @@ def segment_rest(viewer: Any, image: Image | None, model: str) -> None:
         # A dock that opens takes the active layer.
         viewer.layers.selection.active = image
     # Opens it, or finds it where it is open.
-    viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    place, _ = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET, tabify=True)
+    place.show()
+    place.raise_()
     announce_models(model, viewer)

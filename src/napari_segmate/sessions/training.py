@@ -22,7 +22,7 @@ MOST_POINTS = 2000
 """Points of the curve of losses; when there are more, neighbours are averaged."""
 MEASURES = {
     "ap50": "AP at IoU 0.5",
-    "msa": "AP, mean of IoU 0.5 to 0.95",
+    "msa": "AP, IoU 0.5 to 0.95",
     "click_iou": "IoU after one click",
     "box_iou": "IoU after a box",
     "clicks": "Clicks to IoU 0.85",

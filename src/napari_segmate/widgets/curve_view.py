@@ -90,22 +90,26 @@ def smoothed(values: Sequence[float], window: int) -> list[float]:
     return means
 
 
-def range_of(values: Iterable[float]) -> Range:
-    """Return what a plot should show of some values, a little more than they need.
+def range_of(curves: Iterable[Curve]) -> Range:
+    """Return what a plot should show of some curves, a little more than they need.
 
-    The largest twentieth may lie outside: the first steps of a training dwarf all others.
+    The largest twentieth of a smoothed curve may lie outside: the first steps of a training dwarf
+    all others.
 
     Examples
     --------
-    >>> range_of([1.0] * 50 + [2.0] * 49 + [100.0])
+    >>> range_of([Curve("loss", "#4fa3e0", range(100), [100.0] + [1.0] * 99, smooth=True)])
+    (0.5, 1.5)
+    >>> range_of([Curve("IoU", "#4fa3e0", (0, 1), (1.0, 2.0))])
     (0.95, 2.05)
     """
-    ordered = sorted(values)
-    if not ordered:
+    shown: list[float] = []
+    for curve in curves:
+        ordered = sorted(y for _, y in curve.points)
+        shown += ordered[: max(1, int(0.95 * len(ordered)))] if curve.smooth else ordered
+    if not shown:
         return 0.0, 1.0
-    low, high = ordered[0], ordered[int(0.95 * (len(ordered) - 1))]
-    if high <= low:
-        high = ordered[-1]
+    low, high = min(shown), max(shown)
     margin = 0.05 * (high - low) or 0.5 * abs(low) or 0.5
     return low - margin, high + margin
 
@@ -194,7 +198,7 @@ class CurveView(QWidget):
             )
             return
         x_range = (0.0, max(self._x_max, *(x for x, _ in drawn)) or 1.0)
-        y_range = self._y_range or range_of(y for _, y in drawn)
+        y_range = self._y_range or range_of(self._curves)
         plot = self._plot_area(painter, y_range)
         to_pixel = _scale(plot, x_range, y_range)
         self._draw_axes(painter, plot, to_pixel, x_range, y_range, text)

@@ -224,6 +224,9 @@ class TrainPanel(QWidget):
         self._setup.setEnabled(not state.stage.busy)
         self._train.setVisible(not state.stage.busy)
         self._train.setText("Train again" if state.result is not None else "Train")
+        font = self._train.font()
+        font.setBold(state.result is None)
+        self._train.setFont(font)
         self.show_can_train(self._can_train, self._why_not)
 
     _shown_result: Any = None

@@ -22,6 +22,9 @@ from napari_segmate.widgets.curve_view import Curve, CurveView
 
 __all__ = ["Picture", "ResultView", "RunView"]
 
+TALLEST_PX = 220
+"""More of a picture in the dock would push everything else out of sight."""
+
 # Told apart by people who see few colours, on dark and on light.
 TRAINING_COLOUR, VALIDATION_COLOUR, THIRD_COLOUR = "#4fa3e0", "#ee8a2c", "#2ca58d"
 
@@ -107,7 +110,7 @@ class RunView(QWidget):
 
 
 class Picture(QLabel):
-    """A picture as wide as there is room; a click tells."""
+    """A picture as large as there is room; a click tells."""
 
     clicked = Signal()
 
@@ -133,8 +136,10 @@ class Picture(QLabel):
         if self._picture.isNull() or width < 2:
             return
         ratio = self.devicePixelRatioF()
-        shown = self._picture.scaledToWidth(
-            int(min(width, self._picture.width()) * ratio),
+        size = self._picture.size().boundedTo(QSize(width, TALLEST_PX))
+        shown = self._picture.scaled(
+            size * ratio,
+            Qt.AspectRatioMode.KeepAspectRatio,
             Qt.TransformationMode.SmoothTransformation,
         )
         shown.setDevicePixelRatio(ratio)
@@ -160,7 +165,7 @@ class ResultView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._table = QGridLayout()
-        self._table.setHorizontalSpacing(14)
+        self._table.setHorizontalSpacing(8)
         self._table.setVerticalSpacing(2)
         self._table.setColumnStretch(0, 1)
         self._picture = Picture()
@@ -221,6 +226,7 @@ class ResultView(QWidget):
                 font = label.font()
                 font.setBold(row == 0 or column == 2)
                 label.setFont(font)
+                label.setWordWrap(column == 0)
                 if column:
                     label.setAlignment(Qt.AlignmentFlag.AlignRight)
                 self._table.addWidget(label, row, column)
