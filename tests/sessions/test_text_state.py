@@ -58,6 +58,16 @@ def test_notice_comes_before_what_to_do_next() -> None:
     )
 
 
+def test_what_to_do_after_something_was_done_can_be_said() -> None:
+    state = state_of(READY, notice="3 objects written", then="Clear the boxes")
+    assert state.status.hint == "3 objects written. Clear the boxes"
+
+
+def test_download_is_to_be_agreed_to_first() -> None:
+    facts = SearchFacts(image=True, prompt=True, offered=True)
+    assert "Agree to the download" in state_of(facts).status.hint
+
+
 @pytest.mark.parametrize("facts", [SearchFacts(), SearchFacts(image=True)])
 def test_find_needs_image_and_prompt(facts) -> None:
     assert not state_of(facts).can_find

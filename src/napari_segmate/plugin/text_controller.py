@@ -37,6 +37,9 @@ __all__ = ["Asked", "TextController"]
 SETTLE_MS = 250
 DEFAULT_CONCEPT = "object"
 """Concept of boxes that are drawn before anything was typed."""
+AFTERWARDS = (
+    "Mend them with the brush or the Segment dock, take them back, or clear the boxes and go on"
+)
 TRY_AGAIN = "Try again, or choose another detector"
 
 
@@ -114,7 +117,7 @@ class TextController:
         self._closed = self._offered = False
         self._trouble = ""
         self._busy: Progress | None = None
-        self._doing = self._error = self._cure = self._notice = ""
+        self._doing = self._error = self._cure = self._notice = self._then = ""
         self._again: Callable[[], None] | None = None
         self._shown_index: PlaneIndex | None = None
         self._look = Deferred(self._update_plane)
@@ -378,7 +381,7 @@ class TextController:
     def _on_written(self, count: int) -> None:
         self._rest()
         name = self.committer.name
-        self._say(f"{count} object{'' if count == 1 else 's'} written to '{name}'")
+        self._say(f"{count} object{'' if count == 1 else 's'} written to '{name}'", AFTERWARDS)
 
     def _on_not_written(self, error: BaseException) -> None:
         self._rest()
@@ -465,8 +468,8 @@ class TextController:
         self._cure, self._notice = cure, ""
         self._refresh()
 
-    def _say(self, text: str) -> None:
-        self._notice, self._error = text, ""
+    def _say(self, text: str, then: str = "") -> None:
+        self._notice, self._then, self._error = text, then, ""
         self._refresh()
 
     # The plane in view, and its boxes
@@ -542,6 +545,7 @@ class TextController:
             error=self._error,
             cure=self._cure,
             notice=self._notice,
+            then=self._then,
         )
 
     def _facts(self) -> SearchFacts:

@@ -111,6 +111,7 @@ def state_of(
     error: str = "",
     cure: str = "",
     notice: str = "",
+    then: str = "",
 ) -> TextState:
     """Return what the panel shows.
 
@@ -126,6 +127,8 @@ def state_of(
         What went wrong, and what helps.
     notice : str
         What has just been done; comes before what to do next.
+    then : str
+        What to do next after that, when it is not what the facts say.
 
     Examples
     --------
@@ -151,7 +154,7 @@ def state_of(
         status = SessionState(phase=Phase.ERROR, hint=cure or state.status.hint, error=error)
         return replace(state, status=status)
     phase = Phase.PREVIEW if facts.n_boxes else Phase.NEEDS_PROMPT if facts.image else Phase.IDLE
-    hint = f"{notice}. {state.status.hint}" if notice else state.status.hint
+    hint = f"{notice}. {then or state.status.hint}" if notice else state.status.hint
     return replace(state, status=SessionState(phase=phase, hint=hint))
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QDoubleSpinBox,
-    QFormLayout,
     QHBoxLayout,
     QLabel,
     QSizePolicy,
@@ -90,11 +89,9 @@ class FilterView(QWidget):
         column.addWidget(self.scores)
         column.addLayout(_row("Score above", self._score))
         column.addWidget(self.sizes)
-        form = QFormLayout()
-        form.setVerticalSpacing(4)
-        form.addRow("Size", sizes)
-        form.addRow("Overlap up to", self._overlap)
-        column.addLayout(form)
+        # Rows of their own: in one form the longest title would take room from all.
+        column.addLayout(_row("Size", sizes))
+        column.addLayout(_row("Overlap up to", self._overlap))
 
     def _connect(self) -> None:
         self.scores.cut_changed.connect(lambda low, high: self._set(score=_open(low, 0.0)))
@@ -149,10 +146,15 @@ def _rounded(value: float) -> float:
     return value if math.isinf(value) else float(math.ceil(value))
 
 
-def _row(title: str, widget: QWidget) -> QFormLayout:
-    form = QFormLayout()
-    form.addRow(title, widget)
-    return form
+def _row(title: str, content: QWidget | QHBoxLayout) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.setSpacing(6)
+    row.addWidget(QLabel(title))
+    if isinstance(content, QWidget):
+        row.addWidget(content, 1)
+    else:
+        row.addLayout(content, 1)
+    return row
 
 
 def _slider(tip: str, low: float, high: float) -> QLabeledDoubleSlider:

@@ -86,7 +86,7 @@ def bins_of(
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return powers of ten between two numbers above 0; 2 and 5 times them where there is room.
+    """Return powers of ten between two numbers above 0; more numbers where these are too few.
 
     Examples
     --------
@@ -94,7 +94,11 @@ def log_ticks(low: float, high: float) -> list[float]:
     [10.0, 100.0, 1000.0]
     >>> log_ticks(3, 60)
     [5.0, 10.0, 20.0, 50.0]
+    >>> log_ticks(17, 49)
+    [20.0, 30.0, 40.0]
     """
+    if high / low < 10:
+        return nice_ticks(low, high)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1, 2, 5) if high / low < 100 else (1,)
     ticks = [factor * 10.0**power for power in powers for factor in factors]

@@ -37,7 +37,7 @@ REGIONS: Mapping[str, str] = {
     "visible": "what is on the screen",
     "rectangle": "a rectangle that I draw",
 }
-WIDTH_PX = 300
+WIDTH_PX = 320
 
 
 class TextAction(Enum):
