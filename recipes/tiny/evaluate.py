@@ -21,9 +21,11 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from napari_segmate.core.instances import InstanceParams, instances_from_maps
+from napari_segmate.core.image import Contrast, ImageSource, guess_axes
 from napari_segmate.core.metrics import MSA_THRESHOLDS, average_precision
-from napari_segmate.models._tiny_network import OFFSET_UNIT, TinyFeatures, TinyNetwork, load_tiny
+from napari_segmate.models._tiny_network import TinyFeatures, TinyNetwork, load_tiny
+from napari_segmate.models.tiny import FAMILY, TinySegmenter
+from napari_segmate.tasks.auto import Params, run
 
 Table: TypeAlias = dict[str, dict[str, float]]
 Labels: TypeAlias = npt.NDArray[np.int32]
@@ -112,13 +114,12 @@ def _encode(network: TinyNetwork, image: npt.NDArray[np.uint8], device: str) -> 
     return network.encode(pixels.to(device).contiguous(memory_format=torch.channels_last))
 
 
-def _automatic(features: TinyFeatures, shape: tuple[int, int], params: InstanceParams) -> Labels:
-    maps = functional.interpolate(
-        features.maps.float(), scale_factor=4, mode="bilinear", align_corners=False
-    )
-    maps = maps[0, :, : shape[0], : shape[1]].cpu()
-    offset = maps[2:4].numpy() * OFFSET_UNIT
-    return instances_from_maps(maps[0].sigmoid().numpy(), maps[1].numpy(), offset, params)
+def _automatic(network: TinyNetwork, image: npt.NDArray[np.uint8], device: str) -> Labels:
+    """Return the labels that users get: size of objects estimated, image shown accordingly."""
+    model = TinySegmenter(FAMILY.models[0], network, "evaluated", device)
+    source = ImageSource(image, guess_axes(image.shape, image.dtype, rgb=image.ndim == 3))
+    plane = source.plane((), Contrast(((0.0, 255.0),) * source.n_channels))
+    return np.asarray(run(plane, model, Params(min_area=MIN_AREA)).labels, dtype=np.int32)
 
 
 def _without_small(labels: Labels) -> Labels:
@@ -188,7 +189,7 @@ def score_item(
     if max(labels.shape) > FULL_SIDE:
         image, labels = image[:CUT, :CUT], _without_small(labels[:CUT, :CUT])
     features = _encode(network, image, device)
-    found = _automatic(features, (labels.shape[0], labels.shape[1]), InstanceParams())
+    found = _automatic(network, image, device)
     precision = average_precision(labels, found, MSA_THRESHOLDS, ignore_min_area=MIN_AREA)
     scores = {"ap50": precision[0], "ap75": precision[5], "msa": precision.mean()}
     masks = _pick(labels, objects, rng)
