@@ -64,7 +64,7 @@ class Schedule:
 # that; the embedded model ends its own training at 1e-5 and begins it at 1e-3.
 TINY = {
     Preset.QUICK: Schedule(
-        rate=6e-4, epochs=16, patience=5, views=96, batch=4, objects=4, prompted=0.5
+        rate=1.2e-3, epochs=16, patience=5, views=96, batch=4, objects=4, prompted=0.5
     ),
     Preset.BALANCED: Schedule(
         rate=4e-4, epochs=20, patience=6, views=72, batch=4, objects=4, prompted=0.5
