@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_segmate.core.errors import ImageError
 from napari_segmate.core.image import ImageAxes, guess_axes
+from napari_segmate.io.ome_zarr import ome_image
 
 __all__ = ["axes_from_letters", "read_image"]
 
@@ -210,25 +211,16 @@ def _read_zarr(path: Path) -> Read:
 
 
 def _read_group(group: Any) -> Read:
-    attributes = dict(group.attrs)
-    scales = attributes.get("ome", attributes).get("multiscales")
-    if scales:
-        return _read_ome(group, scales[0])
+    image = ome_image(group)
+    if image is not None:
+        data = list(image.levels) if len(image.levels) > 1 else image.levels[0]
+        return data, axes_from_letters(image.axes, image.levels[0].shape)
     arrays = sorted(group.arrays())
     if len(arrays) != 1:
         names = [name for name, _ in arrays]
         raise ImageError(f"holds the arrays {names}; give the path of one of them")
     array = arrays[0][1]
     return array, guess_axes(array.shape, array.dtype)
-
-
-def _read_ome(group: Any, scale: dict[str, Any]) -> Read:
-    levels = [group[dataset["path"]] for dataset in scale["datasets"]]
-    named = [
-        axis["name"] if isinstance(axis, dict) else axis for axis in scale.get("axes", "tczyx")
-    ]
-    data = levels if len(levels) > 1 else levels[0]
-    return data, axes_from_letters("".join(name[0] for name in named), levels[0].shape)
 
 
 READERS: dict[str, Callable[[Path], Read]] = {
