@@ -23,7 +23,12 @@ from napari_segmate.plugin.model_lists import announce_models, follow_models
 from napari_segmate.plugin.runner import Job, Runner
 from napari_segmate.plugin.settings import read_general
 from napari_segmate.plugin.training_folder import Order, TrainingFolder, leftovers, remembered
-from napari_segmate.plugin.training_names import delete_own, name_problem, propose_name
+from napari_segmate.plugin.training_names import (
+    delete_own,
+    forget_unfinished,
+    name_problem,
+    propose_name,
+)
 from napari_segmate.plugin.training_rest import segment_rest
 from napari_segmate.plugin.training_rows import FileRow, LayerRow, Row
 from napari_segmate.plugin.training_run import TrainingRun
@@ -309,6 +314,7 @@ class TrainDock(QWidget):
         for folder in self._left:
             if folder.lock():
                 folder.remove()
+                forget_unfinished(folder.order.name)
         self._left = []
 
     # The result

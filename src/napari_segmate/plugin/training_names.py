@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from napari_segmate.core.errors import CacheError, SegmateError
 from napari_segmate.core.training_events import Result
-from napari_segmate.models._own import check_name
+from napari_segmate.models._own import check_name, own_path
 
-__all__ = ["delete_own", "name_problem", "propose_name"]
+__all__ = ["delete_own", "forget_unfinished", "name_problem", "propose_name"]
 
 LONGEST = 40
 NUMBERED = re.compile(r"^(.*?)[ _-](\d+)$")
@@ -68,3 +69,10 @@ def delete_own(result: Result) -> None:
         raise CacheError(
             f"{result.path} cannot be deleted ({error.strerror or error}); delete it by hand"
         ) from error
+
+
+def forget_unfinished(name: str) -> None:
+    """Delete what a training that is not wanted any more kept to go on with."""
+    target = own_path(name)
+    with suppress(OSError):
+        target.with_name(f".{target.stem}.resume.pt").unlink(missing_ok=True)

@@ -14,7 +14,7 @@ PLUGIN, WIDGET = "napari-segmate", "Automask"
 
 
 def segment_rest(viewer: Any, image: Image | None, model: str) -> None:
-    """Open the Automask dock of a viewer with an image and a model.
+    """Open the Automask dock of a viewer, and let it find all objects of an image with a model.
 
     Parameters
     ----------
@@ -29,7 +29,8 @@ def segment_rest(viewer: Any, image: Image | None, model: str) -> None:
         # A dock that opens takes the active layer.
         viewer.layers.selection.active = image
     # Opens it, or finds it where it is open.
-    place, _ = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET, tabify=True)
+    place, dock = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET, tabify=True)
     place.show()
     place.raise_()
     announce_models(model, viewer)
+    dock.controller.run()

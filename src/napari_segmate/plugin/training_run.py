@@ -20,6 +20,7 @@ from napari_segmate.core.types import IntBoxYX
 from napari_segmate.plugin.model_lists import announce_models
 from napari_segmate.plugin.runner import Job, Runner
 from napari_segmate.plugin.training_folder import Order, TrainingFolder, remember
+from napari_segmate.plugin.training_names import forget_unfinished
 from napari_segmate.plugin.training_pairs import Pair, pair_from_files
 from napari_segmate.plugin.training_process import TrainingProcess
 from napari_segmate.sessions.state import Progress
@@ -276,6 +277,7 @@ class TrainingRun(QObject):
         self._end_process()
         if stage is Stage.CANCELLING:
             self._drop_folder()
+            forget_unfinished(self._order.name)
             self._set(TrainingState(model=self._order.name))
         elif stage.busy:
             self._set(replace(self.state, stage=Stage.FAILED, error=_crash(code, words)))
