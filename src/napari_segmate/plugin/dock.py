@@ -89,7 +89,7 @@ class SegmentDock(QWidget):
         layout.addWidget(self.panel)
         # Otherwise napari gives half of the dock to an empty stretch.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self.keys = KeyBindings(self.viewer, self._trigger)
+        self.keys: KeyBindings[Action] = KeyBindings(self.viewer, self._trigger)
         self._connect()
         self._bind_keys()
         self.list_models = _all_models if models is None else lambda: models
@@ -302,7 +302,7 @@ class SegmentDock(QWidget):
 
 def _closer(
     controller: Controller,
-    keys: KeyBindings,
+    keys: KeyBindings[Action],
     choosers: Sequence[LayerChooser],
     ends: Sequence[Callable[[], None]],
 ) -> Callable[[], None]:

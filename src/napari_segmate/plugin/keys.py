@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from napari.components import ViewerModel
 from napari.settings import get_settings
 from napari.utils.key_bindings import coerce_keybinding
 
 from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.auto_panel import AutoAction
 
 __all__ = ["KeyBindings"]
 
+Kind = TypeVar("Kind", Action, AutoAction)
 
-class KeyBindings:
+
+class KeyBindings(Generic[Kind]):
     """The keys of one viewer.
 
     Parameters
@@ -22,24 +25,24 @@ class KeyBindings:
     viewer : ViewerModel
         Where the keys are bound, so that they work whichever layer is active.
     triggered : callable
-        Called with the `Action` of a key that was pressed.
+        Called with the action of a key that was pressed.
     """
 
-    def __init__(self, viewer: ViewerModel, triggered: Callable[[Action], None]) -> None:
+    def __init__(self, viewer: ViewerModel, triggered: Callable[[Kind], None]) -> None:
         self._viewer = viewer
-        self._triggered = triggered
-        self._bound: dict[Action, Any] = {}
+        self._triggered: Callable[[Kind], None] = triggered
+        self._bound: dict[Kind, Any] = {}
 
-    def bind(self, keys: Mapping[Action, str]) -> dict[Action, str]:
+    def bind(self, keys: Mapping[Kind, str]) -> dict[Kind, str]:
         """Bind keys instead of those bound before.
 
         Returns
         -------
-        dict of Action to str
+        dict of action to str
             What is wrong with the keys that could not be bound.
         """
         self.unbind()
-        problems: dict[Action, str] = {}
+        problems: dict[Kind, str] = {}
         for action, key in keys.items():
             try:
                 binding = _checked(key)
@@ -56,7 +59,7 @@ class KeyBindings:
             self._viewer.keymap.pop(binding, None)
         self._bound.clear()
 
-    def _callback(self, action: Action) -> Callable[[Any], None]:
+    def _callback(self, action: Kind) -> Callable[[Any], None]:
         def pressed(_: Any) -> None:
             self._triggered(action)
 

@@ -106,10 +106,11 @@ class _Step:
 
 @dataclass(eq=False)
 class WrittenMany:
-    """What one commit did to a labels layer."""
+    """What one commit did to a labels layer; object 1 became label `first`."""
 
     layer: Labels
     labels: tuple[int, ...] = ()
+    first: int = 1
     steps: list[_Step] = field(default_factory=list)
 
     @property
@@ -168,7 +169,7 @@ class ManyWriter:
         if not objects.count:
             raise LabelsError("there is no object to write")
         first = self._output.reserve(layer, objects.count)
-        written = WrittenMany(layer)
+        written = WrittenMany(layer, first=first)
 
         def finish() -> None:
             self._finish(written, objects, first)

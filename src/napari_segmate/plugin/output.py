@@ -40,7 +40,7 @@ SMALL_PLANE_PIXELS = 1 << 22
 """Up to here a whole plane is compared at once (a few milliseconds)."""
 
 
-def empty_labels(shape: Sequence[int]) -> Any:
+def empty_labels(shape: Sequence[int], dtype: npt.DTypeLike = np.uint16) -> Any:
     """Return an editable label array of zeros; in chunks when it would be large.
 
     Examples
@@ -48,9 +48,22 @@ def empty_labels(shape: Sequence[int]) -> Any:
     >>> empty_labels((2, 3)).dtype
     dtype('uint16')
     """
-    if int(np.prod(shape, dtype=np.float64)) * 2 <= LARGEST_NUMPY_BYTES:
-        return np.zeros(shape, np.uint16)
-    return _chunked(shape, np.dtype(np.uint16))
+    if int(np.prod(shape, dtype=np.float64)) * np.dtype(dtype).itemsize <= LARGEST_NUMPY_BYTES:
+        return np.zeros(shape, dtype)
+    return _chunked(shape, np.dtype(dtype))
+
+
+def labels_for(
+    image: Image, channel: int | None, name: str, dtype: npt.DTypeLike = np.uint16
+) -> Labels:
+    """Return an empty labels layer whose pixels are those of an image, without its channels."""
+    shape = list(spatial_shape(image))
+    geometry = Geometry.of(image).without_channel(channel, 1 if channel is None else shape[channel])
+    if channel == 0:
+        del shape[0]
+    elif channel is not None:
+        shape[channel] = 1
+    return Labels(empty_labels(shape, dtype), name=name, opacity=0.5, **geometry.kwargs())
 
 
 def _chunked(shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
@@ -149,15 +162,7 @@ class OutputLabels:
         return layer, plane_in_labels(layer, image, plane, dims)
 
     def _new(self, image: Image, channel: int | None) -> Labels:
-        shape = list(spatial_shape(image))
-        geometry = Geometry.of(image).without_channel(
-            channel, 1 if channel is None else shape[channel]
-        )
-        if channel == 0:
-            del shape[0]
-        elif channel is not None:
-            shape[channel] = 1
-        layer = Labels(empty_labels(shape), name=OUTPUT_NAME, opacity=0.5, **geometry.kwargs())
+        layer = labels_for(image, channel, OUTPUT_NAME)
         active = self._viewer.layers.selection.active
         self.watch(layer, 0)
         # Above the image, below prompts and preview.

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from napari.settings import get_plugin_settings
 
 from napari_segmate.widgets.actions import DEFAULT_KEYS, Action
+from napari_segmate.widgets.auto_panel import DEFAULT_AUTO_KEYS, AutoAction
 
-__all__ = ["PLUGIN", "General", "follow_keys", "read_general", "read_keys"]
+__all__ = [
+    "PLUGIN",
+    "General",
+    "follow_auto_keys",
+    "follow_keys",
+    "read_auto_keys",
+    "read_general",
+    "read_keys",
+]
 
 PLUGIN = "napari-segmate"
+Kind = TypeVar("Kind", Action, AutoAction)
 
 
 @dataclass(frozen=True)
@@ -60,28 +70,49 @@ def read_general() -> General:
 
 def read_keys() -> Mapping[Action, str]:
     """Return the key of every action that has one; an empty setting takes the key away."""
-    section = _section("keys")
+    return _read("keys", DEFAULT_KEYS)
+
+
+def read_auto_keys() -> Mapping[AutoAction, str]:
+    """Return the same for automask."""
+    return _read("automask_keys", DEFAULT_AUTO_KEYS)
+
+
+def _read(name: str, defaults: Mapping[Kind, str]) -> Mapping[Kind, str]:
+    section = _section(name)
     keys = {
         action: str(getattr(section, action.value, default)).strip()
-        for action, default in DEFAULT_KEYS.items()
+        for action, default in defaults.items()
     }
     return {action: key for action, key in keys.items() if key}
 
 
 def follow_keys(changed: Callable[[], None]) -> Callable[[], None]:
     """Call `changed` when the user edits a key; returns how to stop that."""
-    section = _section("keys")
+    return _follow("keys", DEFAULT_KEYS, changed)
+
+
+def follow_auto_keys(changed: Callable[[], None]) -> Callable[[], None]:
+    """Call `changed` when the user edits a key of automask; returns how to stop that."""
+    return _follow("automask_keys", DEFAULT_AUTO_KEYS, changed)
+
+
+def _follow(
+    name: str, actions: Iterable[Action | AutoAction], changed: Callable[[], None]
+) -> Callable[[], None]:
+    section = _section(name)
     if section is None:
         return lambda: None
+    signals = [getattr(section.events, action.value) for action in actions]
 
     def on_change(event: Any = None) -> None:
         changed()
 
-    for action in DEFAULT_KEYS:
-        getattr(section.events, action.value).connect(on_change)
+    for signal in signals:
+        signal.connect(on_change)
 
     def stop() -> None:
-        for action in DEFAULT_KEYS:
-            getattr(section.events, action.value).disconnect(on_change)
+        for signal in signals:
+            signal.disconnect(on_change)
 
     return stop

@@ -160,6 +160,11 @@ class OptionsView(QCollapsible):
         """Hide what matters only where the user clicks."""
         self._form.setRowVisible(self._points, False)
 
+    def leave_out_sizes(self) -> None:
+        """Hide sizes of objects, where a dock asks for them elsewhere."""
+        for widget in (self._size, self._diameter):
+            self._form.setRowVisible(widget, False)
+
     def _show_arrow(self, expanded: bool) -> None:
         self.setText(f"{'▼' if expanded else '▶'}  Options")
 

@@ -1,0 +1,617 @@
+"""Ties viewer, worker, proposals and labels of one automask dock together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer, Shapes
+
+from napari_segmate.core.context import Context
+from napari_segmate.core.errors import Cancelled, ImageError, SegmateError
+from napari_segmate.plugin.answering import Answerer, ModelChoice
+from napari_segmate.plugin.auto_objects import Accepted, accepted, objects_of
+from napari_segmate.plugin.auto_search import Search, params_of, tuned
+from napari_segmate.plugin.committing_many import ManyCommitter, Places
+from napari_segmate.plugin.deferred import Deferred
+from napari_segmate.plugin.many_objects import ManyObjects, WrittenMany
+from napari_segmate.plugin.proposals import Index, PlaneProposal, Proposals
+from napari_segmate.plugin.region_layer import RegionLayer
+from napari_segmate.plugin.runner import Job, Runner
+from napari_segmate.plugin.shape_region import region_of_shapes
+from napari_segmate.plugin.viewing import View
+from napari_segmate.sessions.auto_state import AutoFacts, auto_state_of
+from napari_segmate.sessions.state import Progress, SessionState
+from napari_segmate.tasks.auto import Mode, Params, Proposal, Region, generate
+from napari_segmate.widgets.auto_panel import AutoValues
+from napari_segmate.widgets.options_view import OptionValues
+from napari_segmate.widgets.planes_view import PlaneChoice
+
+__all__ = ["Asked", "AutoController"]
+
+DRAW_FIRST = "Drag a rectangle round the part to search"
+CHOOSE_SHAPES = "Draw a polygon in a shapes layer of your own, and choose that layer"
+STOPPED = "Stopped; what was proposed so far stays"
+TRY_AGAIN = "Try again, or choose another model"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the panel says.
+
+    Parameters
+    ----------
+    values : AutoValues
+        Mode, size and sliders.
+    model : str
+        Who looks.
+    has_head : bool
+        Whether that model finds objects without clicks.
+    region : str
+        ``"plane"``, ``"visible"``, ``"rectangle"`` or ``"shapes"``.
+    planes : PlaneChoice
+        Which planes of a stack.
+    options : OptionValues
+        Contrast, device, what happens to other labels.
+    """
+
+    values: AutoValues = field(default_factory=AutoValues)
+    model: str = "tiny"
+    has_head: bool = True
+    region: str = "plane"
+    planes: PlaneChoice = field(default_factory=PlaneChoice)
+    options: OptionValues = field(default_factory=OptionValues)
+
+    @property
+    def mode(self) -> Mode:
+        """How objects are found."""
+        if self.values.mode:
+            return Mode(self.values.mode)
+        return Mode.OBJECTS if self.has_head else Mode.GRID
+
+    @property
+    def params(self) -> Params:
+        """The same for the task."""
+        return params_of(self.values, self.mode, fill_holes=self.options.fill_holes)
+
+    @property
+    def key(self) -> Hashable:
+        """What the slow step depends on."""
+        return self.model, self.params.prepare_key()
+
+
+class AutoController:
+    """Automask in one viewer.
+
+    Everything happens on the GUI thread except what `Runner` is given.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the layers are.
+    answerer : Answerer
+        Keeps the model.
+    show : callable
+        Called with the `SessionState` to show.
+    show_found : callable
+        Called without arguments when there are other proposals.
+    notify : callable
+        Called with a sentence that the user should read.
+
+    Attributes
+    ----------
+    found : callable
+        Called with a `PlaneProposal` when a plane has been looked at.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        answerer: Answerer,
+        *,
+        show: Callable[[SessionState], None],
+        show_found: Callable[[], None],
+        notify: Callable[[str], None],
+    ) -> None:
+        self.viewer = viewer
+        self.asked = Asked()
+        self.shapes: Shapes | None = None
+        self.delete_key = ""
+        self.found: Callable[[PlaneProposal], None] = lambda plane: None
+        self.runner = Runner()
+        self._answerer = answerer
+        self._show = show
+        self._show_found = show_found
+        self._books: WeakKeyDictionary[Image, Proposals] = WeakKeyDictionary()
+        self._none = Proposals(viewer)
+        self._waiting: list[Search] = []
+        self._n_searches = 0
+        self._live: PlaneProposal | None = None
+        self._tuning: Job | None = None
+        self._when_tuned: Callable[[], None] | None = None
+        self._busy: Progress | None = None
+        self._doing = self._error = self._cure = self._notice = self._trouble = ""
+        self._again: Callable[[], None] = self.run
+        self._closed = False
+        self._look = Deferred(self._update_plane)
+        self._refresh_later = Deferred(self.refresh)
+        self.view = View(viewer, self._look, self._look)
+        self.region = RegionLayer(viewer, self._refresh_later)
+        self.committer: ManyCommitter[list[Accepted]] = ManyCommitter(viewer, self.runner, notify)
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    def close(self) -> None:
+        """End the worker and let go of the viewer; proposals stay as a layer of the user's."""
+        if self._closed:
+            return
+        self._closed = True
+        self.runner.close()
+        self._look.stop()
+        self._refresh_later.stop()
+        self.committer.close()
+        self.viewer.layers.events.removed.disconnect(self._on_removed)
+        self.view.close()
+        self.region.remove()
+        for book in self._books.values():
+            book.leave()
+
+    # What the user chooses
+
+    @property
+    def image(self) -> Image | None:
+        """The image that is searched."""
+        return self.view.image
+
+    @property
+    def book(self) -> Proposals:
+        """What is proposed for the image."""
+        image = self.view.image
+        if image is None:
+            return self._none
+        return self._books.setdefault(image, Proposals(self.viewer))
+
+    def choose_image(self, image: Image | None) -> None:
+        """Search another image; what is proposed for the last one stays."""
+        if image is self.view.image:
+            return
+        self._stop_jobs()
+        self.view.choose(image)
+        self._update_plane()
+
+    def ask(self, asked: Asked) -> None:
+        """Take what the panel says; proposals follow the sliders."""
+        before, self.asked = self.asked, asked
+        self.committer.policy = asked.options.policy
+        if self.view.set_options(asked.options):
+            self._update_plane()
+        if asked.region != before.region:
+            self._change_region(asked.region)
+        if asked != before:
+            self._error = self._notice = ""
+        self.refresh()
+        self._tune()
+
+    def _change_region(self, region: str) -> None:
+        if region != "rectangle":
+            self.region.remove()
+        elif self.view.shown is not None:
+            geometry = self.view.drawing_geometry.in_units(self.viewer.dims.units)
+            self.region.take_tool(geometry, self.view.outline_width)
+
+    def labels_accepts(self, layer: Layer) -> bool:
+        """Tell whether a layer may be chosen as output."""
+        return isinstance(layer, Labels) and all(
+            layer is not book.layer for book in self._books.values()
+        )
+
+    def shapes_accepts(self, layer: Layer) -> bool:
+        """Tell whether the shapes of a layer may be a region."""
+        return isinstance(layer, Shapes) and layer is not self.region.layer
+
+    # Find
+
+    @property
+    def can_run(self) -> bool:
+        """True when there is something to look at, and nothing else is going on."""
+        return self._shown_index is not None and self._busy is None and not self._region_missing
+
+    @property
+    def can_accept(self) -> bool:
+        """True when there are proposals that nobody is changing."""
+        return self._busy is None and any(plane.kept.size for plane in self.book)
+
+    def run(self) -> None:
+        """Find the objects of the planes that are chosen, the one on the screen first."""
+        if not self.can_run:
+            return
+        self._again = self.run
+        try:
+            region = self._region()
+        except SegmateError as error:
+            self._fail(error)
+            return
+        asked, shown = self.asked, self._shown_index
+        visible = self.view.visible_yx
+        self._waiting = [
+            Search(
+                self.view.shown_at(index),
+                self.view.at(index),
+                ModelChoice(asked.model, asked.options.device),
+                asked.params,
+                asked.key,
+                visible if index == shown else None,
+                region,
+            )
+            for index in self._indices()
+        ]
+        self._n_searches = len(self._waiting)
+        self._find_next()
+
+    def _indices(self) -> list[Index]:
+        shown, choice, slider = self._shown_index, self.asked.planes, self.slider
+        if shown is None:
+            return []
+        if not choice.is_range or slider is None:
+            return [shown]
+        place, length = slider
+        assert choice.first is not None and choice.last is not None
+        numbers = range(choice.first, min(choice.last, length - 1) + 1)
+        wanted = [(*shown[:place], number, *shown[place + 1 :]) for number in numbers]
+        return sorted(wanted, key=lambda index: index != shown)
+
+    @property
+    def slider(self) -> tuple[int, int] | None:
+        """Place in the index of the axis that a range goes along, and its length."""
+        return None if self.view.shown is None else self.view.slider()
+
+    def _region(self) -> Region | None:
+        if self.asked.region == "visible":
+            return self.view.visible_yx
+        if self.asked.region == "rectangle":
+            return self.region.box(self.view.drawing_plane)
+        image, shown = self.view.image, self.view.shown
+        if self.asked.region == "shapes" and image is not None and shown is not None:
+            assert self.shapes is not None, "otherwise the region is missing"
+            return region_of_shapes(self.shapes, image, shown, self.viewer.dims)
+        return None
+
+    @property
+    def _region_missing(self) -> str:
+        if self.view.shown is None:
+            return ""
+        if self.asked.region == "rectangle" and self._region() is None:
+            return DRAW_FIRST
+        return CHOOSE_SHAPES if self.asked.region == "shapes" and self.shapes is None else ""
+
+    def _find_next(self) -> None:
+        """Look at the next plane; sliders get their turn in between."""
+        if not self._waiting:
+            self._rest()
+            self.refresh()
+            return
+        search = self._waiting.pop(0)
+        number = self._n_searches - len(self._waiting)
+        place = f"plane {number} of {self._n_searches}" if self._n_searches > 1 else ""
+        image = self.view.image
+        assert image is not None, "jobs end when the image changes"
+
+        def done(plane: PlaneProposal) -> None:
+            self._live = None
+            # One size for all planes of a run: objects do not change from plane to plane.
+            self._waiting = [one.sized(plane.prepared.diameter) for one in self._waiting]
+            self._propose(image, plane)
+            self._find_next()
+
+        self._run(
+            lambda context: search.run(
+                self._answerer, lambda: self.asked.params, self._keep_live, context
+            ),
+            done,
+            "Looking for objects; you can look around meanwhile",
+            place,
+            lambda: self._show_live(image),
+        )
+
+    def _keep_live(self, plane: PlaneProposal) -> None:
+        self._live = plane
+
+    def _show_live(self, image: Image) -> None:
+        plane, self._live = self._live, None
+        if plane is not None:
+            self._propose(image, plane)
+
+    def _propose(self, image: Image, plane: PlaneProposal) -> None:
+        self.book.put(image, plane, self.view.outline_width)
+        self.found(plane)
+        self._show_found()
+        self._tune()
+
+    # Tune
+
+    def _tune(self) -> None:
+        """Generate labels again until all are those of the sliders; one job at a time.
+
+        The job takes the newest settings when it starts, so that none is ever computed in vain.
+        """
+        if self._tuning is not None or self._closed:
+            return
+        plane = next(iter(self._stale()), None)
+        if plane is None:
+            then, self._when_tuned = self._when_tuned, None
+            if then is not None:
+                then()
+            return
+
+        def work(context: Context) -> tuple[Params, Proposal]:
+            params = tuned(plane.params, self.asked.params)
+            return params, generate(plane.prepared, params, context=context)
+
+        def done(result: tuple[Params, Proposal]) -> None:
+            self._tuning = None
+            if self.book.on(plane.index) is plane:
+                plane.params, plane.proposal = result
+                self.book.draw([plane])
+                self._show_found()
+                self.refresh()
+            self._tune()
+
+        def failed(error: BaseException) -> None:
+            self._tuning = self._when_tuned = None
+            self._fail(error)
+
+        self._tuning = self.runner.submit(Job(work, done, failed))
+
+    def _stale(self) -> list[PlaneProposal]:
+        """Return the planes whose labels are not those of the sliders, the one in view first."""
+        if self.book.layer is None:
+            return []
+        now = self.asked.params
+        stale = [plane for plane in self.book if tuned(plane.params, now) != plane.params]
+        return sorted(stale, key=lambda plane: plane.index != self._shown_index)
+
+    # Accept
+
+    def accept(self) -> None:
+        """Write every proposal into the output."""
+        self._accept(None)
+
+    def accept_at(self, position: Any) -> None:
+        """Write the proposal at a world position into the output."""
+        found = self._pointed_at(position)
+        if found is not None:
+            self._accept(found)
+
+    def _accept(self, only: tuple[PlaneProposal, int] | None) -> None:
+        image = self.view.image
+        if image is None or not self.can_accept:
+            return
+        if self._stale() and only is None:
+            self._when_tuned = self.accept
+            self._tune()
+            return
+        linked = self.asked.planes.is_range and self.asked.planes.linked
+        planes = [plane for plane in self.book if plane.kept.size]
+        if only is not None and not linked:
+            planes = [only[0]]
+        apart = self._anisotropy(image)
+
+        def make(targets: Places, context: Context) -> tuple[ManyObjects, list[Accepted]]:
+            parts = accepted(planes, only, linked=linked, anisotropy=apart)
+            return objects_of(parts, targets), parts
+
+        self._again = self.accept
+        self._busy, self._doing = Progress(0, 0), "Writing the objects …"
+        self.refresh()
+        places = {plane.index: plane.shown for plane in planes}
+        self.committer.write(image, places, make, self._on_written, self._on_not_written)
+
+    def _anisotropy(self, image: Image) -> float:
+        shown, slider = self.view.shown, self.slider
+        if shown is None or slider is None:
+            return 1.0
+        pixel = float(np.mean(np.abs(image.scale[[shown.axes.y, shown.axes.x]])))
+        return float(abs(image.scale[shown.fixed[slider[0]]])) / pixel
+
+    def _on_written(self, written: WrittenMany, parts: list[Accepted]) -> None:
+        self._rest()
+        there, asked = np.array(written.labels), set[int]()
+        for part in parts:
+            part.leave(np.isin(part.numbers + written.first - 1, there))
+            asked.update(part.numbers.tolist())
+        self._redraw(parts)
+        count, left = len(there), len(asked) - len(there)
+        stays = f"; {left} of them lie on other objects and stay proposals" if left else ""
+        self._say(
+            f"{count} object{'' if count == 1 else 's'} written to '{written.layer.name}'{stays}"
+        )
+
+    def _on_not_written(self, error: BaseException) -> None:
+        self._rest()
+        self._fail(error)
+
+    def take_back(self) -> None:
+        """Remove the objects accepted last from the output; they are proposed again."""
+
+        def done(parts: list[Accepted]) -> None:
+            for part in parts:
+                part.come_back()
+            self._redraw(parts)
+            self._say("Taken back")
+
+        if not self.committer.take_back(done):
+            self._say("There is nothing left to take back")
+
+    def _redraw(self, parts: list[Accepted]) -> None:
+        for book in self._books.values():
+            planes = [part.plane for part in parts if book.on(part.plane.index) is part.plane]
+            if planes:
+                book.draw(planes)
+        self._show_found()
+
+    # Delete
+
+    def delete_at(self, position: Any) -> None:
+        """Take the proposal at a world position away."""
+        found = self._pointed_at(position)
+        if found is not None:
+            self.book.drop(*found)
+            self._error = self._notice = ""
+            self._show_found()
+            self.refresh()
+
+    def _pointed_at(self, position: Any) -> tuple[PlaneProposal, int] | None:
+        if self._busy is not None or self._shown_index is None:
+            return None
+        found = self.book.at(position, self._shown_index)
+        if found is None:
+            self._say("There is no proposal there; point at one")
+        return found
+
+    def discard(self) -> None:
+        """Take all proposals away."""
+        self._stop_jobs()
+        self.book.clear()
+        self._error = self._notice = ""
+        self._show_found()
+        self.refresh()
+
+    # Jobs
+
+    def _run(
+        self,
+        work: Callable[[Context], Any],
+        done: Callable[[Any], None],
+        doing: str,
+        place: str,
+        look_in: Callable[[], None],
+    ) -> None:
+        """Let the worker do something, with its progress in the status."""
+        self._error = self._notice = ""
+        self._busy, self._doing = Progress(0, 0, place), doing
+
+        def progress(at: int, total: int, text: str) -> None:
+            if self._closed:
+                return
+            said = "  ·  ".join(part for part in (place, text) if part)
+            self._busy = Progress(at, total, said)
+            look_in()
+            self.refresh()
+
+        def finished(result: Any) -> None:
+            if not self._closed:
+                done(result)
+
+        def failed(error: BaseException) -> None:
+            if not self._closed and self._busy is not None:
+                look_in()
+                self._stop_jobs()
+                self._fail(error)
+
+        self.runner.submit(Job(work, finished, failed, progress))
+        self.refresh()
+
+    def cancel(self) -> None:
+        """Stop what runs; what was found so far stays."""
+        if self._busy is not None:
+            self._stop_jobs()
+            self._say(STOPPED)
+
+    def retry(self) -> None:
+        """Do again what has failed."""
+        self._error = ""
+        self._again()
+
+    def _stop_jobs(self) -> None:
+        self._waiting, self._tuning, self._when_tuned, self._live = [], None, None, None
+        self.runner.cancel_all()
+        self._rest()
+
+    def _rest(self) -> None:
+        self._busy, self._doing = None, ""
+
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, Cancelled):
+            return
+        known = isinstance(error, SegmateError)
+        self._error = str(error) if known else f"{type(error).__name__}: {error}"
+        self._cure, self._notice = "" if known else TRY_AGAIN, ""
+        self.refresh()
+
+    def say(self, text: str) -> None:
+        """Show a sentence until the next thing happens."""
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        self._notice, self._error = text, ""
+        self.refresh()
+
+    # The plane in view
+
+    @property
+    def _shown_index(self) -> Index | None:
+        return None if self.view.shown is None else self.view.shown.index
+
+    def _update_plane(self) -> None:
+        if self._closed:
+            return
+        self._trouble = ""
+        try:
+            self.view.update()
+        except ImageError as error:
+            self._trouble = str(error)
+        self._show_found()
+        self.refresh()
+        self._tune()
+
+    def _on_removed(self, event: Any) -> None:
+        layer, image = event.value, self.view.image
+        if isinstance(layer, Image) and layer in self._books:
+            self._books.pop(layer).leave()
+        if image is not None and layer is image:
+            self.choose_image(None)
+        self.committer.forget(layer)
+        self._show_found()
+        self._refresh_later()
+
+    # What there is to say
+
+    @property
+    def state(self) -> SessionState:
+        """What to show now."""
+        return auto_state_of(
+            self._facts(),
+            busy=self._busy,
+            doing=self._doing,
+            error=self._error,
+            cure=self._cure,
+            notice=self._notice,
+        )
+
+    def _facts(self) -> AutoFacts:
+        index = self._shown_index
+        if index is None:
+            return AutoFacts(trouble=self._trouble)
+        book = self.book
+        plane = book.on(index)
+        counts = {one.index: len(one.kept) for one in book}
+        return AutoFacts(
+            image=True,
+            region_missing=self._region_missing,
+            grid=self.asked.mode is Mode.GRID,
+            looked=plane is not None,
+            dealt=plane is not None and bool(plane.gone),
+            outdated=plane is not None and plane.key != self.asked.key,
+            count=counts.get(index, 0),
+            total=sum(counts.values()),
+            planes=len(counts),
+            delete_key=self.delete_key,
+        )
+
+    def refresh(self) -> None:
+        """Show how things stand."""
+        if not self._closed:
+            self._show(self.state)

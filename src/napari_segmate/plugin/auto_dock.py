@@ -1,0 +1,328 @@
+"""The dock widget of automask: find everything, tune, accept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import napari
+from napari.layers import Image, Labels, Layer, Shapes
+from napari.utils import notifications
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from superqt.utils import ensure_main_thread
+
+from napari_segmate.models.base import ModelInfo
+from napari_segmate.plugin.answering import Answerer, default_answerer
+from napari_segmate.plugin.auto_controller import Asked, AutoController
+from napari_segmate.plugin.choosers import LayerChooser
+from napari_segmate.plugin.images import channel_axes
+from napari_segmate.plugin.keys import KeyBindings
+from napari_segmate.plugin.model_lists import follow_models
+from napari_segmate.plugin.picking import Picker
+from napari_segmate.plugin.proposals import PlaneProposal
+from napari_segmate.plugin.runner import Job
+from napari_segmate.plugin.settings import (
+    General,
+    follow_auto_keys,
+    read_auto_keys,
+    read_general,
+)
+from napari_segmate.sessions.state import SessionState
+from napari_segmate.widgets.auto_panel import AutoAction, AutoPanel
+from napari_segmate.widgets.options_view import OptionValues
+
+__all__ = ["AutoDock"]
+
+NEW_LABELS = "new labels layer"
+
+
+class AutoDock(QWidget):
+    """Plugins > SegMate > Automask.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Given by napari.
+    answerer : Answerer, optional
+        Loads models in the worker thread; made from the settings by default.
+    models : sequence of ModelInfo, optional
+        Models on offer; by default all that are known.
+    """
+
+    def __init__(
+        self,
+        viewer: napari.viewer.Viewer,
+        *,
+        answerer: Answerer | None = None,
+        models: Sequence[ModelInfo] | None = None,
+    ) -> None:
+        super().__init__()
+        # napari hands out a proxy whose layers are proxies too: those are never the same object.
+        self.viewer = getattr(viewer, "__wrapped__", viewer)
+        general = read_general()
+        self._answerer = answerer or default_answerer(general, _warn_from_any_thread)
+        self.controller = AutoController(
+            self.viewer,
+            self._answerer,
+            show=self._show,
+            show_found=self._show_found,
+            notify=_warn,
+        )
+        controller = self.controller
+        self._images = LayerChooser(self.viewer, lambda one: isinstance(one, Image), self._on_image)
+        self._outputs = LayerChooser(
+            self.viewer, controller.labels_accepts, self._on_output, NEW_LABELS
+        )
+        self._shapes = LayerChooser(self.viewer, controller.shapes_accepts, self._on_shapes)
+        self.panel = AutoPanel(self._images.native, self._outputs.native, self._shapes.native)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel)
+        # Otherwise napari gives half of the dock to an empty stretch.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.list_models = _all_models if models is None else lambda: models
+        self._models: dict[str, ModelInfo] = {}
+        self._picker = Picker(self.viewer)
+        self.keys: KeyBindings[AutoAction] = KeyBindings(self.viewer, self._on_key)
+        self._connect()
+        self._bind_keys()
+        self._start(general)
+
+    # Start and end
+
+    def _connect(self) -> None:
+        panel = self.panel
+        panel.triggered.connect(self._on_button)
+        for signal in (
+            panel.changed,
+            panel.model_chosen,
+            panel.region_chosen,
+            panel.planes.changed,
+            panel.options.changed,
+        ):
+            signal.connect(self._ask)
+        self.controller.found = self._on_found
+        self.controller.committer.changed = self._show_output
+        self.viewer.dims.events.order.connect(self._show_channels)
+        self.viewer.dims.events.last_used.connect(self._show_planes)
+        ends = (
+            follow_auto_keys(self._bind_keys),
+            follow_models(self.viewer, self._fill_models, self._choose_model),
+            self._stopper(),
+        )
+        choosers = (self._images, self._outputs, self._shapes)
+        close = _closer(self.controller, self.keys, choosers, self._picker, ends)
+        self._close = close
+        self.destroyed.connect(lambda: close())
+
+    def _stopper(self) -> Callable[[], None]:
+        events, show_channels, show_planes = (
+            self.viewer.dims.events,
+            self._show_channels,
+            self._show_planes,
+        )
+
+        def stop() -> None:
+            events.order.disconnect(show_channels)
+            events.last_used.disconnect(show_planes)
+
+        return stop
+
+    def _start(self, general: General) -> None:
+        self._fill_models()
+        self.panel.show_model(general.model)
+        self.panel.options.show_values(OptionValues(device=general.device))
+        active = self.viewer.layers.selection.active
+        self._images.choose(active if isinstance(active, Image) else self._images.layer)
+        self._on_image(self._images.layer)
+        self._on_shapes(self._shapes.layer)
+        self._ask()
+        self._show_found()
+        self._show_output()
+
+    def event(self, a0: QEvent | None) -> bool:
+        """Notice when napari takes the widget out of its dock for good."""
+        if a0 is not None and a0.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.shut_down()
+        return bool(super().event(a0))
+
+    def shut_down(self) -> None:
+        """End the worker and give keys and layers back to napari."""
+        if getattr(self, "_close", None) is not None:
+            self._close()
+
+    # From the panel
+
+    def _on_button(self, action: AutoAction) -> None:
+        pointed = {
+            AutoAction.ACCEPT_ONE: ("accept", self.controller.accept_at),
+            AutoAction.DELETE_ONE: ("delete", self.controller.delete_at),
+        }
+        if action in pointed:
+            # The mouse is on the button: the user still has to point at the object.
+            what, act = pointed[action]
+            self._picker.start(act)
+            self.controller.say(f"Click on the object to {what}")
+        else:
+            self.trigger(action)
+
+    def _on_key(self, action: AutoAction) -> None:
+        self.trigger(action)
+
+    def trigger(self, action: AutoAction) -> None:
+        """Do what a button or a key says, where the cursor is."""
+        controller, position = self.controller, self.viewer.cursor.position
+        acts: dict[AutoAction, Callable[[], None]] = {
+            AutoAction.RUN: controller.run,
+            AutoAction.ACCEPT: controller.accept,
+            AutoAction.ACCEPT_ONE: lambda: controller.accept_at(position),
+            AutoAction.DELETE_ONE: lambda: controller.delete_at(position),
+            AutoAction.DISCARD: controller.discard,
+            AutoAction.TAKE_BACK: controller.take_back,
+            AutoAction.CANCEL: controller.cancel,
+            AutoAction.RETRY: controller.retry,
+        }
+        self._picker.stop()
+        acts[action]()
+
+    def _ask(self, _: Any = None) -> None:
+        panel = self.panel
+        info = self._models.get(panel.model)
+        before = self.controller.asked
+        asked = Asked(
+            panel.values,
+            panel.model,
+            info is not None and info.instance_head,
+            panel.region,
+            panel.planes.choice,
+            panel.options.values,
+        )
+        panel.show_mode(asked.mode)
+        if asked.mode is not before.mode or asked.model != before.model:
+            panel.show_estimate(0)
+        self.controller.ask(asked)
+
+    def _on_image(self, layer: Layer | None) -> None:
+        if not hasattr(self, "panel") or layer is self.controller.image:
+            return
+        image = layer if isinstance(layer, Image) else None
+        self._show_channels(image=image)
+        self.controller.choose_image(image)
+        self._show_planes()
+
+    def _on_output(self, layer: Layer | None) -> None:
+        self.controller.committer.output.layer = layer if isinstance(layer, Labels) else None
+
+    def _on_shapes(self, layer: Layer | None) -> None:
+        self.controller.shapes = layer if isinstance(layer, Shapes) else None
+        if hasattr(self, "panel"):
+            self.controller.refresh()
+
+    # To the panel
+
+    def _on_found(self, plane: PlaneProposal) -> None:
+        prepared = plane.prepared
+        self.panel.show_estimate(prepared.diameter if prepared.estimated else 0)
+        job = Job(
+            lambda context: self._answerer.devices(), self.panel.options.show_devices, idle=True
+        )
+        self.controller.runner.submit(job)
+
+    def _show(self, state: SessionState) -> None:
+        if not hasattr(self, "panel"):
+            return
+        controller = self.controller
+        self.panel.show_state(state)
+        can = {
+            AutoAction.RUN: controller.can_run,
+            AutoAction.ACCEPT: controller.can_accept,
+            AutoAction.ACCEPT_ONE: controller.can_accept,
+            AutoAction.DELETE_ONE: controller.can_accept,
+            AutoAction.DISCARD: len(controller.book) > 0,
+            AutoAction.TAKE_BACK: controller.committer.can_take_back,
+        }
+        self.panel.show_can([action for action, on in can.items() if on])
+
+    def _show_found(self) -> None:
+        if hasattr(self, "panel"):
+            book = self.controller.book
+            there = book.layer is not None
+            self.panel.show_found(book.areas if there else (), len(book) if there else 0)
+
+    def _show_output(self) -> None:
+        self._outputs.choose(self.controller.committer.output.layer)
+        self.controller.refresh()
+
+    def _fill_models(self) -> None:
+        models = self.list_models()
+        self._models = {info.name: info for info in models}
+        titles = {info.name: info.title for info in models}
+        self.panel.show_models(titles, {info.name: info.description for info in models})
+
+    def _choose_model(self, name: str) -> None:
+        self.panel.show_model(name)
+        self._ask()
+
+    def _show_planes(self, event: Any = None) -> None:
+        slider = self.controller.slider
+        self.panel.show_planes(1 if slider is None else slider[1])
+
+    def _show_channels(self, event: Any = None, image: Image | None = None) -> None:
+        image = image or self.controller.image
+        axes: dict[int, int] = {}
+        if image is not None:
+            offset = self.viewer.dims.ndim - image.ndim
+            shown = tuple(axis - offset for axis in self.viewer.dims.displayed)
+            axes = channel_axes(image, (shown[0], shown[1]))
+        titles = {axis: f"axis {axis} ({count})" for axis, count in axes.items()}
+        self.panel.options.show_channel_axes(titles, axes)
+        self._ask()
+
+    def _bind_keys(self) -> None:
+        keys = read_auto_keys()
+        problems = self.keys.bind(keys)
+        keys = {action: key for action, key in keys.items() if action not in problems}
+        self.panel.show_keys(keys)
+        self.controller.delete_key = keys.get(AutoAction.DELETE_ONE, "")
+        for problem in problems.values():
+            _warn(f"{problem}. Choose another one in Preferences > SegMate")
+
+
+def _closer(
+    controller: AutoController,
+    keys: KeyBindings[AutoAction],
+    choosers: Sequence[LayerChooser],
+    picker: Picker,
+    ends: Sequence[Callable[[], None]],
+) -> Callable[[], None]:
+    """Return what ends a dock; holds nothing that Qt has deleted by then."""
+    done: list[bool] = []
+
+    def close() -> None:
+        if done:
+            return
+        done.append(True)
+        keys.unbind()
+        picker.stop()
+        for end in ends:
+            end()
+        for chooser in choosers:
+            chooser.close()
+        controller.close()
+
+    return close
+
+
+def _warn(text: str) -> None:
+    notifications.show_warning(text)
+
+
+def _warn_from_any_thread(text: str) -> None:
+    ensure_main_thread(_warn)(text)
+
+
+def _all_models() -> Sequence[ModelInfo]:
+    from napari_segmate.models import list_models
+
+    return list_models()

@@ -1,0 +1,454 @@
+"""The panel of automask: one button finds everything, sliders say what counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QLabeledDoubleSlider
+from superqt.utils import signals_blocked
+
+from napari_segmate.sessions.state import SessionState
+from napari_segmate.widgets.actions import Action, with_key
+from napari_segmate.widgets.histogram_view import HistogramView, Series
+from napari_segmate.widgets.options_view import OptionsView
+from napari_segmate.widgets.planes_view import PlanesView
+from napari_segmate.widgets.status_view import StatusView
+
+__all__ = ["DEFAULT_AUTO_KEYS", "REGIONS", "AutoAction", "AutoPanel", "AutoValues"]
+
+WIDTH_PX = 300
+COLOUR = "#2196f3"
+LARGEST_PX = 100_000.0
+MODES: Mapping[str, str] = {
+    "": "what suits the model",
+    "objects": "objects (fast)",
+    "refined": "objects, redrawn",
+    "grid": "everything (grid of clicks)",
+}
+REGIONS: Mapping[str, str] = {
+    "plane": "the whole plane",
+    "visible": "what is on the screen",
+    "rectangle": "a rectangle that I draw",
+    "shapes": "shapes of a layer",
+}
+
+
+class AutoAction(Enum):
+    """What the buttons of the panel trigger."""
+
+    RUN = "run"
+    ACCEPT = "accept"
+    ACCEPT_ONE = "accept_one"
+    DELETE_ONE = "delete_one"
+    DISCARD = "discard"
+    TAKE_BACK = "take_back"
+    CANCEL = "cancel"
+    RETRY = "retry"
+
+    @property
+    def title(self) -> str:
+        """What a button says."""
+        return TITLES[self]
+
+    @property
+    def help(self) -> str:
+        """What a tooltip says."""
+        return HELP[self]
+
+
+TITLES: Mapping[AutoAction, str] = {
+    AutoAction.RUN: "Find all objects",
+    AutoAction.ACCEPT: "Accept all",
+    AutoAction.ACCEPT_ONE: "Accept one",
+    AutoAction.DELETE_ONE: "Delete one",
+    AutoAction.DISCARD: "Discard",
+    AutoAction.TAKE_BACK: "Take back",
+    AutoAction.CANCEL: "Cancel",
+    AutoAction.RETRY: "Try again",
+}
+HELP: Mapping[AutoAction, str] = {
+    AutoAction.RUN: "Propose an outline for every object; nothing is written to your labels yet",
+    AutoAction.ACCEPT: "Write all proposals into the output labels, as one step of undo",
+    AutoAction.ACCEPT_ONE: "Write the proposal under the cursor into the output labels",
+    AutoAction.DELETE_ONE: "Take the proposal under the cursor away",
+    AutoAction.DISCARD: "Take all proposals away; your labels stay as they are",
+    AutoAction.TAKE_BACK: "Remove the objects accepted last (Ctrl+Z on the labels layer)",
+    AutoAction.CANCEL: "Stop; proposals that are there stay",
+    AutoAction.RETRY: "Find the objects again",
+}
+DEFAULT_AUTO_KEYS: Mapping[AutoAction, str] = {
+    AutoAction.ACCEPT: "Shift-G",
+    AutoAction.ACCEPT_ONE: "Shift-K",
+    AutoAction.DELETE_ONE: "Shift-J",
+}
+"""Keys that neither napari's viewer and layers nor the other docks use."""
+FROM_STATUS = {Action.CANCEL: AutoAction.CANCEL, Action.RETRY: AutoAction.RETRY}
+
+
+@dataclass(frozen=True)
+class AutoValues:
+    """What the form says.
+
+    Parameters
+    ----------
+    mode : str
+        ``"objects"``, ``"refined"``, ``"grid"``; empty for what suits the model.
+    diameter : float
+        Typical object in pixels; 0 has it estimated.
+    foreground, seed, score, stability : float
+        Thresholds, 0 to 1.
+    smallest, largest : float
+        Pixels of an object; infinite for no limit.
+    border : bool
+        Keep objects that the border of the image cuts.
+    """
+
+    mode: str = ""
+    diameter: float = 0.0
+    foreground: float = 0.5
+    seed: float = 0.55
+    score: float = 0.0
+    stability: float = 0.0
+    smallest: float = 20.0
+    largest: float = math.inf
+    border: bool = True
+
+
+SLIDERS: Mapping[str, tuple[str, str]] = {
+    "foreground": ("Boundary", "Higher draws objects smaller and leaves out faint ones"),
+    "seed": ("Joining", "Higher finds fewer cores: touching objects are split less"),
+    "score": ("Score above", "Objects that the model is less sure of are left out"),
+    "stability": ("Stability above", "Masks that change with the threshold are left out"),
+}
+OF_HEAD = ("foreground", "seed")
+OF_MASKS = ("stability",)
+
+
+class AutoPanel(QWidget):
+    """Choosers, Run, status, histogram, sliders, what to do with the proposals.
+
+    Parameters
+    ----------
+    image_chooser, output_chooser, shapes_chooser : QWidget
+        Made by whoever knows the layers.
+    """
+
+    triggered = Signal(object)
+    model_chosen = Signal(str)
+    region_chosen = Signal(str)
+    changed = Signal(object)
+
+    def __init__(
+        self,
+        image_chooser: QWidget,
+        output_chooser: QWidget,
+        shapes_chooser: QWidget,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._values = AutoValues()
+        self._keys: Mapping[AutoAction, str] = {}
+        self.planes = PlanesView()
+        self.status = StatusView()
+        self.sizes = HistogramView(
+            "Sizes in pixels", logarithmic=True, high_cut=True, empty_text="Sizes appear here"
+        )
+        self.options = OptionsView()
+        self.options.leave_out_points()
+        self.options.leave_out_sizes()
+        self._model, self._mode, self._region = (_narrow(QComboBox()) for _ in range(3))
+        for combo, titles in ((self._mode, MODES), (self._region, REGIONS)):
+            for name, title in titles.items():
+                combo.addItem(title, name)
+        self._diameter = QDoubleSpinBox()
+        self._smallest, self._largest = _size_box("no limit"), _size_box("no limit")
+        self._boxes = self._smallest, self._largest, self._diameter
+        self._sliders = {name: _slider(tip) for name, (_, tip) in SLIDERS.items()}
+        self._border = QCheckBox("Keep what the border cuts")
+        self._count = QLabel()
+        self._buttons: dict[AutoAction, QPushButton] = {}
+        self._tuning = QWidget()
+        self._shapes = shapes_chooser
+        self._lay_out(image_chooser, output_chooser)
+        self._connect()
+        self.show_values(self._values)
+        self.show_state(SessionState())
+        self.show_found((), 0)
+        self.show_can(())
+        self._search.setRowVisible(self._shapes, False)
+        self.show_planes(1)
+
+    # Making
+
+    def _lay_out(self, image_chooser: QWidget, output_chooser: QWidget) -> None:
+        self._diameter.setRange(0, LARGEST_PX)
+        self._diameter.setDecimals(0)
+        self._diameter.setSuffix(" px")
+        self._diameter.setSpecialValueText("estimated")
+        self._diameter.setToolTip("Diameter of a typical object; 0 has it estimated")
+        self._search = _form(
+            ("Image", image_chooser),
+            ("Labels", output_chooser),
+            ("Model", self._model),
+            ("Find", self._mode),
+            ("Object size", self._diameter),
+            ("Search in", self._region),
+            ("Shapes", self._shapes),
+            ("Planes", self.planes),
+        )
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(6)
+        column.addLayout(self._search)
+        column.addWidget(self._button(AutoAction.RUN, main=True))
+        column.addWidget(self.status)
+        column.addWidget(self._count)
+        column.addWidget(self._tuned())
+        column.addLayout(self._actions())
+        column.addWidget(self.options)
+        column.addStretch(1)
+        area = QScrollArea()
+        area.setWidget(content)
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer = QHBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
+        self.setMinimumWidth(WIDTH_PX)
+
+    def _tuned(self) -> QWidget:
+        self._form = _form(*((SLIDERS[name][0], slider) for name, slider in self._sliders.items()))
+        self._form.addRow("Smallest", self._smallest)
+        self._form.addRow("Largest", self._largest)
+        self._form.addRow("", self._border)
+        column = QVBoxLayout(self._tuning)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.sizes)
+        column.addLayout(self._form)
+        return self._tuning
+
+    def _actions(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        grid.addWidget(self._button(AutoAction.ACCEPT, main=True), 0, 0, 1, 2)
+        rows = (
+            (AutoAction.ACCEPT_ONE, AutoAction.DELETE_ONE),
+            (AutoAction.DISCARD, AutoAction.TAKE_BACK),
+        )
+        for row, actions in enumerate(rows, start=1):
+            for place, action in enumerate(actions):
+                grid.addWidget(self._button(action), row, place)
+        return grid
+
+    def _button(self, action: AutoAction, *, main: bool = False) -> QPushButton:
+        button = QPushButton(action.title)
+        button.setToolTip(action.help)
+        button.setMinimumWidth(10)
+        button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        if main:
+            font = button.font()
+            font.setBold(True)
+            button.setFont(font)
+            button.setMinimumHeight(34)
+        button.clicked.connect(lambda: self.triggered.emit(action))
+        self._buttons[action] = button
+        return button
+
+    def _connect(self) -> None:
+        self._model.currentIndexChanged.connect(lambda: self.model_chosen.emit(self.model))
+        self._region.currentIndexChanged.connect(self._on_region)
+        self._mode.currentIndexChanged.connect(lambda: self._set(mode=self._mode.currentData()))
+        self._diameter.valueChanged.connect(lambda value: self._set(diameter=float(value)))
+        for name, slider in self._sliders.items():
+            slider.valueChanged.connect(self._setter(name))
+        self._smallest.valueChanged.connect(lambda value: self._set(smallest=float(value)))
+        self._largest.valueChanged.connect(lambda value: self._set(largest=value or math.inf))
+        self._border.toggled.connect(lambda on: self._set(border=bool(on)))
+        self.sizes.cut_changed.connect(self._on_cut)
+        self.status.triggered.connect(lambda action: self.triggered.emit(FROM_STATUS[action]))
+
+    def _setter(self, name: str) -> Callable[[float], None]:
+        def changed(value: float) -> None:
+            self._set(**{name: float(value)})
+
+        return changed
+
+    def _on_region(self) -> None:
+        self._search.setRowVisible(self._shapes, self.region == "shapes")
+        self.region_chosen.emit(self.region)
+
+    def _on_cut(self, low: float, high: float) -> None:
+        smallest = 0.0 if math.isinf(low) else float(round(low))
+        self._set(smallest=smallest, largest=high if math.isinf(high) else float(math.ceil(high)))
+
+    def _set(self, **changes: object) -> None:
+        values = replace(self._values, **changes)  # type: ignore[arg-type]
+        if values != self._values:
+            self.show_values(values)
+            self.changed.emit(values)
+
+    # Out
+
+    @property
+    def values(self) -> AutoValues:
+        """What the form says."""
+        return self._values
+
+    @property
+    def model(self) -> str:
+        """Name of the model that is chosen, empty without one."""
+        return self._model.currentData() or ""
+
+    @property
+    def region(self) -> str:
+        """Which part is searched, one of `REGIONS`."""
+        return str(self._region.currentData())
+
+    def button(self, action: AutoAction) -> QPushButton:
+        """Return the button of an action."""
+        return self._buttons[action]
+
+    # In
+
+    def show_values(self, values: AutoValues) -> None:
+        """Fill the form; emits nothing."""
+        self._values = values
+        finite = 0.0 if math.isinf(values.largest) else values.largest
+        for name, slider in self._sliders.items():
+            with signals_blocked(slider):
+                slider.setValue(getattr(values, name))
+        numbers = (values.smallest, finite, values.diameter)
+        for box, value in zip(self._boxes, numbers, strict=True):
+            with signals_blocked(box):
+                box.setValue(value)
+        with signals_blocked(self._border):
+            self._border.setChecked(values.border)
+        _choose(self._mode, values.mode)
+        self.sizes.show_cut(values.smallest or -math.inf, values.largest)
+
+    def show_mode(self, mode: str) -> None:
+        """Show the sliders that mean something in a mode."""
+        for name in OF_HEAD:
+            self._form.setRowVisible(self._sliders[name], mode != "grid")
+        for name in OF_MASKS:
+            self._form.setRowVisible(self._sliders[name], mode in ("grid", "refined"))
+
+    def show_state(self, state: SessionState) -> None:
+        """Show hint, error and progress."""
+        self.status.show_state(state)
+
+    def show_can(self, actions: Collection[AutoAction]) -> None:
+        """Show which actions do something now."""
+        for action, button in self._buttons.items():
+            button.setEnabled(action in actions)
+
+    def show_found(self, areas: npt.ArrayLike, planes: int) -> None:
+        """Show how many proposals there are and how large; `planes` have been looked at."""
+        areas = np.asarray(areas)
+        count = len(areas)
+        where = f" on {planes} planes" if planes > 1 else ""
+        self._count.setText(f"{count:,} object{'' if count == 1 else 's'} proposed{where}")
+        self._count.setVisible(planes > 0)
+        self._tuning.setVisible(planes > 0)
+        self.sizes.show_series((Series("", COLOUR, areas),) if count else ())
+
+    def show_estimate(self, diameter: float) -> None:
+        """Say how large objects were estimated to be, in pixels; 0 is not known."""
+        found = f"estimated: {diameter:.0f} px" if diameter else "estimated"
+        self._diameter.setSpecialValueText(found)
+
+    def show_planes(self, count: int) -> None:
+        """Offer ranges of a stack; a single plane has none."""
+        self.planes.show_count(count)
+        self._search.setRowVisible(self.planes, count > 1)
+
+    def show_keys(self, keys: Mapping[AutoAction, str]) -> None:
+        """Name the keys on the buttons."""
+        for action, button in self._buttons.items():
+            key = keys.get(action, "")
+            button.setText(with_key(action.title, key))
+            button.setToolTip(f"{action.help}. Key: {key}" if key else action.help)
+
+    def show_models(self, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
+        """Offer models by name; the choice stays if it can."""
+        kept = self._model.currentData()
+        with signals_blocked(self._model):
+            self._model.clear()
+            for name, title in titles.items():
+                self._model.addItem(title, name)
+                tip = tips.get(name, "")
+                self._model.setItemData(self._model.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        _choose(self._model, kept or "")
+
+    def show_model(self, name: str) -> None:
+        """Show which model is chosen; emits nothing."""
+        _choose(self._model, name)
+
+    def models(self) -> Sequence[str]:
+        """Return the names of the models on offer."""
+        return [self._model.itemData(at) for at in range(self._model.count())]
+
+
+def _form(*rows: tuple[str, QWidget]) -> QFormLayout:
+    form = QFormLayout()
+    form.setVerticalSpacing(4)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    for title, widget in rows:
+        form.addRow(title, widget)
+    return form
+
+
+def _choose(combo: QComboBox, name: str) -> None:
+    with signals_blocked(combo):
+        combo.setCurrentIndex(max(combo.findData(name), 0))
+
+
+def _narrow(combo: QComboBox) -> QComboBox:
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    return combo
+
+
+def _slider(tip: str) -> QLabeledDoubleSlider:
+    slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+    slider.setRange(0.0, 1.0)
+    slider.setDecimals(2)
+    slider.setToolTip(tip)
+    slider.setMinimumWidth(120)
+    slider.setMinimumWidth(60)
+    return slider
+
+
+def _size_box(unlimited: str) -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    box.setRange(0, LARGEST_PX**2)
+    box.setDecimals(0)
+    box.setSuffix(" px")
+    box.setSpecialValueText(unlimited)
+    # The widest number would widen the whole dock.
+    box.setMinimumWidth(50)
+    return box

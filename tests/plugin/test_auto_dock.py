@@ -1,0 +1,313 @@
+"""Automask in a viewer: find, tune, accept, take back."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Labels
+
+from napari_segmate.core.synthetic import nuclei, stack_3d
+from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.models import list_models, load_model
+from napari_segmate.plugin.answering import Answerer
+from napari_segmate.plugin.auto_dock import AutoDock
+from napari_segmate.plugin.auto_search import LEAST, params_of
+from napari_segmate.plugin.proposals import PROPOSALS_NAME
+from napari_segmate.sessions.state import Phase
+from napari_segmate.tasks.auto import Mode, Params
+from napari_segmate.widgets.auto_panel import AutoAction, AutoValues
+
+OUTPUT = "SegMate labels"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("tiny", device="cpu")
+
+
+class Desk:
+    """A dock and its viewer."""
+
+    def __init__(self, qtbot, model, image, **layer) -> None:
+        self.qtbot = qtbot
+        self.viewer = ViewerModel()
+        self.viewer.add_image(image, name="image", **layer)
+        self.gate = None
+        answerer = Answerer(EmbeddingStore(), lambda choice, context: self._load(model, context))
+        tiny = [info for info in list_models() if info.name == "tiny"]
+        self.dock = AutoDock(self.viewer, answerer=answerer, models=tiny)
+        qtbot.addWidget(self.dock)
+
+    def _load(self, model, context):
+        if self.gate is not None:
+            while not self.gate.is_set():
+                context.check()
+                self.gate.wait(0.01)
+        return model
+
+    def wait(self) -> None:
+        """Wait until nothing is left to do."""
+        dock = self.dock
+
+        def settled() -> bool:
+            controller = dock.controller
+            waiting = controller._busy or controller._tuning or controller._look.waiting
+            return not waiting and controller.runner.idle
+
+        self.qtbot.waitUntil(settled, timeout=60_000)
+
+    def do(self, action: AutoAction) -> None:
+        self.dock.trigger(action)
+        self.wait()
+
+    @property
+    def proposed(self) -> int:
+        return len(self.dock.controller.book.areas)
+
+    @property
+    def hint(self) -> str:
+        return self.dock.controller.state.hint
+
+    def inside(self, label: int) -> tuple[float, ...]:
+        """A world position inside a proposal of the plane in view."""
+        plane = self.dock.controller.book.on(self.dock.controller._shown_index)
+        ys, xs = np.nonzero(plane.labels == label)
+        middle = len(ys) // 2
+        return (*self.viewer.dims.point[:-2], float(ys[middle]), float(xs[middle]))
+
+
+@pytest.fixture
+def desk(qtbot, model):
+    image = nuclei()[0][:192, :192]
+    found = Desk(qtbot, model, image)
+    yield found
+    found.dock.shut_down()
+    gc.collect()
+
+
+def test_every_object_is_proposed_and_nothing_else_is_touched(desk):
+    assert AutoAction.RUN.title in desk.hint
+    desk.do(AutoAction.RUN)
+    assert desk.proposed >= 8
+    assert OUTPUT not in desk.viewer.layers
+    labels = desk.viewer.layers[PROPOSALS_NAME].data
+    assert len(np.unique(labels)) - 1 == desk.proposed
+    assert desk.viewer.layers.selection.active.name == "image"
+
+
+def test_accepted_proposals_are_one_step_of_undo(desk):
+    desk.do(AutoAction.RUN)
+    count = desk.proposed
+    desk.do(AutoAction.ACCEPT)
+    output = desk.viewer.layers[OUTPUT]
+    assert len(np.unique(output.data)) - 1 == count
+    assert not desk.viewer.layers[PROPOSALS_NAME].data.any()
+    assert f"{count} objects written" in desk.hint
+    assert len(output.metadata["napari_segmate"]) == count
+    output.undo()
+    assert not output.data.any()
+
+
+def test_accepted_proposals_can_be_taken_back(desk):
+    desk.do(AutoAction.RUN)
+    desk.do(AutoAction.ACCEPT)
+    count = len(desk.viewer.layers[OUTPUT].metadata["napari_segmate"])
+    desk.do(AutoAction.TAKE_BACK)
+    assert not desk.viewer.layers[OUTPUT].data.any()
+    assert desk.proposed == count
+    desk.do(AutoAction.TAKE_BACK)
+    assert "nothing left" in desk.hint
+
+
+def test_labels_that_are_there_stay(desk):
+    own = np.zeros((192, 192), np.uint16)
+    own[:, :96] = 7
+    mine = desk.viewer.add_labels(own, name="mine")
+    desk.dock._outputs.choose(mine)
+    desk.do(AutoAction.RUN)
+    desk.do(AutoAction.ACCEPT)
+    assert (mine.data[:, :96] == 7).all()
+    assert (mine.data[:, 96:] > 7).any()
+
+
+def test_a_slider_changes_the_labels_without_asking_the_model(desk, monkeypatch):
+    desk.do(AutoAction.RUN)
+    before = desk.proposed
+    monkeypatch.setattr("napari_segmate.plugin.auto_search.prepare", None)
+    largest = int(np.sort(desk.dock.controller.book.areas)[before // 2])
+    desk.dock.panel._largest.setValue(largest)
+    desk.wait()
+    assert 0 < desk.proposed < before
+    assert desk.dock.controller.book.areas.max() <= largest
+    desk.dock.panel._largest.setValue(0)
+    desk.wait()
+    assert desk.proposed == before
+
+
+def test_a_deleted_proposal_stays_away_when_sliders_move(desk):
+    desk.do(AutoAction.RUN)
+    before = desk.proposed
+    desk.dock.controller.delete_at(desk.inside(2))
+    assert desk.proposed == before - 1
+    desk.dock.panel._smallest.setValue(25)
+    desk.dock.panel._sliders["foreground"].setValue(0.45)
+    desk.wait()
+    plane = desk.dock.controller.book.on(())
+    assert len(plane.kept) == plane.proposal.count - 1
+
+
+def test_one_proposal_is_accepted_under_the_cursor(desk):
+    desk.do(AutoAction.RUN)
+    before, position = desk.proposed, desk.inside(3)
+    desk.dock.controller.accept_at(position)
+    desk.wait()
+    output = desk.viewer.layers[OUTPUT]
+    assert desk.proposed == before - 1
+    assert np.unique(output.data).tolist() == [0, 1]
+    assert output.get_value(position) == 1
+
+
+def test_pointing_beside_a_proposal_says_so(desk):
+    desk.do(AutoAction.RUN)
+    desk.dock.controller.delete_at((-50.0, -50.0))
+    assert "no proposal there" in desk.hint
+
+
+def test_only_the_rectangle_is_searched(desk):
+    desk.dock.panel._region.setCurrentIndex(2)
+    desk.do(AutoAction.RUN)
+    assert "rectangle" in desk.hint and not len(desk.dock.controller.book)
+    corners = [[0, 0], [0, 96], [96, 96], [96, 0]]
+    desk.viewer.layers["SegMate region"].add_rectangles([np.array(corners)])
+    desk.do(AutoAction.RUN)
+    ys, xs = np.nonzero(desk.viewer.layers[PROPOSALS_NAME].data)
+    assert desk.proposed
+    assert ys.max() < 140 and xs.max() < 140
+
+
+def test_a_cancelled_search_leaves_no_trace_and_can_be_repeated(desk):
+    import threading
+
+    desk.gate = threading.Event()
+    desk.dock.trigger(AutoAction.RUN)
+    assert desk.dock.controller.state.phase is Phase.ENCODING
+    desk.dock.trigger(AutoAction.CANCEL)
+    desk.wait()
+    assert (
+        not len(desk.dock.controller.book) and desk.dock.controller.state.phase is not Phase.ERROR
+    )
+    desk.gate = None
+    desk.do(AutoAction.RUN)
+    assert desk.proposed
+
+
+def test_a_failure_is_said_and_can_be_repeated(desk, monkeypatch):
+    def broken(*_: object, **__: object) -> None:
+        raise OSError("disk on fire")
+
+    monkeypatch.setattr("napari_segmate.plugin.auto_search.prepare", broken)
+    desk.do(AutoAction.RUN)
+    assert desk.dock.controller.state.error == "OSError: disk on fire"
+    monkeypatch.undo()
+    desk.do(AutoAction.RETRY)
+    assert desk.proposed
+
+
+def test_discarding_takes_the_layer_away(desk):
+    desk.do(AutoAction.RUN)
+    desk.do(AutoAction.DISCARD)
+    assert PROPOSALS_NAME not in desk.viewer.layers
+    assert not len(desk.dock.controller.book)
+
+
+def test_a_removed_proposal_layer_is_forgotten(desk):
+    desk.do(AutoAction.RUN)
+    desk.viewer.layers.remove(PROPOSALS_NAME)
+    desk.wait()
+    assert desk.proposed == 0
+    desk.do(AutoAction.RUN)
+    assert desk.proposed
+
+
+def test_an_empty_image_proposes_nothing_and_says_what_to_try(qtbot, model):
+    desk = Desk(qtbot, model, np.full((128, 128), 9, np.uint8))
+    desk.do(AutoAction.RUN)
+    assert desk.proposed == 0
+    assert "Nothing to propose" in desk.hint
+    desk.dock.shut_down()
+
+
+def test_objects_of_a_stack_are_linked(qtbot, model):
+    image, _ = stack_3d(shape=(6, 96, 96))
+    desk = Desk(qtbot, model, image, scale=(2, 1, 1))
+    panel = desk.dock.panel
+    desk.wait()
+    panel.planes._what.setCurrentIndex(1)
+    desk.do(AutoAction.RUN)
+    assert len(desk.dock.controller.book) == 6
+    in_planes = desk.proposed
+    desk.do(AutoAction.ACCEPT)
+    output = desk.viewer.layers[OUTPUT]
+    assert output.data.shape == image.shape
+    assert tuple(output.scale) == (2, 1, 1)
+    assert 0 < len(np.unique(output.data)) - 1 < in_planes
+    output.undo()
+    assert not output.data.any()
+    desk.dock.shut_down()
+
+
+def test_proposals_of_a_plane_stay_while_others_are_looked_at(qtbot, model):
+    image, _ = stack_3d(shape=(6, 96, 96))
+    desk = Desk(qtbot, model, image)
+    desk.viewer.dims.set_current_step(0, 2)
+    desk.wait()
+    desk.do(AutoAction.RUN)
+    count = desk.proposed
+    desk.viewer.dims.set_current_step(0, 4)
+    desk.wait()
+    assert "1 other plane" in desk.hint
+    assert desk.proposed == count
+    desk.viewer.dims.set_current_step(0, 2)
+    desk.wait()
+    assert "accept" in desk.hint
+    desk.dock.shut_down()
+
+
+def test_a_multichannel_image_gets_labels_without_channels(qtbot, model):
+    image = np.stack([nuclei()[0][:128, :128]] * 2)
+    desk = Desk(qtbot, model, image)
+    axis = desk.dock.panel.options._channel_axis
+    axis.setCurrentIndex(axis.findData(0))
+    desk.wait()
+    desk.do(AutoAction.RUN)
+    desk.do(AutoAction.ACCEPT)
+    assert desk.viewer.layers[OUTPUT].data.shape == (128, 128)
+    desk.dock.shut_down()
+
+
+def test_keys_are_given_back_when_the_dock_is_closed(desk):
+    bound = {str(key) for key in desk.viewer.keymap}
+    assert "Shift+K" in bound
+    desk.dock.shut_down()
+    assert not {"Shift+K", "Shift+J"} & {str(key) for key in desk.viewer.keymap}
+
+
+def test_the_form_says_what_the_task_is_told():
+    values = AutoValues(diameter=12, smallest=30, largest=10)
+    params = params_of(values, Mode.GRID)
+    assert (params.mode, params.diameter, params.min_area, params.max_area) == ("grid", 12, 30, 30)
+    assert params_of(AutoValues(), None).diameter is None
+
+
+def test_the_defaults_of_form_and_task_are_the_same():
+    assert params_of(AutoValues(), None) == Params(score=LEAST, stability=LEAST)
+
+
+def test_proposals_are_not_offered_as_output(desk):
+    desk.do(AutoAction.RUN)
+    layer = desk.viewer.layers[PROPOSALS_NAME]
+    assert isinstance(layer, Labels)
+    assert not desk.dock.controller.labels_accepts(layer)

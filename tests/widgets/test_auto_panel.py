@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from qtpy.QtWidgets import QWidget
+
+from napari_segmate.sessions.state import Phase, Progress, SessionState
+from napari_segmate.widgets.auto_panel import AutoAction, AutoPanel, AutoValues
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def panel(qtbot) -> AutoPanel:
+    panel = AutoPanel(QWidget(), QWidget(), QWidget())
+    qtbot.addWidget(panel)
+    panel.show_found((30, 40, 900), 1)
+    panel.show()
+    return panel
+
+
+def test_a_slider_tells_all_values_once(panel, qtbot) -> None:
+    with qtbot.waitSignal(panel.changed) as told:
+        panel._sliders["seed"].setValue(0.8)
+    assert told.args == [AutoValues(seed=0.8)]
+
+
+def test_showing_values_tells_nothing(panel, qtbot) -> None:
+    values = AutoValues("grid", 12.0, 0.4, 0.6, 0.8, 0.9, 30.0, 500.0, border=False)
+    with qtbot.assertNotEmitted(panel.changed):
+        panel.show_values(values)
+    assert panel.values == values
+    assert panel.sizes.cut == (30.0, 500.0)
+
+
+def test_cuts_of_the_histogram_are_the_sizes(panel) -> None:
+    panel.sizes.cut_changed.emit(35.4, math.inf)
+    assert panel.values.smallest == 35
+    assert math.isinf(panel.values.largest)
+    assert panel._smallest.value() == 35
+
+
+def test_only_sliders_that_mean_something_are_seen(panel) -> None:
+    panel.show_mode("objects")
+    assert panel._sliders["seed"].isVisible()
+    assert not panel._sliders["stability"].isVisible()
+    panel.show_mode("grid")
+    assert not panel._sliders["seed"].isVisible()
+    assert panel._sliders["stability"].isVisible()
+
+
+def test_the_estimate_stands_where_a_size_can_be_typed(panel) -> None:
+    panel.show_estimate(26.4)
+    assert panel._diameter.text() == "estimated: 26 px"
+    panel._diameter.setValue(40)
+    assert panel.values.diameter == 40
+    panel.show_estimate(26.4)
+    assert panel._diameter.text() == "40 px"
+
+
+def test_shapes_are_asked_for_only_when_they_count(panel) -> None:
+    assert not panel._shapes.isVisible()
+    panel._region.setCurrentIndex(3)
+    assert panel.region == "shapes"
+    assert panel._shapes.isVisible()
+
+
+def test_what_cannot_be_done_is_grey(panel) -> None:
+    panel.show_can([AutoAction.RUN])
+    on = [action for action in AutoAction if action in panel._buttons]
+    assert [action for action in on if panel.button(action).isEnabled()] == [AutoAction.RUN]
+
+
+def test_keys_stand_on_the_buttons_and_go_again(panel) -> None:
+    panel.show_keys({AutoAction.DELETE_ONE: "Shift-J"})
+    assert panel.button(AutoAction.DELETE_ONE).text() == "Delete one (⇧J)"
+    assert "Shift-J" in panel.button(AutoAction.DELETE_ONE).toolTip()
+    panel.show_keys({})
+    assert panel.button(AutoAction.DELETE_ONE).text() == "Delete one"
+
+
+def test_cancel_in_the_status_is_told(panel, qtbot) -> None:
+    panel.show_state(SessionState(Phase.ENCODING, "Looking", progress=Progress(1, 4)))
+    with qtbot.waitSignal(panel.triggered) as told:
+        panel.status._cancel.click()
+    assert told.args == [AutoAction.CANCEL]
+
+
+def test_the_content_fits_into_the_width(panel) -> None:
+    panel.show_mode("refined")
+    assert panel.layout().itemAt(0).widget().widget().minimumSizeHint().width() <= 300
+
+
+def test_counts_are_said(panel) -> None:
+    assert panel._count.text() == "3 objects proposed"
+    panel.show_found((7,), 4)
+    assert panel._count.text() == "1 object proposed on 4 planes"
+    panel.show_found((), 0)
+    assert not panel._tuning.isVisible()
+
+
+def test_models_keep_the_choice(panel) -> None:
+    panel.show_models({"a": "A", "b": "B"}, {})
+    panel.show_model("b")
+    panel.show_models({"c": "C", "b": "B"}, {})
+    assert panel.model == "b"
+    assert panel.models() == ["c", "b"]
