@@ -229,12 +229,14 @@ def test_rectangle_that_is_drawn_counts(bench) -> None:
     bench.choose(annotation=Annotation.RECTANGLE)
     view = bench.row.view
     assert view._form.isRowVisible(view._draw)
+    bench.until(lambda: "Draw the rectangle" in bench.note)
     view.draw_clicked.emit()
     layer = bench.row._region.layer
     assert layer.mode == "add_rectangle"
     y0, x0, y1, x1 = BOXES[0]
     corners = [[y0 - 2, x0 - 2], [y0 - 2, x1 + 2], [y1 + 2, x1 + 2], [y1 + 2, x0 - 2]]
     layer.add([np.array(corners, float)], shape_type="rectangle")
+    bench.until(lambda: f"{y1 - y0 + 4} x {x1 - x0 + 4} pixels" in bench.note)
     bench.press_train()
     bench.until_stage(Stage.DONE)
     (sample,) = bench.samples

@@ -125,11 +125,15 @@ class Row(ABC):
         self.survey, channels = found
         self.error = ""
         try:
-            text = survey_text(self.survey, self._planes(self.survey), channels)
+            text = survey_text(self.survey, self._planes(self.survey), channels) + self._aside()
         except LabelsError as error:
             text, self.error = str(error), str(error)
         self.view.show_note(PairNote(text, bool(self.error), self.survey.stack))
         self._changed()
+
+    def _aside(self) -> str:
+        """Return what else is to be said about the pair."""
+        return ""
 
     def _on_error(self, error: BaseException) -> None:
         known = isinstance(error, SegmateError)
@@ -236,6 +240,7 @@ class LayerRow(Row):
         super().set_annotation(annotation)
         if self._region.layer is not None:
             self._region.layer.visible = annotation is Annotation.RECTANGLE
+        self._look_soon()
 
     def _pair(self) -> Pair:
         if self.image is None:
@@ -253,8 +258,20 @@ class LayerRow(Row):
     def _rectangle(self) -> IntBoxYX | None:
         if self.annotation is not Annotation.RECTANGLE or self.image is None:
             return None
-        assert self.labels is not None, "asked for with a pair only"
+        if self.labels is None:
+            return None
         return self._region.box(_any_plane(align(self.image, self.labels, self._viewer.dims)))
+
+    def _aside(self) -> str:
+        if self.annotation is not Annotation.RECTANGLE:
+            return ""
+        try:
+            box = self._rectangle()
+        except SegmateError:
+            return ""
+        if box is None:
+            return ". Draw the rectangle; until then, the box round all labels counts"
+        return f". The rectangle has {box[2] - box[0]} x {box[3] - box[1]} pixels"
 
     def _draw(self) -> None:
         image = self.image

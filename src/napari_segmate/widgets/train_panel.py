@@ -36,7 +36,7 @@ __all__ = ["TrainPanel", "TrainValues"]
 
 ANNOTATION_TITLES: Mapping[Annotation, str] = {
     Annotation.PLANES: "whole planes",
-    Annotation.RECTANGLE: "everything in a rectangle",
+    Annotation.RECTANGLE: "all in a rectangle",
     Annotation.OBJECTS: "only the labelled objects",
 }
 ANNOTATION_TIPS: Mapping[Annotation, str] = {
