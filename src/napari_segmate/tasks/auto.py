@@ -39,6 +39,7 @@ __all__ = [
     "prepare",
     "run",
     "run_stack",
+    "sized_for",
 ]
 
 Region: TypeAlias = MaskPrompt | IntBoxYX
@@ -276,7 +277,7 @@ def run_stack(
     if contrast is None:
         contrast = source.estimate_contrast(ContrastMode.STACK, (0,) * len(sizes))
     planes = [source.plane(index, contrast) for index in order]
-    params = _sized_for(planes, model, params, store, context)
+    params = sized_for(planes, model, params, store, context)
     labels = np.zeros((*sizes, *source.shape), np.int32)
     numbering = Numbering(z_axis, anisotropy, link=link)
     for number, (index, plane) in enumerate(zip(order, planes, strict=True)):
@@ -290,14 +291,14 @@ def run_stack(
     return labels
 
 
-def _sized_for(
+def sized_for(
     planes: Sequence[PlaneLike],
     model: Segmenter,
     params: Params,
     store: EmbeddingStore,
     context: Context,
 ) -> Params:
-    """Return settings with one diameter for all planes."""
+    """Return settings with one diameter for all planes, estimated where none is given."""
     wanted = model.info.diameter
     if params.diameter is not None or not wanted or not model.info.instance_head:
         return params
