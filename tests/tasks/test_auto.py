@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 from fakes import ArrayPlane, FakeSegmenter
+from scipy import ndimage
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, ImageError, ModelError, ParameterError
@@ -13,6 +15,7 @@ from napari_segmate.core.metrics import average_precision
 from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.core.synthetic import nuclei
 from napari_segmate.inference.grid_params import GridParams
+from napari_segmate.inference.tiles import tile_grid
 from napari_segmate.models import load_model
 from napari_segmate.tasks.auto import TASK, Mode, Params, Prepared, generate, prepare, run
 
@@ -154,6 +157,56 @@ def test_nothing_is_found_where_nothing_is(tiny, image):
     assert found.labels.shape == image.shape
     assert not found.labels.any()
     assert found.count == 0
+
+
+@pytest.mark.parametrize("shape", [(160, 160), (200, 150, 3), (1, 200)])
+def test_nothing_is_found_in_noise(tiny, shape):
+    noise = np.random.default_rng(0).normal(100, 20, shape).astype(np.float32)
+    assert run(plane_of(noise), tiny).count == 0
+
+
+def test_one_object_as_large_as_the_image_is_one_object(tiny):
+    y, x = np.indices((300, 300))
+    inside = (y - 150) ** 2 + (x - 150) ** 2 < 130**2
+    noise = np.random.default_rng(0).normal(20, 8, inside.shape)
+    found = run(plane_of(np.clip(180 * inside + noise, 0, 255).astype(np.uint8)), tiny)
+    assert found.count == 1
+    assert ap50(inside.astype(int), found.labels) == 1
+
+
+def test_tiny_images_are_enlarged(tiny):
+    image, labels = nuclei((24, 24), count=3, radius=4)
+    assert ap50(labels, run(plane_of(image), tiny).labels) > 0.6
+
+
+def test_hot_pixels_and_holes_in_the_data_hide_no_nucleus(tiny, scene):
+    image, labels = scene
+    spoilt = image.astype(np.float32)
+    spoilt[::37, ::41] = 65535
+    spoilt[100, 100] = np.inf
+    spoilt[:, 230:] = np.nan
+    kept = np.where(np.arange(240) < 230, labels, 0)
+    assert ap50(kept, run(plane_of(spoilt), tiny).labels) > 0.8
+
+
+def test_objects_over_every_seam_and_corner_come_out_whole(tiny):
+    tile, halo, side = 160, 32, 400
+    params = Params(tile=tile, halo=halo, diameter=24)
+    tiles = tile_grid((side, side), tiny.input_size, tile=tile, halo=halo)
+    cuts = sorted({tile.inner_box_yx[0] for tile in tiles} - {0})
+    assert len(cuts) == 3
+    # One on every corner, and one in the middle of every seam.
+    along = [(first + last) // 2 for first, last in pairwise([0, *cuts, side])]
+    centres = {*product(cuts, cuts), *product(cuts, along), *product(along, cuts)}
+    y, x = np.indices((side, side))
+    labels = np.zeros((side, side), int)
+    for number, (at_y, at_x) in enumerate(sorted(centres), start=1):
+        labels[(y - at_y) ** 2 + (x - at_x) ** 2 <= 12**2] = number
+    noise = np.random.default_rng(0).normal(300, 20, labels.shape)
+    image = np.clip(noise + 1500 * ndimage.gaussian_filter((labels > 0) * 1.0, 1), 0, 65535)
+    found = run(plane_of(image.astype(np.uint16)), tiny, params)
+    assert found.count == len(centres)
+    assert average_precision(labels, found.labels, [0.8])[0] == 1
 
 
 def test_an_empty_image_is_refused(tiny):

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from skimage.segmentation import watershed
 
 from napari_segmate.core.enlarge import as_unit
-from napari_segmate.core.types import DenseMaps, LabelArray
+from napari_segmate.core.types import DenseMaps, FloatArray, LabelArray
 
-__all__ = ["FEWEST", "ZOOMS", "estimate_diameter", "nearest_zoom", "typical_diameter"]
+__all__ = [
+    "FEWEST",
+    "ZOOMS",
+    "Estimate",
+    "estimate_diameter",
+    "estimate_size",
+    "nearest_zoom",
+    "typical_diameter",
+]
 
 FEWEST = 3
 """Fewer objects say nothing about a typical size."""
 SEED = 0.55
 CENTRE_SHARE = 0.3
-ZOOMS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+SURE = 0.75
+"""Least mean probability of an object that counts: what noise looks like stays below."""
+ZOOMS = (0.125, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 """Few steps, so that similar planes and repeated estimates share embeddings."""
 TOO_LARGE = 2.4
 """Objects are shown smaller only from this multiple of the wanted size on: on validation images,
@@ -58,6 +70,22 @@ def typical_diameter(labels: npt.ArrayLike, fewest: int = FEWEST) -> float:
     return float(diameters[np.searchsorted(counted_up, counted_up[-1] / 2)])
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What maps say about the size of objects.
+
+    Parameters
+    ----------
+    diameter : float
+        Typical diameter in pixels of the image, 0 where there are too few objects.
+    covered : float
+        Share of the image that these objects cover.
+    """
+
+    diameter: float = 0.0
+    covered: float = 0.0
+
+
 def estimate_diameter(maps: DenseMaps, fewest: int = FEWEST) -> float:
     """Return the typical diameter of the objects that maps show, in pixels of the image.
 
@@ -68,15 +96,38 @@ def estimate_diameter(maps: DenseMaps, fewest: int = FEWEST) -> float:
     fewest : int
         Where there are fewer objects the answer is 0.
     """
+    return estimate_size(maps, fewest).diameter
+
+
+def estimate_size(maps: DenseMaps, fewest: int = FEWEST) -> Estimate:
+    """Return the typical diameter of objects, and how much of the image they cover.
+
+    Parameters
+    ----------
+    maps : DenseMaps
+        As a model predicts them.
+    fewest : int
+        Where there are fewer objects the answer is 0.
+    """
     depth, centre = as_unit(maps.depth), as_unit(maps.centre)
-    inside = as_unit(maps.foreground) > 0.5
+    likely = as_unit(maps.foreground)
+    inside = likely > 0.5
     score = CENTRE_SHARE * centre + (1 - CENTRE_SHARE) * depth
     seeds, count = ndimage.label(inside & (score > SEED))
     if count < fewest:
-        return 0.0
+        return Estimate()
     grown = watershed(-depth, seeds, mask=inside)  # type: ignore[no-untyped-call]
-    per_cell = np.sqrt(np.prod(maps.image_shape) / np.prod(maps.shape))
-    return typical_diameter(grown, fewest) * float(per_cell)
+    grown = np.where(_sure(grown, likely)[grown], grown, 0)
+    per_cell = float(np.sqrt(np.prod(maps.image_shape) / np.prod(maps.shape)))
+    diameter = typical_diameter(grown, fewest) * per_cell
+    return Estimate(diameter, float(np.mean(grown > 0)) if diameter else 0.0)
+
+
+def _sure(labels: LabelArray, likely: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which labels are objects by more than chance."""
+    areas = np.bincount(labels.ravel())
+    means = np.bincount(labels.ravel(), likely.ravel()) / np.maximum(areas, 1)
+    return np.asarray(means >= SURE)
 
 
 def nearest_zoom(wanted: float, diameter: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.sizes import estimate_diameter
+from napari_segmate.core.sizes import FEWEST, estimate_size
 from napari_segmate.core.types import Frame, IntBoxYX, Shape2D
 from napari_segmate.inference.dense import maps_of_frame
 from napari_segmate.inference.embeddings import EmbeddingStore
@@ -17,8 +17,10 @@ __all__ = ["survey"]
 
 ENLARGED = 3.0
 """Objects too small to be found at all are looked for in a part shown so much larger."""
-WIDEST = 8
-"""A field is looked at whole, shown smaller, up to this many model inputs."""
+SHRUNK = (0.5, 0.25, 0.125)
+"""Objects too large to be seen as such are looked for in a part shown so much smaller."""
+LEAST_SHOWN = 32
+"""Pixels that a picture shown smaller must keep."""
 
 
 def survey(
@@ -31,8 +33,9 @@ def survey(
 ) -> float:
     """Return the typical diameter of objects in pixels of the plane, 0 if none are found.
 
-    The middle of the field is looked at; where that says nothing, its quarters, its middle
-    enlarged, and the field as a whole.
+    The middle of the field is looked at and, where that says nothing, its quarters. If there is
+    nothing, either, its middle enlarged and as much of it as can be seen shown smaller: then
+    those objects count that cover most.
 
     Parameters
     ----------
@@ -51,39 +54,46 @@ def survey(
     known = store.diameter(plane, model.key)
     if known:
         return known
-    for frame, fewest in _looks(plane.shape, model.input_size, field_yx):
+    field = field_yx or (0, 0, *plane.shape)
+
+    def seen(frame: Frame, fewest: int) -> tuple[float, float]:
         context.report(0, 0, "estimating the size of objects")
-        maps = maps_of_frame(plane, frame, model, store, context)
-        found = estimate_diameter(maps, fewest) / max(frame.zoom_yx)
-        if found:
-            store.remember_diameter(plane, model.key, found)
-            return found
-    return 0.0
+        estimate = estimate_size(maps_of_frame(plane, frame, model, store, context), fewest)
+        return estimate.covered, estimate.diameter / max(frame.zoom_yx)
+
+    found = 0.0
+    for frame in _as_it_is(plane.shape, model.input_size, field):
+        found = found or seen(frame, FEWEST)[1]
+    if not found:
+        # What covers most of a picture is not what noise and texture look like.
+        others = [*_enlarged(plane.shape, model.input_size, field), *_shrunk(field, model)]
+        found = max(seen(frame, 1) for frame in others)[1]
+    if found:
+        store.remember_diameter(plane, model.key, found)
+    return found
 
 
-def _looks(
-    shape: Shape2D, input_size: int, field_yx: IntBoxYX | None
-) -> Iterator[tuple[Frame, int]]:
-    """Yield each frame once, with the fewest objects that count there; first many, then any."""
-    field = field_yx or (0, 0, *shape)
-    frames = dict.fromkeys(_frames(shape, input_size, field))
-    for fewest in (3, 1):
-        for frame in frames:
-            yield frame, fewest
-
-
-def _frames(shape: Shape2D, input_size: int, field: IntBoxYX) -> Iterator[Frame]:
+def _as_it_is(shape: Shape2D, input_size: int, field: IntBoxYX) -> Iterator[Frame]:
+    """Yield the middle of a field, and of its quarters if it is large."""
     yield first_frame(shape, input_size, _middle(field, input_size))
     y0, x0, y1, x1 = field
     if max(y1 - y0, x1 - x0) > 2 * input_size:
         y, x = (y0 + y1) // 2, (x0 + x1) // 2
         for quarter in ((y0, x0, y, x), (y0, x, y, x1), (y, x0, y1, x), (y, x, y1, x1)):
             yield first_frame(shape, input_size, _middle(quarter, input_size))
-    yield first_frame(shape, input_size, _middle(field, input_size), ENLARGED)
-    whole = _middle(field, WIDEST * input_size)
-    size = (whole[2] - whole[0], whole[3] - whole[1])
-    zoom = min(1.0, input_size / max(size))
-    yield Frame(whole, (max(1, round(size[0] * zoom)), max(1, round(size[1] * zoom))))
+
+
+def _enlarged(shape: Shape2D, input_size: int, field: IntBoxYX) -> Iterator[Frame]:
+    for zoom in (1.0, ENLARGED):
+        yield first_frame(shape, input_size, _middle(field, input_size), zoom)
+
+
+def _shrunk(field: IntBoxYX, model: Segmenter) -> Iterator[Frame]:
+    for zoom in SHRUNK:
+        part = _middle(field, int(model.input_size / zoom))
+        height, width = (round(zoom * (part[axis + 2] - part[axis])) for axis in (0, 1))
+        if min(height, width) >= LEAST_SHOWN:
+            yield Frame(part, (height, width))
 
 
 def _middle(field: IntBoxYX, side: int) -> IntBoxYX:

@@ -14,8 +14,8 @@ from napari_segmate.core.types import Frame, IntBoxYX, Shape2D
 
 __all__ = ["Tile", "tile_grid"]
 
-UNIT = 8
-"""Tiles start at multiples of this many pixels, so that at every zoom in steps of a quarter the
+UNIT = 16
+"""Tiles start at multiples of this many pixels, so that at every zoom in steps of an eighth the
 cells of neighbouring tiles lie on one grid."""
 
 HALO = 64

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +73,8 @@ def labels_of_maps(
     cells = label_cells(maps, params.instance_params)
     scores = _mean_likely(cells, maps)
     labels = _drawn(cells, maps, params)
-    return _proposal(labels, scores, params, diameter, region)
+    least = params.least_score(Mode.OBJECTS)
+    return _proposal(labels, scores, replace(params, score=least), diameter, region)
 
 
 def labels_of_masks(

@@ -26,6 +26,10 @@ class Mode(StrEnum):
     """A grid of points prompts the mask decoder, as Segment Anything does it."""
 
 
+USUAL_SCORES = {Mode.OBJECTS: 0.8, Mode.REFINED: 0.5}
+"""Objects in pure noise stay below 0.8. For the grid its own parameters say it."""
+
+
 def _help(text: str, *, prepare: bool = False) -> Mapping[str, Any]:
     """Return the metadata of a field; `prepare`: a change needs the slow step again."""
     return {"help": text, "prepare": prepare}
@@ -156,7 +160,7 @@ class Params:
 
     def least_score(self, mode: Mode) -> float:
         """Return the least score of an object in a mode."""
-        return self.score or {Mode.GRID: self.grid.pred_iou_thresh}.get(mode, 0.0)
+        return self.score or USUAL_SCORES.get(mode, self.grid.pred_iou_thresh)
 
     def least_stability(self, mode: Mode) -> float:
         """Return the least stability of a mask in a mode."""
