@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.types import BoxYX, IntBoxYX
+from napari_segmate.core.types import BoxYX, IntBoxYX, Shape2D
 from napari_segmate.inference.request import PlaneLike
 from napari_segmate.sessions.text_state import Offer
 from napari_segmate.widgets.filter_view import FilterValues
@@ -78,14 +78,14 @@ class Found:
         Corners in plane pixels.
     scores : (N, P) float
         How well each box fits each concept, 0 to 1.
-    raw : object
-        Whatever the engine wants to see again in `Engine.select`.
+    shape : (height, width)
+        Size of the part that was searched; (0, 0) if it is not known.
     """
 
     phrases: tuple[str, ...]
     boxes_yx: npt.NDArray[np.float64]
     scores: npt.NDArray[np.floating[Any]]
-    raw: Any = None
+    shape: Shape2D = (0, 0)
 
     @property
     def best(self) -> npt.NDArray[np.floating[Any]]:

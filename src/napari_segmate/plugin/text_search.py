@@ -131,7 +131,7 @@ class Findings:
 
 def _with_more(before: Found | None, more: Found, concept: str) -> Found:
     """Return what was found before and more boxes, all of which are of one concept."""
-    named = Found((concept,), more.boxes_yx, more.best[:, None], more.raw)
+    named = Found((concept,), more.boxes_yx, more.best[:, None], more.shape)
     if before is None:
         return named
     phrases = before.phrases if concept in before.phrases else (*before.phrases, concept)
@@ -143,5 +143,5 @@ def _with_more(before: Found | None, more: Found, concept: str) -> Found:
         phrases,
         np.concatenate([before.boxes_yx, more.boxes_yx]),
         np.concatenate([old, new]),
-        before.raw,
+        before.shape,
     )

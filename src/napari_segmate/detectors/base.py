@@ -1,0 +1,106 @@
+"""What every detector offers: a description, a way to load it, and boxes for words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from napari_segmate.core.context import Context
+from napari_segmate.core.detections import Detections
+from napari_segmate.core.types import BoxYX, RGBImage
+
+__all__ = ["DETAIL", "Detector", "DetectorFamily", "DetectorInfo"]
+
+DETAIL = 800
+"""Shorter side in pixels that detectors were trained at."""
+
+
+@dataclass(frozen=True)
+class DetectorInfo:
+    """One detector that a user can choose.
+
+    Parameters
+    ----------
+    name, title, description : str
+        What users type, what the list shows, and what it is good at.
+    licence : str
+        SPDX identifier of the weights' licence.
+    repository, revision : str
+        Where the files are: on huggingface.co, and which version of them.
+    files : tuple of str
+        Their names.
+    size_mb : int
+        How large they are together.
+    extra : str
+        Extra of this package that installs what it needs.
+    examples : bool
+        Can look for more of what is in a box.
+    """
+
+    name: str
+    title: str
+    description: str
+    licence: str
+    repository: str
+    revision: str = "main"
+    files: tuple[str, ...] = ()
+    size_mb: int = 0
+    extra: str = "text"
+    examples: bool = False
+
+
+class Detector(Protocol):
+    """A loaded detector; safe to use from one thread at a time."""
+
+    @property
+    def info(self) -> DetectorInfo:
+        """Which detector this is."""
+        ...
+
+    def detect(
+        self,
+        image: RGBImage,
+        phrases: Sequence[str],
+        *,
+        detail: int = ...,
+        context: Context = ...,
+    ) -> Detections:
+        """Return all boxes of an (H, W, 3) uint8 image and their scores; no threshold applied."""
+        ...
+
+    def alike(
+        self, image: RGBImage, box_yx: BoxYX, phrase: str, *, context: Context = ...
+    ) -> Detections:
+        """Return what resembles the content of a box, as boxes of one phrase.
+
+        Raises
+        ------
+        ModelError
+            The detector only understands words (`DetectorInfo.examples`).
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class DetectorFamily:
+    """Detectors that one file of `napari_segmate.detectors` implements.
+
+    Parameters
+    ----------
+    name : str
+        ``"transformers"``.
+    detectors : tuple of DetectorInfo
+        Those it offers by name.
+    check : callable
+        Raises `MissingExtraError` or `ModelError` when what it needs is not installed, or is known
+        to compute wrong results; imports nothing heavy.
+    load : callable
+        ``load(info, folder, device) -> Detector``; imports torch only when called.
+    """
+
+    name: str
+    detectors: tuple[DetectorInfo, ...]
+    check: Callable[[], None]
+    load: Callable[[DetectorInfo, Path, str], Detector]

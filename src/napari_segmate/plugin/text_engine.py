@@ -1,0 +1,128 @@
+"""The detectors of this package as the text dock asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari_segmate.core.context import Context
+from napari_segmate.core.detections import Detections, SelectParams, join, select
+from napari_segmate.core.phrases import split_phrases
+from napari_segmate.core.types import BoxYX, IntBoxYX
+from napari_segmate.detectors import (
+    download,
+    folder_of,
+    get_detector,
+    list_detectors,
+    load_detector,
+    missing_files,
+    usable,
+)
+from napari_segmate.detectors.base import Detector
+from napari_segmate.plugin.finding import Chosen, DetectorEntry, Found, Query
+from napari_segmate.sessions.text_state import Offer
+from napari_segmate.widgets.filter_view import FilterValues
+
+__all__ = ["TextEngine"]
+
+AUTO = DetectorEntry("auto", "Automatic", "The first detector that is installed and present")
+
+
+class TextEngine:
+    """Finds boxes with whatever detector is chosen; keeps the one in use."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, str] | None = None
+        self._detector: Detector | None = None
+
+    def detectors(self) -> Sequence[DetectorEntry]:
+        """See `napari_segmate.plugin.finding.Engine`."""
+        infos = list_detectors()
+        return [
+            AUTO,
+            *(
+                DetectorEntry(info.name, info.title, info.description, info.examples)
+                for info in infos
+            ),
+        ]
+
+    def phrases(self, text: str) -> tuple[str, ...]:
+        """See `napari_segmate.plugin.finding.Engine`."""
+        return split_phrases(text)
+
+    def offer(self, detector: str) -> Offer | None:
+        """See `napari_segmate.plugin.finding.Engine`."""
+        info = get_detector(detector)
+        files = missing_files(info)
+        if not files or not usable(info):
+            return None
+        return Offer(
+            f"{info.title} is not on this computer yet",
+            f"To download once: {info.size_mb} MB, licence {info.licence}, from "
+            f"huggingface.co/{info.repository}, to {folder_of(info)}. Your images stay on this "
+            "computer.",
+        )
+
+    def download(self, detector: str, context: Context) -> None:
+        """See `napari_segmate.plugin.finding.Engine`."""
+        download(get_detector(detector), context)
+
+    def detect(self, query: Query, context: Context) -> Found:
+        """See `napari_segmate.plugin.finding.Engine`."""
+        detector = self._load(query, context)
+        box = query.region or (0, 0, *query.plane.shape)
+        image = query.plane.read(box)
+        passes = [(one,) for one in query.phrases] if query.options.separately else [query.phrases]
+        parts = []
+        for number, phrases in enumerate(passes):
+            context.report(number, len(passes), ", ".join(phrases))
+            found = detector.detect(image, phrases, detail=query.options.detail, context=context)
+            parts.append(found)
+        shape = (image.shape[0], image.shape[1])
+        return _found(join(parts, query.phrases, shape), box)
+
+    def alike(self, query: Query, box_yx: BoxYX, context: Context) -> Found:
+        """See `napari_segmate.plugin.finding.Engine`."""
+        detector = self._load(query, context)
+        box = query.region or (0, 0, *query.plane.shape)
+        y0, x0, y1, x1 = box_yx
+        inner = (y0 - box[0], x0 - box[1], y1 - box[0], x1 - box[1])
+        image = query.plane.read(box)
+        return _found(detector.alike(image, inner, query.phrases[0], context=context), box)
+
+    def select(self, found: Found, values: FilterValues) -> Sequence[Chosen]:
+        """See `napari_segmate.plugin.finding.Engine`."""
+        params = SelectParams(
+            score=values.score,
+            min_size=min(values.smallest, values.largest),
+            max_size=values.largest,
+            nms=values.overlap,
+        )
+        seen = Detections(
+            found.boxes_yx, found.scores.astype("float32"), found.phrases, found.shape
+        )
+        chosen = select(seen, params)
+        return [
+            (
+                int(row),
+                (float(y0), float(x0), float(y1), float(x1)),
+                found.phrases[at],
+                float(score),
+            )
+            for row, (y0, x0, y1, x1), at, score in zip(
+                chosen.rows, chosen.boxes_yx, chosen.phrase_index, chosen.scores, strict=True
+            )
+        ]
+
+    def _load(self, query: Query, context: Context) -> Detector:
+        key = (query.detector, query.device)
+        if self._detector is None or key != self._key:
+            # Free the old one first: two large models may not fit.
+            self._detector = self._key = None
+            self._detector = load_detector(query.detector, device=query.device, context=context)
+            self._key = key
+        return self._detector
+
+
+def _found(seen: Detections, box: IntBoxYX) -> Found:
+    shift = [box[0], box[1], box[0], box[1]]
+    return Found(seen.phrases, seen.boxes_yx + shift, seen.scores, seen.shape)

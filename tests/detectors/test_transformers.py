@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small_dino import build
+
+from napari_segmate.core.context import Context
+from napari_segmate.core.errors import Cancelled, ModelError, OfflineError, UnknownNameError
+from napari_segmate.detectors import (
+    folder_of,
+    get_detector,
+    list_detectors,
+    load_detector,
+    missing_files,
+)
+from napari_segmate.detectors import transformers as family
+from napari_segmate.detectors._files import offline
+
+pytest.importorskip("transformers")
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("dino") / "mine")
+
+
+@pytest.fixture(scope="module")
+def detector(folder):
+    return load_detector(folder, device="cpu")
+
+
+def test_every_query_has_a_box_and_a_score_per_phrase(detector) -> None:
+    found = detector.detect(IMAGE, ("red blood cell", "dark nucleus"), detail=64)
+    assert found.boxes_yx.shape == (20, 4)
+    assert found.scores.shape == (20, 2)
+    assert found.phrases == ("red blood cell", "dark nucleus")
+    assert (found.boxes_yx[:, :2] <= found.boxes_yx[:, 2:]).all()
+    assert found.boxes_yx.min() >= -0.5
+    assert (found.boxes_yx[:, 2:] <= [59.5, 89.5]).all()
+    assert found.scores.min() > 0 and found.scores.max() < 1
+
+
+def test_scores_are_those_of_the_tokens_of_a_phrase(detector) -> None:
+    alone = detector.detect(IMAGE, ("cell",), detail=64)
+    again = detector.detect(IMAGE, ("cell",), detail=64)
+    np.testing.assert_array_equal(alone.scores, again.scores)
+    both = detector.detect(IMAGE, ("nucleus", "cell"), detail=64)
+    assert not np.allclose(both.scores[:, 0], both.scores[:, 1])
+
+
+def test_hundreds_of_phrases_are_asked_in_several_passes(detector) -> None:
+    phrases = tuple(
+        "cell " * (1 + n % 3) + f"nucleus {'dark ' * (n // 3)}".strip() for n in range(60)
+    )
+    found = detector.detect(IMAGE, phrases, detail=64)
+    assert found.scores.shape[1] == 60
+    assert len(found) > 20
+
+
+def test_cancelled_between_passes(detector) -> None:
+    with pytest.raises(Cancelled):
+        detector.detect(IMAGE, ("cell",), detail=64, context=Context(cancelled=lambda: True))
+
+
+def test_words_only(detector) -> None:
+    with pytest.raises(ModelError, match="only understands words"):
+        detector.alike(IMAGE, (0, 0, 9, 9), "cell")
+
+
+def test_folder_of_something_else_is_refused(tmp_path) -> None:
+    with pytest.raises(ModelError, match="holds no GroundingDINO"):
+        load_detector(tmp_path, device="cpu")
+
+
+def test_missing_files_are_named_with_their_place(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("NAPARI_SEGMATE_CACHE", str(tmp_path))
+    info = list_detectors()[0]
+    assert missing_files(info) == info.files
+    with pytest.raises(OfflineError, match=r"put config\.json, model\.safetensors"):
+        load_detector(info.name, device="cpu")
+    assert str(folder_of(info)) in str(offline(info))
+
+
+def test_detector_with_its_files_is_taken_first(tmp_path, monkeypatch, folder) -> None:
+    monkeypatch.setenv("NAPARI_SEGMATE_CACHE", str(tmp_path))
+    base = get_detector("grounding-dino-base")
+    folder_of(base).parent.mkdir(parents=True)
+    folder_of(base).symlink_to(folder)
+    assert missing_files(base) == ()
+    assert get_detector("auto") == base
+    assert load_detector("auto", device="cpu").info == base
+
+
+def test_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match="grounding-dino-tiny"):
+        get_detector("grounding-dino-tin")
+
+
+@pytest.mark.parametrize("found", ["5.0.0", "5.22.2"])
+def test_versions_that_compute_wrong_boxes_are_refused(monkeypatch, found) -> None:
+    monkeypatch.setattr(family, "version", lambda name: found)
+    with pytest.raises(ModelError, match="wrong boxes"):
+        family.check()
+
+
+@pytest.mark.parametrize("found", ["4.57.6", "5.23.0", "6.0.1"])
+def test_other_versions_are_taken(monkeypatch, found) -> None:
+    monkeypatch.setattr(family, "version", lambda name: found)
+    family.check()
+
+
+def test_wrong_token_positions_are_noticed(monkeypatch) -> None:
+    import torch
+    from transformers.models.grounding_dino import modeling_grounding_dino as modeling
+
+    wrong = torch.tensor([[0, 0, 1, 2, 0, 0, 1, 0, 0]])
+    name = "generate_masks_with_special_tokens_and_transfer_map"
+    monkeypatch.setattr(modeling, name, lambda ids: (None, wrong))
+    with pytest.raises(ModelError, match="wrong positions"):
+        family._check_positions()
