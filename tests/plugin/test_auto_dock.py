@@ -14,7 +14,7 @@ from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.models import list_models, load_model
 from napari_segmate.plugin.answering import Answerer
 from napari_segmate.plugin.auto_dock import AutoDock
-from napari_segmate.plugin.auto_search import LEAST, params_of
+from napari_segmate.plugin.auto_search import LEAST, params_of, usual
 from napari_segmate.plugin.proposals import PROPOSALS_NAME
 from napari_segmate.sessions.state import Phase
 from napari_segmate.tasks.auto import Mode, Params
@@ -303,7 +303,11 @@ def test_the_form_says_what_the_task_is_told():
 
 
 def test_the_defaults_of_form_and_task_are_the_same():
-    assert params_of(AutoValues(), None) == Params(score=LEAST, stability=LEAST)
+    for mode in Mode:
+        default = Params()
+        limits = default.least_score(mode) or LEAST, default.least_stability(mode) or LEAST
+        expected = Params(mode=mode, score=limits[0], stability=limits[1])
+        assert params_of(usual(AutoValues(), mode), mode) == expected
 
 
 def test_proposals_are_not_offered_as_output(desk):
@@ -311,3 +315,107 @@ def test_proposals_are_not_offered_as_output(desk):
     layer = desk.viewer.layers[PROPOSALS_NAME]
     assert isinstance(layer, Labels)
     assert not desk.dock.controller.labels_accepts(layer)
+
+
+def test_only_what_shapes_enclose_is_searched(desk):
+    desk.dock.panel._region.setCurrentIndex(3)
+    assert "Draw a polygon" in desk.hint
+    triangle = np.array([[0, 0], [0, 120], [120, 0]], float)
+    desk.viewer.add_shapes([triangle / 2], shape_type="polygon", name="mine", scale=(2, 2))
+    desk.do(AutoAction.RUN)
+    assert desk.proposed
+    ys, xs = np.nonzero(desk.viewer.layers[PROPOSALS_NAME].data)
+    assert np.mean(ys + xs < 122) > 0.8
+
+
+def test_shapes_beside_the_image_are_no_region(desk):
+    desk.dock.panel._region.setCurrentIndex(3)
+    far = np.array([[900, 900], [900, 999], [999, 999]], float)
+    desk.viewer.add_shapes([far], shape_type="polygon", name="far away")
+    desk.do(AutoAction.RUN)
+    assert "no shape of 'far away' encloses" in desk.dock.controller.state.error
+
+
+def test_proposals_appear_tile_by_tile_and_stay_when_cancelled(qtbot, model, monkeypatch):
+    monkeypatch.setattr("napari_segmate.plugin.auto_search.LIVE_S", 0.0)
+    desk = Desk(qtbot, model, np.tile(nuclei()[0], (3, 3)))
+    controller = desk.dock.controller
+    seen = []
+    controller.found = lambda plane: seen.append(len(plane.kept))
+    desk.dock.trigger(AutoAction.RUN)
+    qtbot.waitUntil(lambda: len(seen) > 0 and seen[-1] > 0, timeout=60_000)
+    assert controller.state.phase is Phase.ENCODING
+    desk.dock.trigger(AutoAction.CANCEL)
+    desk.wait()
+    assert desk.proposed > 0
+    assert "stays" in desk.hint
+    desk.dock.panel._sliders["foreground"].setValue(0.9)
+    desk.wait()
+    assert desk.proposed > 0
+    desk.dock.shut_down()
+
+
+def test_of_many_settings_only_the_newest_is_computed(desk, monkeypatch):
+    desk.do(AutoAction.RUN)
+    from napari_segmate.plugin import auto_controller
+
+    asked, real = [], auto_controller.generate
+
+    def counting(prepared, params, context):
+        asked.append(params.foreground)
+        return real(prepared, params, context=context)
+
+    monkeypatch.setattr(auto_controller, "generate", counting)
+    for step in range(40):
+        desk.dock.panel._sliders["foreground"].setValue(0.3 + step / 100)
+    desk.wait()
+    assert len(asked) <= 2
+    assert asked[-1] == pytest.approx(0.69)
+
+
+def test_every_image_keeps_its_own_proposals(desk):
+    desk.do(AutoAction.RUN)
+    count = desk.proposed
+    other = desk.viewer.add_image(nuclei(seed=3)[0][:128, :128], name="other")
+    desk.dock._images.choose(other)
+    desk.wait()
+    assert desk.proposed == 0
+    desk.do(AutoAction.RUN)
+    assert desk.proposed
+    desk.dock._images.choose(desk.viewer.layers["image"])
+    desk.wait()
+    assert desk.proposed == count
+
+
+def test_another_size_asks_for_another_look(desk):
+    desk.do(AutoAction.RUN)
+    desk.dock.panel._diameter.setValue(60)
+    desk.wait()
+    assert "look again" in desk.hint
+    desk.do(AutoAction.RUN)
+    assert "look again" not in desk.hint
+    assert desk.dock.controller.book.on(()).prepared.diameter == 60
+
+
+def test_a_grid_of_clicks_has_limits_of_its_own(desk):
+    mode = desk.dock.panel._mode
+    mode.setCurrentIndex(mode.findData("grid"))
+    values = desk.dock.panel.values
+    assert (values.score, values.stability) == (0.88, 0.95)
+    assert desk.dock.panel._sliders["score"].minimum() == 0.5
+    mode.setCurrentIndex(mode.findData("objects"))
+    assert desk.dock.panel.values.score == Params().least_score(Mode.OBJECTS)
+    assert desk.dock.panel._sliders["score"].minimum() == 0
+
+
+def test_what_lies_on_other_labels_stays_a_proposal(desk):
+    own = np.zeros((192, 192), np.uint16)
+    own[:, :96] = 7
+    mine = desk.viewer.add_labels(own, name="mine")
+    desk.dock._outputs.choose(mine)
+    desk.do(AutoAction.RUN)
+    count = desk.proposed
+    desk.do(AutoAction.ACCEPT)
+    written = len(np.unique(mine.data)) - 2
+    assert desk.proposed == count - written > 0
+    assert "lie on other objects and stay" in desk.hint

@@ -42,12 +42,13 @@ def test_cuts_of_the_histogram_are_the_sizes(panel) -> None:
 
 
 def test_only_sliders_that_mean_something_are_seen(panel) -> None:
-    panel.show_mode("objects")
+    panel.show_mode("objects", {})
     assert panel._sliders["seed"].isVisible()
     assert not panel._sliders["stability"].isVisible()
-    panel.show_mode("grid")
+    panel.show_mode("grid", {"stability": 0.7})
     assert not panel._sliders["seed"].isVisible()
     assert panel._sliders["stability"].isVisible()
+    assert panel._sliders["stability"].minimum() == 0.7
 
 
 def test_the_estimate_stands_where_a_size_can_be_typed(panel) -> None:
@@ -88,7 +89,7 @@ def test_cancel_in_the_status_is_told(panel, qtbot) -> None:
 
 
 def test_the_content_fits_into_the_width(panel) -> None:
-    panel.show_mode("refined")
+    panel.show_mode("refined", {})
     assert panel.layout().itemAt(0).widget().widget().minimumSizeHint().width() <= 300
 
 

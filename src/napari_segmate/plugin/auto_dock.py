@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import napari
@@ -15,6 +16,7 @@ from superqt.utils import ensure_main_thread
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.answering import Answerer, default_answerer
 from napari_segmate.plugin.auto_controller import Asked, AutoController
+from napari_segmate.plugin.auto_search import least_limits, usual
 from napari_segmate.plugin.choosers import LayerChooser
 from napari_segmate.plugin.images import channel_axes
 from napari_segmate.plugin.keys import KeyBindings
@@ -133,6 +135,7 @@ class AutoDock(QWidget):
         self._fill_models()
         self.panel.show_model(general.model)
         self.panel.options.show_values(OptionValues(device=general.device))
+        self.panel.show_values(usual(self.panel.values, self.controller.asked.mode))
         active = self.viewer.layers.selection.active
         self._images.choose(active if isinstance(active, Image) else self._images.layer)
         self._on_image(self._images.layer)
@@ -198,7 +201,10 @@ class AutoDock(QWidget):
             panel.planes.choice,
             panel.options.values,
         )
-        panel.show_mode(asked.mode)
+        panel.show_mode(asked.mode, least_limits(asked.mode))
+        if asked.mode is not before.mode:
+            panel.show_values(usual(panel.values, asked.mode))
+            asked = replace(asked, values=panel.values)
         if asked.mode is not before.mode or asked.model != before.model:
             panel.show_estimate(0)
         self.controller.ask(asked)

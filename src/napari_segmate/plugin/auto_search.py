@@ -14,9 +14,10 @@ from napari_segmate.plugin.images import ViewedPlane
 from napari_segmate.plugin.layers import DisplayedPlane
 from napari_segmate.plugin.proposals import PlaneProposal
 from napari_segmate.tasks.auto import Mode, Params, Prepared, Region, generate, prepare
+from napari_segmate.tasks.auto_look import LEAST_SCORE, LEAST_STABILITY
 from napari_segmate.widgets.auto_panel import AutoValues
 
-__all__ = ["Search", "params_of", "tuned"]
+__all__ = ["Search", "least_limits", "params_of", "tuned", "usual"]
 
 LIVE_S = 0.5
 """How often proposals of the tiles that are done are shown, at most."""
@@ -40,6 +41,17 @@ def params_of(values: AutoValues, mode: Mode | None, *, fill_holes: bool = True)
         border=values.border,
         fill_holes=fill_holes,
     )
+
+
+def usual(values: AutoValues, mode: Mode) -> AutoValues:
+    """Return the same form with the limits of score and stability that a mode usually asks for."""
+    default = Params()
+    return replace(values, score=default.least_score(mode), stability=default.least_stability(mode))
+
+
+def least_limits(mode: Mode) -> dict[str, float]:
+    """Return the limits below which the slow step keeps nothing, by name of the slider."""
+    return {"score": LEAST_SCORE, "stability": LEAST_STABILITY} if mode is Mode.GRID else {}
 
 
 def tuned(before: Params, now: Params) -> Params:

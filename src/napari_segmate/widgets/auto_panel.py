@@ -350,12 +350,15 @@ class AutoPanel(QWidget):
         _choose(self._mode, values.mode)
         self.sizes.show_cut(values.smallest or -math.inf, values.largest)
 
-    def show_mode(self, mode: str) -> None:
-        """Show the sliders that mean something in a mode."""
+    def show_mode(self, mode: str, least: Mapping[str, float]) -> None:
+        """Show the sliders that mean something in a mode, and where they begin."""
         for name in OF_HEAD:
             self._form.setRowVisible(self._sliders[name], mode != "grid")
         for name in OF_MASKS:
             self._form.setRowVisible(self._sliders[name], mode in ("grid", "refined"))
+        for name, slider in self._sliders.items():
+            with signals_blocked(slider):
+                slider.setMinimum(least.get(name, 0.0))
 
     def show_state(self, state: SessionState) -> None:
         """Show hint, error and progress."""
