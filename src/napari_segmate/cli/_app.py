@@ -45,7 +45,7 @@ def segmate(
 ) -> None:
     """Segment microscopy images with Segment Anything.
 
-    The embedded model works offline. In napari: **Plugins > Segment (SegMate)**.
+    The embedded model works offline. In napari: **Plugins > SegMate**.
     """
 
 
