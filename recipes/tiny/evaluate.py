@@ -1,6 +1,6 @@
 """Measure weights of the embedded model on the validation split.
 
-python recipes/tiny/evaluate.py --weights FILE --work DIR [--json FILE] [--markdown FILE]
+python recipes/tiny/evaluate.py --weights FILE --work DIR [--json FILE]
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ Labels: TypeAlias = npt.NDArray[np.int32]
 MIN_AREA = 20
 """Objects with fewer pixels are ignored."""
 CUT = 512
-BEGIN, END = "<!-- scores -->", "<!-- end of scores -->"
-"""Marks of the tables in the model card."""
 CORRECTIONS = 3
 COLUMNS = {
     "images": "images",
@@ -304,13 +302,6 @@ def write_facts(weights: Path, table: Table, path: Path) -> None:
     path.write_text(json.dumps(facts(weights, table), indent=1) + "\n")
 
 
-def update_card(card: Path, table: Table) -> None:
-    """Put the tables between the two marks of a model card."""
-    before, rest = card.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    card.write_text(f"{before}{BEGIN}\n{as_markdown(table)}{END}{after}")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -318,7 +309,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder of the packed images")
     parser.add_argument("--data", type=Path, help="folder of the data sets, if not packed yet")
     parser.add_argument("--json", type=Path, help="write what is known about the weights here")
-    parser.add_argument("--card", type=Path, help="put the tables into this model card")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
@@ -328,8 +318,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table = score(network.to(memory_format=torch.channels_last), held_out, options.device)
     if options.json:
         write_facts(options.weights, table, options.json)
-    if options.card:
-        update_card(options.card, table)
     print(as_markdown(table))
 
 

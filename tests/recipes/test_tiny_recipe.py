@@ -162,16 +162,11 @@ def test_scores_are_fractions_and_the_same_each_time(recipe, data_sets):
     assert all(0 <= value <= 1 for name, value in scores.items() if name != "images")
 
 
-def test_card_gets_the_tables_between_its_marks(recipe, tmp_path):
+def test_scores_become_a_table_with_what_is_missing_left_open(recipe):
     import evaluate
 
-    card = tmp_path / "card.md"
-    card.write_text(f"before\n{evaluate.BEGIN}\nold\n{evaluate.END}\nafter\n")
     scores = {"images": 3, "click": 0.801, "ap50": 0.5}
     parts = {"images": 2, "whole": 0.9}
-    evaluate.update_card(card, {"nuclei": scores, "synthetic parts": parts})
-    text = card.read_text()
-    assert "old" not in text
-    assert text.startswith("before\n") and text.endswith("\nafter\n")
+    text = evaluate.as_markdown({"nuclei": scores, "synthetic parts": parts})
     assert "| nuclei | 3 | 0.80 |" in text
     assert "whole 0.90, part – (2 images)" in text
