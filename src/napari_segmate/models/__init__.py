@@ -6,12 +6,13 @@ distributions add families through the entry point group ``napari_segmate.models
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.errors import WeightsError
+from napari_segmate.core.errors import OfflineError, WeightsError
 from napari_segmate.core.registry import Registry, unknown_name
-from napari_segmate.core.weights import fetch
+from napari_segmate.core.weights import WeightsFile, fetch
 from napari_segmate.models._own import FORMAT, check_version, described, own_models
 from napari_segmate.models.base import Checkpoint, ModelFamily, ModelInfo, Segmenter
 
@@ -90,8 +91,18 @@ def load_model(
     if info.path is not None:
         return _load_file(info.path, chosen, fast, context)
     path = None if info.weights is None else fetch(info.weights, context)
+    info = replace(info, extra=tuple(file for file in info.extra if _fetched(file, context)))
     context.report(0, 0, f"loading {info.title}")
     return _family_of(info).load(info, path, chosen, fast, context)
+
+
+def _fetched(file: WeightsFile, context: Context) -> bool:
+    """Download a file that a model can do without; tell whether it is there."""
+    try:
+        fetch(file, context)
+    except OfflineError:
+        return False
+    return True
 
 
 def _is_path(name: str | Path) -> bool:

@@ -17,10 +17,12 @@ from napari_segmate.core.errors import UnsafeFileError, WeightsError
 from napari_segmate.core.weights import digest_of
 from napari_segmate.models.base import Checkpoint
 
-__all__ = ["file_sha256", "read_checkpoint"]
+__all__ = ["INSTANCE_DECODER", "file_sha256", "read_checkpoint"]
 
 STATE_KEYS = ("model_state", "model_state_dict", "state_dict", "model")
 """Where training programs keep the weights; micro-sam and torch_em use the first."""
+INSTANCE_DECODER = "instance_decoder."
+"""What the names of the weights of an instance decoder begin with, beside those of SAM."""
 
 
 def file_sha256(path: Path) -> str:
@@ -38,8 +40,9 @@ def _sha256(path: Path, size: int, mtime_ns: int) -> str:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Return the tensors of a weights file.
 
-    Reads safetensors, SAM's official ``.pth``, micro-sam's ``{"model_state": ...}``, and training
-    checkpoints whose names begin with ``sam.``. Nothing in the file is ever run.
+    Reads safetensors, SAM's official ``.pth``, micro-sam's ``{"model_state": ...}`` with or without
+    ``"decoder_state"``, and training checkpoints whose names begin with ``sam.``. Nothing in the
+    file is ever run.
 
     Raises
     ------
@@ -118,8 +121,10 @@ def _state_of(loaded: Any, path: Path) -> Mapping[str, Any]:
         raise WeightsError(
             f"{path} holds a {type(loaded).__name__}, not the weights of a model by name"
         )
+    decoder = loaded.get("decoder_state")
+    extra = decoder if isinstance(decoder, Mapping) else {}
     for key in STATE_KEYS:
         inner = loaded.get(key)
         if isinstance(inner, Mapping):
-            return inner
+            return {**inner, **{f"{INSTANCE_DECODER}{name}": at for name, at in extra.items()}}
     return loaded

@@ -16,12 +16,14 @@ from segment_anything.modeling import (
 from torch import Tensor, nn
 
 from napari_segmate.core.errors import WeightsError
+from napari_segmate.models._checkpoint import INSTANCE_DECODER
 
 __all__ = ["architecture_of", "build_sam"]
 
 WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 PATCH = "image_encoder.patch_embed.proj.weight"
 POSITIONS = "image_encoder.pos_embed"
+NOT_SAM = ("pixel_mean", "pixel_std", INSTANCE_DECODER)
 DECODER_HEADS = 8
 PIXEL_MEAN = [123.675, 116.28, 103.53]
 PIXEL_STD = [58.395, 57.12, 57.375]
@@ -53,7 +55,7 @@ def build_sam(state: Mapping[str, Tensor], name: str) -> Sam:
     try:
         network = _empty(state)
         network.load_state_dict(
-            {key: value for key, value in state.items() if key not in ("pixel_mean", "pixel_std")}
+            {key: value for key, value in state.items() if not key.startswith(NOT_SAM)}
         )
     except (KeyError, RuntimeError, IndexError, ZeroDivisionError) as error:
         first = str(error).splitlines()

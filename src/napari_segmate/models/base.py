@@ -46,6 +46,10 @@ class ModelInfo:
         The model that it was trained from, for a model of the user's own.
     path : Path, optional
         The file of a model of the user's own.
+    extra : tuple of WeightsFile
+        Further files of the model; it is loaded without what they hold when they cannot be had.
+    suggested : tuple of (str, float)
+        Settings that suit its automatic modes, by name.
     """
 
     name: str
@@ -60,6 +64,8 @@ class ModelInfo:
     diameter: float = 0.0
     base: str = ""
     path: Path | None = None
+    extra: tuple[WeightsFile, ...] = ()
+    suggested: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.types import Embedding, FloatArray, RGBImage, Shape2D
+from napari_segmate.core.types import DenseMaps, Embedding, FloatArray, RGBImage, Shape2D
 from napari_segmate.core.weights import WeightsFile
 from napari_segmate.models._prompts import PromptArrays
 from napari_segmate.models._segmenter import NetworkSegmenter
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
     from napari_segmate.models._sam_decoder import PointDecoder
+    from napari_segmate.models._unetr import InstanceDecoder
 
 __all__ = ["FAMILY", "SamSegmenter"]
 
@@ -31,12 +34,50 @@ class SamSegmenter(NetworkSegmenter):
     confident = 8.0
     _network: Sam
     _image_pe: torch.Tensor | None = None
+    _instance_decoder: InstanceDecoder | None = None
     _points_on: tuple[Embedding, PointDecoder] | None = None
 
     @property
     def input_size(self) -> int:
         """Side in pixels of the square that the encoder sees."""
         return int(self._network.image_encoder.img_size)
+
+    def with_instance_decoder(self, decoder: InstanceDecoder) -> SamSegmenter:
+        """Take a decoder of micro-sam's, and return the model, which now has an instance head."""
+        self._instance_decoder = decoder.eval()
+        self._info = replace(self._info, instance_head=True)
+        return self
+
+    def instance_maps(self, embedding: Embedding) -> DenseMaps:
+        """Return the maps at half the size of the encoded image."""
+        if self._instance_decoder is None:
+            return super().instance_maps(embedding)
+        from napari_segmate._torch import inference, on_device_or_cpu, to_array
+
+        decoder = self._instance_decoder
+
+        def run(device: str) -> npt.NDArray[np.float32]:
+            with inference(device, self._fast):
+                tensor = self._tensor(embedding.arrays["embedding"], device)[None]
+                maps = decoder.to(device)(tensor).float()
+            found: npt.NDArray[np.float32] = to_array(self._at_half(maps[0], embedding.image_shape))
+            return found
+
+        with self._lock:
+            foreground, off_centre, shallow = on_device_or_cpu(run, self._device)
+        return DenseMaps(foreground, 1 - shallow, 1 - off_centre, embedding.image_shape)
+
+    def _at_half(self, maps: torch.Tensor, image_shape: Shape2D) -> torch.Tensor:
+        """Return square maps (3, S, S) at half the size of the image, without the padding."""
+        from torch.nn.functional import interpolate
+
+        size = self.input_size
+        maps = interpolate(maps[None], (size, size), mode="bilinear", align_corners=False)
+        height, width = self._input_shape(image_shape)
+        half = -(-image_shape[0] // 2), -(-image_shape[1] // 2)
+        inner = maps[..., :height, :width]
+        small = interpolate(inner, half, mode="bilinear", align_corners=False, antialias=True)
+        return small[0]
 
     def _arrays(self, image: RGBImage, context: Context) -> dict[str, npt.NDArray[Any]]:
         import torch
@@ -144,12 +185,39 @@ def _load(
 ) -> Segmenter:
     from napari_segmate.models._checkpoint import read_checkpoint
     from napari_segmate.models._sam_network import build_sam
+    from napari_segmate.models._unetr import build_instance_decoder
 
     assert path is not None, "SAM's weights are files"
     checkpoint = read_checkpoint(path)
     context.check()
     network = build_sam(checkpoint.state, path.name)
-    return SamSegmenter(info, network, checkpoint.sha256, device, fast)
+    alone = replace(info, instance_head=False)
+    model = SamSegmenter(alone, network, checkpoint.sha256, device, fast)
+    weights, name = _decoder_weights(info, checkpoint)
+    return model.with_instance_decoder(build_instance_decoder(weights, name)) if weights else model
+
+
+def _decoder_weights(info: ModelInfo, checkpoint: Checkpoint) -> tuple[Mapping[str, Any], str]:
+    """Return the weights of an instance decoder and the name of their file; none: no weights.
+
+    They are in the file of the model, or in one beside it: ``NAME_decoder`` beside ``NAME``.
+    """
+    from napari_segmate.models._checkpoint import INSTANCE_DECODER, read_checkpoint
+    from napari_segmate.models._unetr import is_instance_decoder
+
+    path = checkpoint.path
+    inside = {
+        name.removeprefix(INSTANCE_DECODER): tensor
+        for name, tensor in checkpoint.state.items()
+        if name.startswith(INSTANCE_DECODER)
+    }
+    # Decoders of other kinds are left alone: prompts work without.
+    if is_instance_decoder(inside):
+        return inside, path.name
+    beside = path.with_name(f"{path.stem}_decoder{path.suffix}")
+    if beside.is_file() and (info.weights is None or info.extra):
+        return read_checkpoint(beside).state, beside.name
+    return {}, ""
 
 
 def _recognise(checkpoint: Checkpoint) -> str | None:
@@ -177,8 +245,28 @@ def _official(name: str, file: str, sha256: str, size: int, parameters: int) -> 
     )
 
 
-def _generalist(name: str, what: str, place: str, digest: str) -> ModelInfo:
+_Suggested = tuple[tuple[str, float], ...]
+
+
+def _suggested(
+    centre: float, boundary: float, smoothing: float, score: float, stability: float
+) -> _Suggested:
+    """Return micro-sam's settings for a model: distances of seeds, blur in pixels, thresholds."""
+    return (
+        ("least_centre", round(1 - centre, 2)),
+        ("seed", round(1 - boundary, 2)),
+        ("smoothing", smoothing / 2),
+        ("min_area", 100),
+        ("score", score),
+        ("stability", stability),
+    )
+
+
+def _generalist(
+    name: str, what: str, place: str, digest: str, decoder: str, suggested: _Suggested
+) -> ModelInfo:
     architecture = name[:5]
+    address = f"https://uk1s3.embassy.ebi.ac.uk/public-datasets/bioimage.io/{place}"
     return ModelInfo(
         name=name,
         title=f"micro-sam {what} ViT-{architecture[-1].upper()}",
@@ -188,9 +276,12 @@ def _generalist(name: str, what: str, place: str, digest: str) -> ModelInfo:
         source="https://github.com/computational-cell-analytics/micro-sam",
         weights=WeightsFile(
             f"{name}.pt",
-            f"https://uk1s3.embassy.ebi.ac.uk/public-datasets/bioimage.io/{place}.pt",
+            f"{address}.pt",
             f"xxh128:{digest}",
         ),
+        extra=(WeightsFile(f"{name}_decoder.pt", f"{address}_decoder.pt", f"xxh128:{decoder}"),),
+        instance_head=True,
+        suggested=suggested,
         parameters={"vit_b": 93_735_472, "vit_l": 312_342_832}[architecture],
     )
 
@@ -224,24 +315,32 @@ FAMILY = ModelFamily(
             "light microscopy",
             "diplomatic-bug/1.2/files/vit_b",
             "fe9252a29f3f4ea53c15a06de471e186",
+            "708b15ac620e235f90bb38612c4929ba",
+            _suggested(0.4, 0.5, 2.0, 0.65, 0.7),
         ),
         _generalist(
             "vit_l_lm",
             "light microscopy",
             "idealistic-rat/1.2/files/vit_l",
             "017f20677997d628426dec80a8018f9d",
+            "2faeafa03819dfe03e7c46a44aaac64a",
+            _suggested(0.4, 0.4, 1.6, 0.65, 0.73),
         ),
         _generalist(
             "vit_b_em_organelles",
             "organelles in EM",
             "noisy-ox/1.2/files/vit_b",
             "f3bf2ed83d691456bae2c3f9a05fb438",
+            "bb6398956a6b0132c26b631c14f95ce2",
+            _suggested(0.3, 0.4, 1.2, 0.75, 0.75),
         ),
         _generalist(
             "vit_l_em_organelles",
             "organelles in EM",
             "humorous-crab/1.2/files/vit_l",
             "810b084b6e51acdbf760a993d8619f2d",
+            "334877640bfdaaabce533e3252a17294",
+            _suggested(0.3, 0.4, 1.2, 0.8, 0.8),
         ),
     ),
     load=_load,
