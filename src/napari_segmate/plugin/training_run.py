@@ -29,7 +29,7 @@ from napari_segmate.training.data import Annotation, Sample
 
 __all__ = ["Source", "TrainingRun", "command_of"]
 
-SHOW_MS = 100
+SHOW_MS = 200
 """Steps may take milliseconds: the panel need not be drawn for each."""
 CommandOf = Callable[[TrainingFolder], Sequence[str]]
 Write = Callable[[Path, Sequence[Sample]], Any]
@@ -95,7 +95,7 @@ class TrainingRun(QObject):
     """
 
     changed = Signal(object)
-    """A `TrainingState`, at most every 100 ms."""
+    """A `TrainingState`, at most every 200 ms."""
     finished = Signal(object)
     """The `Result`."""
 

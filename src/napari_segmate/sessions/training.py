@@ -18,7 +18,7 @@ from napari_segmate.sessions.state import Phase, Progress, SessionState
 
 __all__ = ["Stage", "TrainingState", "duration", "follow", "measures", "status", "verdict"]
 
-MOST_POINTS = 2000
+MOST_POINTS = 500
 """Points of the curve of losses; when there are more, neighbours are averaged."""
 MEASURES = {
     "ap50": "AP at IoU 0.5",

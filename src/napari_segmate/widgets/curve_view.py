@@ -19,6 +19,8 @@ HEIGHT_PX = 132
 MARGIN_PX = 6
 TICKS = 4
 MARKER_PX = 3.0
+MOST_MARKED = 100
+"""More points would touch each other, and take long to draw."""
 
 
 @dataclass(frozen=True)
@@ -308,7 +310,7 @@ def _draw_curve(
     pixels = [to_pixel(*point) for point in points]
     painter.setPen(QPen(colour, 2))
     painter.drawPolyline(QPolygonF(pixels))
-    if curve.marked or len(pixels) == 1:
+    if (curve.marked and len(pixels) <= MOST_MARKED) or len(pixels) == 1:
         painter.setBrush(colour)
         for pixel in pixels:
             painter.drawEllipse(pixel, MARKER_PX, MARKER_PX)

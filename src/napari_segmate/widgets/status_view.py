@@ -96,9 +96,10 @@ class StatusView(QFrame):
             self._text.setVisible(True)
 
     def _colour(self, phase: Phase) -> None:
-        self.setStyleSheet(
-            f"#segmate_status {{ border: 0; border-left: 5px solid {COLOURS[phase]}; }}"
-        )
+        style = f"#segmate_status {{ border: 0; border-left: 5px solid {COLOURS[phase]}; }}"
+        # Qt works out the style of everything inside anew, whether it changes or not.
+        if style != self.styleSheet():
+            self.setStyleSheet(style)
 
 
 def _text(*, bold: bool) -> QLabel:
