@@ -54,6 +54,15 @@ def test_suggestion_in_the_list_is_taken_with_enter(field, qtbot) -> None:
     assert not popup(field).isVisible()
 
 
+def test_enter_finds_when_no_suggestion_was_chosen(field, qtbot) -> None:
+    qtbot.keyClicks(field._editor, "cell")
+    assert popup(field).isVisible()
+    with qtbot.waitSignal(field.entered):
+        qtbot.keyClick(field._editor, Qt.Key.Key_Return)
+    assert field.text == "cell"
+    assert not popup(field).isVisible()
+
+
 def test_nothing_is_suggested_for_a_word_that_is_complete_or_unknown(field, qtbot) -> None:
     qtbot.keyClicks(field._editor, "platelet")
     assert not popup(field).isVisible()

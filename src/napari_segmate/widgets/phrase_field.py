@@ -106,6 +106,9 @@ class _Editor(QPlainTextEdit):
             return
         popup = self.completer.popup()
         enter = e.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if popup is not None and popup.isVisible() and enter and not popup.currentIndex().isValid():
+            # Nothing in the list was chosen: Enter means what it always does.
+            popup.hide()
         if popup is not None and popup.isVisible():
             if enter or e.key() in (Qt.Key.Key_Escape, Qt.Key.Key_Tab):
                 # The list handles these itself when it sees that they were not taken.

@@ -1,0 +1,147 @@
+"""The text dock in a real window, with a real detector of random weights and the embedded model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from small_dino import build
+
+from napari_segmate.core import synthetic
+from napari_segmate.detectors import folder_of, get_detector
+from napari_segmate.plugin.finding import Query
+from napari_segmate.plugin.text_dock import TextDock
+from napari_segmate.plugin.text_engine import TextEngine
+from napari_segmate.sessions.state import Phase
+from napari_segmate.widgets.filter_view import FilterValues
+from napari_segmate.widgets.text_options import SearchOptions
+from napari_segmate.widgets.text_panel import TextAction
+
+pytestmark = [pytest.mark.gui, pytest.mark.viewer]
+
+pytest.importorskip("transformers")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_SEGMATE_CACHE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def with_files(cache):
+    build(folder_of(get_detector("grounding-dino-tiny")))
+
+
+@pytest.fixture
+def make_dock(make_napari_viewer, qtbot, tmp_path):
+    made = []
+
+    def make(image) -> TextDock:
+        viewer = make_napari_viewer(show=True)
+        viewer.add_image(image)
+        dock = TextDock(viewer, history=tmp_path / "prompts.json")
+        viewer.window.add_dock_widget(dock, name="Find by text", area="right")
+        made.append(dock)
+        qtbot.wait(200)
+        return dock
+
+    yield make
+    for dock in made:
+        dock.shut_down()
+
+
+def settle(qtbot, dock) -> None:
+    controller = dock.controller
+    qtbot.wait(50)
+    qtbot.waitUntil(
+        lambda: (
+            controller.runner.idle
+            and not controller.state.status.phase.busy
+            and controller.boxes.complete
+            and not controller.committer.writer.busy
+        ),
+        timeout=60_000,
+    )
+    qtbot.wait(50)
+
+
+def test_typed_text_becomes_committed_labels(with_files, make_dock, qtbot) -> None:
+    image, _ = synthetic.nuclei()
+    dock = make_dock(image)
+    panel, controller = dock.panel, dock.controller
+    panel.options._detail.setValue(256)
+    qtbot.keyClicks(panel.phrases._editor, "dark nucleus, cell")
+    qtbot.keyClick(panel.phrases._editor, Qt.Key.Key_Return)
+    settle(qtbot, dock)
+    assert controller.state.status.error == ""
+    found = controller.findings.on(())
+    assert found.phrases == ("dark nucleus", "cell")
+    assert len(found.boxes_yx) == 20
+    # Weights are random: take the best few boxes, whatever their scores.
+    panel.filter._set(score=float(np.sort(found.best)[-8]) - 1e-6, overlap=1.0)
+    settle(qtbot, dock)
+    boxes = controller.boxes.layer
+    controller.draw()
+    boxes = controller.boxes.layer
+    boxes.add([[[40, 40], [40, 80], [80, 80], [80, 40]]], shape_type="rectangle")
+    settle(qtbot, dock)
+    assert set(boxes.features["concept"]) <= {"dark nucleus", "cell"}
+    panel.button(TextAction.SEGMENT).click()
+    settle(qtbot, dock)
+    assert controller.state.status.error == ""
+    labels = controller.committer.output.layer
+    assert labels.data.any()
+    assert set(labels.features["class"]) <= {"dark nucleus", "cell"}
+    labels.undo()
+    assert not labels.data.any()
+
+
+def test_first_use_explains_the_download(cache, make_dock, qtbot) -> None:
+    dock = make_dock(np.zeros((64, 64), np.uint8))
+    dock.panel.phrases.show_text("cell")
+    dock.panel.button(TextAction.FIND).click()
+    settle(qtbot, dock)
+    offer = dock.panel.offer
+    assert offer.isVisible()
+    text = offer._text.text().replace("\u200b", "")
+    for part in ("MB", "Apache-2.0", "huggingface.co/IDEA-Research", str(cache)):
+        assert part in text
+
+
+def test_without_network_the_files_and_their_place_are_named(
+    cache, make_dock, qtbot, monkeypatch
+) -> None:
+    def unreachable(*args, **kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", unreachable)
+    dock = make_dock(np.zeros((64, 64), np.uint8))
+    dock.panel.phrases.show_text("cell")
+    dock.panel.button(TextAction.FIND).click()
+    settle(qtbot, dock)
+    dock.trigger(TextAction.DOWNLOAD)
+    settle(qtbot, dock)
+    status = dock.controller.state.status
+    assert status.phase is Phase.ERROR
+    assert "config.json" in status.error
+    assert str(cache) in status.error
+
+
+def test_region_is_read_alone_and_its_boxes_lie_in_the_plane(with_files) -> None:
+    from fakes import ArrayPlane
+
+    plane = ArrayPlane(np.random.default_rng(0).integers(0, 255, (120, 160)).astype(np.uint8))
+    engine = TextEngine()
+    options = SearchOptions(detail=256, separately=True)
+    query = Query(
+        plane, ("cell", "nucleus"), device="cpu", region=(20, 40, 80, 130), options=options
+    )
+    from napari_segmate.core.context import Context
+
+    found = engine.detect(query, Context())
+    assert plane.reads == [(20, 40, 80, 130)]
+    assert found.boxes_yx[:, 0].min() >= 19.5 and found.boxes_yx[:, 3].max() <= 129.5
+    assert len(found.boxes_yx) == 40
+    chosen = engine.select(found, FilterValues(score=0.0, overlap=1.0))
+    assert {concept for _, _, concept, _ in chosen} <= {"cell", "nucleus"}
