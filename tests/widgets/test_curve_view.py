@@ -63,7 +63,7 @@ def test_values_under_the_mouse_are_told(view, qtbot) -> None:
         view.show()
     before = view.grab().toImage()
     qtbot.mouseMove(view, QPoint(150, 70))
-    assert view.grab().toImage() != before
+    qtbot.waitUntil(lambda: view.grab().toImage() != before)
 
 
 def test_range_ignores_the_first_steps_of_a_training_but_no_marked_point() -> None:
