@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,24 +13,14 @@ from torch import Tensor
 
 from napari_segmate.core.types import FloatArray
 from napari_segmate.training.data import Knowledge
-from napari_segmate.training.learner import Features, Learner
+from napari_segmate.training.learner import DenseTruth, Features, Learner
 from napari_segmate.training.targets import STRIDE, dense_targets
 from napari_segmate.training.views import View
 
-__all__ = ["DenseTruth", "Entry", "make_entry", "stack_features", "stack_truth"]
+__all__ = ["Entry", "make_entry", "stack_features", "stack_truth"]
 
 KEPT = 0.1
 """Weight of what the network said before training where nobody annotated: it should not drift."""
-
-
-@dataclass(frozen=True, eq=False)
-class DenseTruth:
-    """What the dense maps should be, per cell, and how much each cell counts."""
-
-    foreground: Tensor
-    distance: Tensor
-    offset_yx: Tensor
-    weight: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +76,20 @@ def _truth(view: View, image: Tensor, teacher: Learner | None) -> DenseTruth:
         maps = np.where(certain, maps, _thought(image, teacher))
         weight = np.where(certain, weight, np.float32(KEPT))
     stacked = torch.from_numpy(np.ascontiguousarray(maps, dtype=np.float32))
-    return DenseTruth(stacked[0], stacked[1], stacked[2:], torch.from_numpy(weight))
+    off_centre = torch.from_numpy(_off_centre(targets.offset_yx, _cells(view.labels)))
+    return DenseTruth(stacked[0], stacked[1], stacked[2:], off_centre, torch.from_numpy(weight))
 
 
-def _cells(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _off_centre(offset_yx: FloatArray, labels: npt.NDArray[np.integer[Any]]) -> FloatArray:
+    """Return the distance to the centre of each object as a share of its largest one."""
+    distance = np.hypot(*offset_yx)
+    largest = np.zeros(int(labels.max()) + 1, np.float32)
+    np.maximum.at(largest, labels.ravel(), distance.ravel())
+    shares = distance / np.maximum(largest, 1e-6)[labels]
+    return np.where(labels > 0, shares, 1).astype(np.float32)
+
+
+def _cells(values: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.integer[Any]]:
     """Return the value of the pixel nearest to the middle of each cell."""
     return values[1::2, 1::2][:: STRIDE // 2, :: STRIDE // 2]
 
@@ -98,9 +99,7 @@ def _thought(image: Tensor, teacher: Learner) -> FloatArray:
     """Return foreground, distance and offset (4, h, w) as the network sees them."""
     maps = teacher.maps(teacher.features(teacher.prepare(image.to(teacher.device))))
     assert maps is not None, "a network with an instance head"
-    thought: FloatArray = maps[0, :4].float().cpu().numpy()
-    thought[0] = 1 / (1 + np.exp(-thought[0]))
-    thought[1] = np.clip(thought[1], 0, 1)
+    thought: FloatArray = teacher.opinion(maps[0]).float().cpu().numpy()
     return thought
 
 
@@ -117,9 +116,6 @@ def stack_truth(entries: Sequence[Entry], device: str) -> DenseTruth | None:
     truths = [entry.truth for entry in entries if entry.truth is not None]
     if not truths:
         return None
-    return DenseTruth(
-        torch.stack([truth.foreground for truth in truths]).to(device),
-        torch.stack([truth.distance for truth in truths]).to(device),
-        torch.stack([truth.offset_yx for truth in truths]).to(device),
-        torch.stack([truth.weight for truth in truths]).to(device),
-    )
+    names = [field.name for field in fields(DenseTruth)]
+    stacked = [torch.stack([getattr(truth, name) for truth in truths]) for name in names]
+    return DenseTruth(*(one.to(device) for one in stacked))

@@ -15,7 +15,7 @@ from napari_segmate.core.metrics import average_precision
 from napari_segmate.core.types import LabelArray
 from napari_segmate.training.entries import Entry, stack_features, stack_truth
 from napari_segmate.training.learner import Features, Learner
-from napari_segmate.training.losses import dense_loss, mask_loss
+from napari_segmate.training.losses import mask_loss
 from napari_segmate.training.prompting import judging_prompts
 from napari_segmate.training.sampling import PromptParams, Target, targets_of
 from napari_segmate.training.steps import truth_at
@@ -92,8 +92,7 @@ def _dense(learner: Learner, features: Features, entry: Entry, precisions: list[
     known = known_objects(found, certain > 0)
     if entry.labels.any() or known.any():
         precisions.append(float(average_precision(entry.labels, known)[0]))
-    targets = truth.foreground, truth.distance, truth.offset_yx, truth.weight
-    return float(dense_loss(maps.float(), *targets))
+    return float(learner.dense_loss(maps.float(), truth))
 
 
 def known_objects(found: LabelArray, certain: np.ndarray) -> LabelArray:

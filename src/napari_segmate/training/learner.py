@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -15,7 +16,31 @@ from napari_segmate.training.data import Sample
 from napari_segmate.training.presets import Preset, Schedule
 from napari_segmate.training.prompting import Prompts
 
-__all__ = ["Features", "Learner"]
+__all__ = ["DenseTruth", "Features", "Learner"]
+
+
+@dataclass(frozen=True, eq=False)
+class DenseTruth:
+    """What the dense maps should be, per cell of 4 x 4 pixels, and how much each cell counts.
+
+    Parameters
+    ----------
+    foreground, distance : (..., h, w)
+        As in `napari_segmate.training.targets.DenseTargets`.
+    offset_yx : (..., 2, h, w)
+        As there.
+    off_centre : (..., h, w)
+        Distance to the centre of the object, 1 where it is largest; 1 outside.
+    weight : (..., h, w)
+        How much each cell counts, 0 to 1.
+    """
+
+    foreground: Tensor
+    distance: Tensor
+    offset_yx: Tensor
+    off_centre: Tensor
+    weight: Tensor
+
 
 Features: TypeAlias = Mapping[str, Tensor]
 """Named tensors whose first axis counts images."""
@@ -83,11 +108,19 @@ class Learner(ABC):
         """
 
     def maps(self, features: Features) -> Tensor | None:
-        """Return the dense maps (B, 5, S / 4, S / 4), None without an instance head."""
+        """Return the dense maps (B, C, S / 4, S / 4), None without an instance head."""
         return None
 
+    def dense_loss(self, maps: Tensor, truth: DenseTruth) -> Tensor:
+        """Return how far maps are from the truth, a scalar."""
+        raise NotImplementedError
+
     def dense_maps(self, maps: Tensor, size: int) -> DenseMaps:
-        """Return the maps (5, h, w) of one view as inference would."""
+        """Return the maps (C, h, w) of one view as inference would."""
+        raise NotImplementedError
+
+    def opinion(self, maps: Tensor) -> Tensor:
+        """Return foreground, depth and offset (4, h, w) that the maps of one view mean."""
         raise NotImplementedError
 
     def extra_loss(

@@ -51,4 +51,5 @@ def learner_of(model: Segmenter, preset: Preset, device: str) -> Learner:
         return TinyLearner(network, preset, device)
     from napari_segmate.training.sam_learner import SamLearner
 
-    return SamLearner(network, preset, device)
+    head = copy.deepcopy(getattr(model, "_instance_decoder", None))
+    return SamLearner.with_head(network, head, preset, device)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["MaskLoss", "affinity_loss", "dense_loss", "dice_loss", "mask_loss"]
+__all__ = ["MaskLoss", "affinity_loss", "dense_loss", "dice_loss", "distance_loss", "mask_loss"]
 
 
 def dice_loss(probability: Tensor, truth: Tensor) -> Tensor:
@@ -56,6 +56,34 @@ def dense_loss(
     centre = (error * inside[:, None]).sum() / (2 * inside.sum() + 1)
     counted = known.sum().clamp(min=1)
     return ((entropy + 2 * depth) * known).sum() / counted + 0.5 * dice + 2 * centre
+
+
+def distance_loss(maps: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+    """Return the loss of the maps of micro-sam's instance decoder, a scalar.
+
+    Dice for each map; the distances count inside objects only.
+
+    Parameters
+    ----------
+    maps, truth : (B, 3, h, w)
+        Foreground, distance to the centre, and nearness to the border, 0 to 1.
+    known : (B, h, w)
+        How much each cell counts, 0 to 1.
+
+    Examples
+    --------
+    >>> truth = torch.ones(1, 3, 4, 4)
+    >>> distance_loss(truth, truth, torch.ones(1, 4, 4)).item()
+    0.0
+    """
+    foreground = dice_loss(maps[:, 0] * known, truth[:, 0] * known).mean()
+    inside = (known * truth[:, 0])[:, None]
+    # Over squares, so that equal maps of any values have no loss (Archit et al., 2025).
+    found, wanted = maps[:, 1:] * inside, truth[:, 1:] * inside
+    shared = (found * wanted).sum((-2, -1))
+    squares = (found**2).sum((-2, -1)) + (wanted**2).sum((-2, -1))
+    distances = (1 - (2 * shared + 1) / (squares + 1)).mean(0).sum()
+    return foreground + distances
 
 
 @dataclass(frozen=True, eq=False)

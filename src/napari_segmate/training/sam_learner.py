@@ -8,17 +8,22 @@ from typing import Any
 import numpy as np
 import torch
 from segment_anything.modeling import Sam
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from napari_segmate.core.errors import MissingExtraError
+from napari_segmate.core.types import DenseMaps
 from napari_segmate.training.data import Sample
-from napari_segmate.training.learner import Features, Learner
+from napari_segmate.training.learner import DenseTruth, Features, Learner
+from napari_segmate.training.losses import distance_loss
 from napari_segmate.training.presets import Preset, Schedule
 from napari_segmate.training.prompting import Prompts
 
 __all__ = ["SamLearner"]
 
+HEAD = "instance_decoder"
+"""What the names of the weights of an instance head begin with, in files of SAM models."""
 LORA_RANK = 8
 LORA_TARGETS = r".*blocks\.\d+\.attn\.(qkv|proj)"
 """As in micro-sam and Zhang & Liu, "Customized Segment Anything Model" (2023): the attention."""
@@ -29,11 +34,25 @@ WHOLE = 1.25
 class SamLearner(Learner):
     """A SAM with a ViT encoder; *balanced* adds low-rank updates to its attention (LoRA)."""
 
-    dense = False
     network: Sam
+
+    @classmethod
+    def with_head(
+        cls, network: Sam, head: nn.Module | None, preset: Preset, device: str
+    ) -> SamLearner:
+        """Return a learner whose instance head, if there is one, learns as well."""
+        if head is not None:
+            # Under the name that its weights have in the file.
+            network.add_module(HEAD, head)
+        return cls(network, preset, device)
 
     def _choose(self) -> None:
         self.size = int(self.network.image_encoder.img_size)
+        head = getattr(self.network, HEAD, None)
+        self._head: nn.Module | None = head
+        self.dense = head is not None
+        for parameter in head.parameters() if head is not None else ():
+            parameter.requires_grad_(True)
         for part in (self.network.prompt_encoder, self.network.mask_decoder):
             for parameter in part.parameters():
                 parameter.requires_grad_(True)
@@ -95,6 +114,27 @@ class SamLearner(Learner):
                 tokens = block(tokens)
         embedding: Tensor = encoder.neck(tokens.permute(0, 3, 1, 2))
         return embedding
+
+    def maps(self, features: Features) -> Tensor | None:
+        """Return the maps of the instance head, a quarter of the view in size."""
+        if self._head is None:
+            return None
+        maps = self._head(features["embedding"])
+        return functional.adaptive_avg_pool2d(maps, (self.size // 4, self.size // 4))
+
+    def dense_loss(self, maps: Tensor, truth: DenseTruth) -> Tensor:
+        """Return the loss of micro-sam's instance decoder."""
+        wanted = torch.stack([truth.foreground, truth.off_centre, 1 - truth.distance], dim=1)
+        return distance_loss(maps, wanted, truth.weight)
+
+    def dense_maps(self, maps: Tensor, size: int) -> DenseMaps:
+        """Return the maps as inference has them."""
+        foreground, off_centre, shallow = maps.detach().float().cpu().numpy()
+        return DenseMaps(foreground, 1 - shallow, 1 - off_centre, (size, size))
+
+    def opinion(self, maps: Tensor) -> Tensor:
+        """Return foreground and depth; these maps know no offset."""
+        return torch.stack([maps[0], 1 - maps[2], *torch.zeros_like(maps[:2])])
 
     def decode(
         self,

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from napari_segmate.training.entries import Entry, stack_features, stack_truth
 from napari_segmate.training.learner import Features, Learner
-from napari_segmate.training.losses import dense_loss, mask_loss
+from napari_segmate.training.losses import mask_loss
 from napari_segmate.training.prompting import Prompts, first_prompts
 from napari_segmate.training.sampling import PromptParams, correct, targets_of
 
@@ -81,9 +81,7 @@ def step_loss(
     loss = torch.zeros((), device=learner.device)
     maps, truth = learner.maps(features), stack_truth(entries, learner.device)
     if maps is not None and truth is not None:
-        loss = dense_loss(
-            maps.float(), truth.foreground, truth.distance, truth.offset_yx, truth.weight
-        )
+        loss = learner.dense_loss(maps.float(), truth)
         if rng.random() >= prompted:
             return loss
     objects = objects_of(entries, rng, params, learner.device)

@@ -16,8 +16,8 @@ from napari_segmate.core.types import DenseMaps
 from napari_segmate.models._tiny_network import FIELD, TinyFeatures, TinyNetwork, draw_prompts
 from napari_segmate.models.tiny import maps_at_half
 from napari_segmate.training.data import Sample
-from napari_segmate.training.learner import Features, Learner
-from napari_segmate.training.losses import affinity_loss
+from napari_segmate.training.learner import DenseTruth, Features, Learner
+from napari_segmate.training.losses import affinity_loss, dense_loss
 from napari_segmate.training.presets import Preset, Schedule
 from napari_segmate.training.prompting import Prompts
 
@@ -105,6 +105,14 @@ class TinyLearner(Learner):
     def maps(self, features: Features) -> Tensor:
         """Return the dense maps."""
         return features["maps"]
+
+    def dense_loss(self, maps: Tensor, truth: DenseTruth) -> Tensor:
+        """Return the loss of the pre-training."""
+        return dense_loss(maps, truth.foreground, truth.distance, truth.offset_yx, truth.weight)
+
+    def opinion(self, maps: Tensor) -> Tensor:
+        """Return foreground, depth and offset."""
+        return torch.cat([maps[:1].sigmoid(), maps[1:2].clamp(0, 1), maps[2:4]])
 
     def dense_maps(self, maps: Tensor, size: int) -> DenseMaps:
         """Return the maps as `TinySegmenter.instance_maps` would."""
