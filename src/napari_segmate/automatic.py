@@ -35,7 +35,7 @@ crop_n_points_downscale_factor, point_grids, min_mask_region_area
     output_mode : {"binary_mask", "uncompressed_rle", "coco_rle"}
         What the records hold as ``segmentation``; none needs ``pycocotools``.
     exact : bool
-        The masks of upstream, one for one; otherwise several times faster, with hardly a mask less.
+        The masks of upstream, one for one; otherwise faster, with hardly a mask less.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``; ignored for a loaded model.
 

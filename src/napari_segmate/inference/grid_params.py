@@ -55,9 +55,9 @@ class GridParams:
     min_mask_region_area : int
         Holes and pieces of fewer pixels are removed; 0 leaves masks as they are.
     exact : bool
-        Decode every point and judge every mask at full size, as Segment Anything does. Otherwise
-        points inside masks that were found several times are left out, and masks are judged at
-        the model's own resolution.
+        Judge every mask at full size and keep all candidates until the thresholds are known, as
+        Segment Anything does. Otherwise large masks are judged at the model's own resolution
+        first, and candidates in the same box as a better one are dropped at once.
 
     Raises
     ------
