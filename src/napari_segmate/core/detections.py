@@ -178,7 +178,7 @@ def _pairs(found: Detections, params: SelectParams) -> tuple[Rows, Rows]:
 
 
 def _areas(boxes: Boxes) -> npt.NDArray[np.float32]:
-    return (boxes[:, 2:] - boxes[:, :2]).prod(axis=1).astype(np.float32)
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), dtype=np.float32)
 
 
 def _common(boxes: Boxes) -> npt.NDArray[np.float32]:

@@ -153,9 +153,10 @@ def load(info: DetectorInfo, folder: Path, device: str) -> Detector:
     from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
     _check_positions()
+    processors: Any = AutoProcessor
     try:
         model = AutoModelForZeroShotObjectDetection.from_pretrained(folder, local_files_only=True)
-        processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+        processor = processors.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"{folder} holds no GroundingDINO of transformers ({error}); put {', '.join(FILES)} "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from napari_segmate.core.context import Context
 from napari_segmate.core.detections import Detections, SelectParams, join, select
 from napari_segmate.core.phrases import split_phrases
-from napari_segmate.core.types import BoxYX, IntBoxYX
+from napari_segmate.core.types import BoxYX, IntBoxYX, Shape2D
 from napari_segmate.detectors import (
     download,
     folder_of,
@@ -18,9 +18,11 @@ from napari_segmate.detectors import (
     usable,
 )
 from napari_segmate.detectors.base import Detector
+from napari_segmate.inference.detect import detect_in_windows, window_side
 from napari_segmate.plugin.finding import Chosen, DetectorEntry, Found, Query
 from napari_segmate.sessions.text_state import Offer
 from napari_segmate.widgets.filter_view import FilterValues
+from napari_segmate.widgets.text_options import Tiling
 
 __all__ = ["TextEngine"]
 
@@ -73,11 +75,18 @@ class TextEngine:
         image = query.plane.read(box)
         passes = [(one,) for one in query.phrases] if query.options.separately else [query.phrases]
         parts = []
-        for number, phrases in enumerate(passes):
-            context.report(number, len(passes), ", ".join(phrases))
-            found = detector.detect(image, phrases, detail=query.options.detail, context=context)
-            parts.append(found)
         shape = (image.shape[0], image.shape[1])
+        for phrases in passes:
+            parts.append(
+                detect_in_windows(
+                    image,
+                    phrases,
+                    detector,
+                    side=_side(query, shape),
+                    detail=query.options.detail,
+                    context=context,
+                )
+            )
         return _found(join(parts, query.phrases, shape), box)
 
     def alike(self, query: Query, box_yx: BoxYX, context: Context) -> Found:
@@ -121,6 +130,15 @@ class TextEngine:
             self._detector = load_detector(query.detector, device=query.device, context=context)
             self._key = key
         return self._detector
+
+
+def _side(query: Query, shape: Shape2D) -> int:
+    """Return the side of the windows to search in, 0 for none."""
+    options = query.options
+    if options.tiling is Tiling.NEVER:
+        return 0
+    wanted = window_side(shape, query.diameter, options.detail)
+    return wanted or (options.detail if options.tiling is Tiling.ALWAYS else 0)
 
 
 def _found(seen: Detections, box: IntBoxYX) -> Found:
