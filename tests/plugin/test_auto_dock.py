@@ -419,3 +419,16 @@ def test_what_lies_on_other_labels_stays_a_proposal(desk):
     written = len(np.unique(mine.data)) - 2
     assert desk.proposed == count - written > 0
     assert "lie on other objects and stay" in desk.hint
+
+
+def test_a_search_goes_on_while_the_stack_is_seen_in_3d(qtbot, model):
+    image, _ = stack_3d(shape=(4, 96, 96))
+    desk = Desk(qtbot, model, image)
+    desk.wait()
+    desk.dock.panel.planes._what.setCurrentIndex(1)
+    desk.dock.trigger(AutoAction.RUN)
+    desk.viewer.dims.ndisplay = 3
+    desk.wait()
+    assert len(desk.dock.controller.book) == 4
+    assert "2-D display" in desk.hint
+    desk.dock.shut_down()

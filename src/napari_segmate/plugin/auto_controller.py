@@ -325,7 +325,9 @@ class AutoController:
             self._propose(image, plane)
 
     def _propose(self, image: Image, plane: PlaneProposal) -> None:
-        self.book.put(image, plane, self.view.outline_width)
+        # The user may have gone to 3-D, or to where the image has no plane.
+        width = 1 if self.view.shown is None else self.view.outline_width
+        self.book.put(image, plane, width)
         self.found(plane)
         self._show_found()
         self._tune()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -197,7 +197,8 @@ class ManyWriter:
         """Finish at once what has been begun: half of the objects would be worse."""
         while self._work:
             self._next()
-        self._timer.stop()
+        with suppress(RuntimeError):  # Qt is gone before Python at the end
+            self._timer.stop()
 
     def _start(self, layer: Labels, work: Sequence[Callable[[], None]]) -> None:
         # A hidden layer keeps a stale slice, which napari would write through.

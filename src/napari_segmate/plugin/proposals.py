@@ -137,10 +137,12 @@ class Proposals:
     def put(self, image: Image, plane: PlaneProposal, width: int = 1) -> None:
         """Propose something for a plane, in place of what was proposed for it before.
 
-        Outlines are `width` pixels wide; very large planes show areas instead.
+        Outlines are `width` pixels wide; stacks and very large planes show areas instead.
         """
         if self.layer is None:
-            outlined = plane.shown.shape[0] * plane.shown.shape[1] <= OUTLINED_PIXELS
+            # In 3-D napari warns that it cannot draw outlines.
+            large = plane.shown.shape[0] * plane.shown.shape[1] > OUTLINED_PIXELS
+            outlined = not large and not plane.shown.fixed
             self._new(image, plane.shown.axes.channel, width if outlined else 0)
         self._planes[plane.index] = plane
         self.draw([plane])

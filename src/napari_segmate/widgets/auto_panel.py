@@ -185,7 +185,7 @@ class AutoPanel(QWidget):
         self._smallest, self._largest = _size_box("no limit"), _size_box("no limit")
         self._boxes = self._smallest, self._largest, self._diameter
         self._sliders = {name: _slider(tip) for name, (_, tip) in SLIDERS.items()}
-        self._border = QCheckBox("Keep what the border cuts")
+        self._border = QCheckBox("keep what it cuts")
         self._count = QLabel()
         self._buttons: dict[AutoAction, QPushButton] = {}
         self._tuning = QWidget()
@@ -243,7 +243,7 @@ class AutoPanel(QWidget):
         self._form = _form(*((SLIDERS[name][0], slider) for name, slider in self._sliders.items()))
         self._form.addRow("Smallest", self._smallest)
         self._form.addRow("Largest", self._largest)
-        self._form.addRow("", self._border)
+        self._form.addRow("Image border", self._border)
         column = QVBoxLayout(self._tuning)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -441,7 +441,7 @@ def _slider(tip: str) -> QLabeledDoubleSlider:
     slider.setRange(0.0, 1.0)
     slider.setDecimals(2)
     slider.setToolTip(tip)
-    slider.setMinimumWidth(120)
+    slider.setMinimumWidth(100)
     slider.setMinimumWidth(60)
     return slider
 
