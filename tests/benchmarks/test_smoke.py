@@ -15,6 +15,7 @@ from benchmarks import (
     accuracy,
     automask,
     click_latency,
+    finetune,
     first_mask,
     memory,
     sam_encoder,
@@ -22,8 +23,10 @@ from benchmarks import (
     unseen,
 )
 from benchmarks._images import scene
+from benchmarks._looks import granular_cells
 from benchmarks._timing import alternate, repeat
 from recipes.tiny import pack
+from scipy import ndimage
 
 from napari_segmate.core.synthetic import nuclei
 
@@ -158,11 +161,19 @@ def test_cells_of_a_scene_are_brighter_than_their_surroundings():
     assert at_centres.min() > np.median(found.image) + 300
 
 
+def test_cells_of_the_granular_look_are_as_bright_as_their_surroundings():
+    image, labels = granular_cells(side=192, seed=1)
+    inside = ndimage.binary_erosion(labels > 0, iterations=3)
+    assert labels.max() > 5
+    assert abs(image[inside].mean() - image[labels == 0].mean()) < 6
+
+
 def test_every_benchmark_has_help(capsys):
     modules = (
         accuracy,
         automask,
         click_latency,
+        finetune,
         first_mask,
         memory,
         sam_encoder,
