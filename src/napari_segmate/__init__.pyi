@@ -1,4 +1,5 @@
 from .api import SegMate as SegMate
+from .automatic import AutomaticMaskGenerator as AutomaticMaskGenerator
 from .core.errors import SegmateError as SegmateError
 from .core.image import as_rgb as as_rgb
 from .io.images import read_image as read_image

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -131,3 +133,15 @@ def test_objects_across_the_borders_of_blocks_stay_whole(monkeypatch):
     by_blocks = label_cells(maps, InstanceParams())
     assert (by_blocks == whole).mean() > 0.999
     assert by_blocks.max() == whole.max() > 20
+
+
+def test_seeds_can_be_asked_to_be_deep_and_central_each() -> None:
+    foreground = np.ones((12, 24), np.float32)
+    deep, central = np.zeros((2, 12, 24), np.float32)
+    deep[2:10, 2:22] = 0.9
+    central[4:8, 3:8] = central[4:8, 15:20] = 0.9
+    maps = DenseMaps(foreground, deep, central, (12, 24))
+    params = InstanceParams(seed=0.5, smoothing=0, least_centre=0.6)
+    assert instances_from_dense(maps, params).max() == 2
+    assert instances_from_dense(maps, replace(params, least_centre=0.95)).max() == 0
+    assert instances_from_dense(maps, replace(params, seed=0.95)).max() == 0

@@ -130,6 +130,8 @@ def download(
         return
     with progress() as context:
         place = fetch(found.weights, context, mirror)
+        for file in found.extra:
+            fetch(file, context, mirror)
     typer.echo(str(place))
 
 
