@@ -7,21 +7,28 @@ Needs a screen; on a server put ``xvfb-run -s "-screen 0 1280x800x24"`` before t
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import napari
 import numpy as np
 from qtpy.QtWidgets import QApplication
+from text_pictures import text
 
 from napari_segmate.core import synthetic
+from napari_segmate.plugin.auto_dock import AutoDock
 from napari_segmate.plugin.dock import SegmentDock
+from napari_segmate.plugin.train_dock import TrainDock
 from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.auto_panel import AutoAction
 
 SIZE = (1280, 800)
 PATIENCE_S = 60.0
+TRAINING_S = 900.0
 
 
 def wait(seconds: float) -> None:
@@ -172,11 +179,157 @@ def light_theme(folder: Path) -> None:
     studio.close()
 
 
+class TrainStudio:
+    """A window with the Train dock; what is trained goes to a folder of its own."""
+
+    def __init__(self, folder: Path, theme: str = "dark") -> None:
+        os.environ["NAPARI_SEGMATE_CACHE"] = tempfile.mkdtemp()
+        self.folder = folder
+        self.viewer = napari.Viewer(show=True)
+        self.viewer.theme = theme
+        self.viewer.window._qt_window.resize(*SIZE)
+        image, labels = synthetic.touching_cells()
+        self.viewer.add_image(image, name="touching cells")
+        self.viewer.add_labels(labels, name="my labels", opacity=0.4)
+        self.dock = TrainDock(self.viewer)
+        self.viewer.window.add_dock_widget(self.dock, name="Train (SegMate)", area="right")
+        wait(0.5)
+        self.viewer.reset_view()
+        self.until(self.dock.panel.train.isEnabled)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + TRAINING_S
+        while not condition() and time.monotonic() < end:
+            wait(0.1)
+
+    def shoot(self, name: str) -> None:
+        wait(0.5)
+        self.viewer.window._qt_window.grab().save(str(self.folder / f"{name}.png"))
+
+
+def train(folder: Path) -> None:
+    studio = TrainStudio(folder)
+    studio.shoot("train_setup")
+    panel, training = studio.dock.panel, studio.dock.training
+    panel.train.click()
+    studio.until(lambda: len(training.state.validations) > 5 or not training.state.stage.busy)
+    studio.shoot("train_running")
+    studio.until(lambda: not training.state.stage.busy)
+    wait(6)  # until the notification is gone
+    studio.shoot("train_result")
+    panel.result.segment.click()
+    wait(1)
+    (automask,) = (one for one in QApplication.allWidgets() if isinstance(one, AutoDock))
+    studio.until(lambda: automask.controller.runner.idle)
+    studio.shoot("train_rest")
+    studio.viewer.close()
+    wait(0.2)
+
+
+class AutoStudio:
+    """A window with the Automask dock."""
+
+    def __init__(self, folder: Path, image: np.ndarray, name: str, theme: str = "dark") -> None:
+        self.folder = folder
+        self.viewer = napari.Viewer(show=True)
+        self.viewer.theme = theme
+        self.viewer.window._qt_window.resize(*SIZE)
+        self.viewer.add_image(image, name=name)
+        self.dock = AutoDock(self.viewer)
+        self.viewer.window.add_dock_widget(self.dock, name="Automask (SegMate)", area="right")
+        wait(0.5)
+        self.viewer.reset_view()
+
+    def do(self, action: AutoAction) -> None:
+        self.dock.trigger(action)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until nothing is left to do."""
+        wait(0.5)
+        end = time.monotonic() + TRAINING_S
+        controller = self.dock.controller
+        while controller.state.phase.busy or not controller.runner.idle:
+            assert time.monotonic() < end, "automask takes too long"
+            wait(0.2)
+        wait(0.5)
+
+    def shoot(self, name: str) -> None:
+        wait(0.3)
+        self.viewer.window._qt_window.grab().save(str(self.folder / f"{name}.png"))
+
+    def close(self) -> None:
+        self.viewer.close()
+        wait(0.2)
+
+
+def automask(folder: Path) -> None:
+    studio = AutoStudio(folder, synthetic.nuclei()[0], "nuclei")
+    values = studio.dock.panel.values
+    studio.do(AutoAction.RUN)
+    studio.shoot("automask_found")
+    studio.dock.panel._set(smallest=float(np.quantile(studio.dock.controller.book.areas, 0.3)))
+    studio.settle()
+    studio.shoot("automask_sizes")
+    studio.dock.panel._set(smallest=values.smallest)
+    studio.settle()
+    studio.do(AutoAction.ACCEPT)
+    studio.shoot("automask_accepted")
+    studio.close()
+
+
+def automask_region(folder: Path) -> None:
+    image = synthetic.nuclei()[0]
+    studio = AutoStudio(folder, image, "nuclei", theme="light")
+    height, width = image.shape
+    polygon = np.array([[0.1, 0.1], [0.2, 0.8], [0.7, 0.9], [0.9, 0.4], [0.5, 0.2]])
+    studio.viewer.add_shapes(
+        [polygon * (height, width)],
+        shape_type="polygon",
+        name="colony",
+        face_color="transparent",
+        edge_color="#ff4081",
+        edge_width=3,
+    )
+    region = studio.dock.panel._region
+    region.setCurrentIndex(region.findData("shapes"))
+    studio.do(AutoAction.RUN)
+    studio.shoot("automask_region")
+    studio.close()
+
+
+def automask_stack(folder: Path) -> None:
+    volume, _ = synthetic.stack_3d()
+    studio = AutoStudio(folder, volume, "stack")
+    studio.viewer.dims.set_current_step(0, len(volume) // 2)
+    studio.settle()
+    studio.dock.panel.planes._what.setCurrentIndex(1)
+    studio.do(AutoAction.RUN)
+    studio.shoot("automask_stack")
+    studio.do(AutoAction.ACCEPT)
+    studio.viewer.layers["stack"].visible = False
+    studio.viewer.dims.ndisplay = 3
+    studio.viewer.scene.camera.angles = (10, -35, 60)
+    wait(0.5)
+    studio.shoot("automask_stack_3d")
+    studio.close()
+
+
 def main() -> None:
     default = Path(__file__).parent / "images"
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else default
     folder.mkdir(parents=True, exist_ok=True)
-    for picture in (empty, first_object, stack, light_theme):
+    for picture in (
+        empty,
+        first_object,
+        stack,
+        light_theme,
+        automask,
+        automask_region,
+        automask_stack,
+        train,
+        text,
+    ):
         picture(folder)
 
 

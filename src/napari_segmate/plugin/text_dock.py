@@ -32,7 +32,7 @@ from napari_segmate.widgets.text_panel import TextAction, TextPanel
 __all__ = ["TextDock"]
 
 NEW_LABELS = "new labels layer"
-ONLY_WORDS = "This detector only understands words; choose another one (OWLv2 can do this)"
+ONLY_WORDS = "This detector only understands words"
 NO_PATTERN = "Draw a box round one object, or select one, first"
 HISTORY_NAME = "prompts.json"
 
