@@ -90,6 +90,8 @@ def test_cancel_in_the_status_is_told(panel, qtbot) -> None:
 
 def test_the_content_fits_beside_a_scroll_bar(panel) -> None:
     panel.show_mode("refined", {})
+    panel.show_planes(100)
+    panel.planes._what.setCurrentIndex(1)
     assert panel.layout().itemAt(0).widget().widget().minimumSizeHint().width() <= 284
 
 

@@ -228,8 +228,8 @@ class AutoDock(QWidget):
     # To the panel
 
     def _on_found(self, plane: PlaneProposal) -> None:
-        prepared = plane.prepared
-        self.panel.show_estimate(prepared.diameter if prepared.estimated else 0)
+        # The first plane of a run may have told the others.
+        self.panel.show_estimate(plane.prepared.diameter)
         job = Job(
             lambda context: self._answerer.devices(), self.panel.options.show_devices, idle=True
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 __all__ = ["PlaneChoice", "PlanesView"]
@@ -44,18 +44,19 @@ class PlanesView(QWidget):
         self._what.addItem("this plane", False)
         self._what.addItem("a range of planes", True)
         self._first, self._last = QSpinBox(), QSpinBox()
-        self._linked = QCheckBox("One object through all planes")
+        self._linked = QCheckBox("link objects")
         self._linked.setChecked(True)
         self._linked.setToolTip(
             "Objects that lie on each other in neighbouring planes get one label"
         )
         self._range = QWidget()
-        row = QHBoxLayout(self._range)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(QLabel("from"))
-        row.addWidget(self._first, 1)
-        row.addWidget(QLabel("to"))
-        row.addWidget(self._last, 1)
+        # One below the other: side by side they are wider than the dock.
+        rows = QGridLayout(self._range)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setColumnStretch(1, 1)
+        for row, (text, box) in enumerate((("from", self._first), ("to", self._last))):
+            rows.addWidget(QLabel(text), row, 0)
+            rows.addWidget(box, row, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
