@@ -358,7 +358,7 @@ class AutoPanel(QWidget):
             self._form.setRowVisible(self._sliders[name], mode in ("grid", "refined"))
         for name, slider in self._sliders.items():
             with signals_blocked(slider):
-                slider.setMinimum(least.get(name, 0.0))
+                slider.setRange(least.get(name, 0.0), 1.0)
 
     def show_state(self, state: SessionState) -> None:
         """Show hint, error and progress."""
