@@ -48,7 +48,8 @@ crop_n_points_downscale_factor, point_grids, min_mask_region_area
     --------
     >>> from napari_segmate.core.image import as_rgb
     >>> from napari_segmate.core.synthetic import nuclei
-    >>> generator = AutomaticMaskGenerator("tiny", points_per_side=8, stability_score_thresh=0.8)
+    >>> generator = AutomaticMaskGenerator("tiny", points_per_side=8, pred_iou_thresh=0.7,
+    ...     stability_score_thresh=0.8)
     >>> found = generator.generate(as_rgb(nuclei()[0])[:128, :128])
     >>> sorted(found[0])[:3], found[0]["segmentation"].shape
     (['area', 'bbox', 'crop_box'], (128, 128))

@@ -32,7 +32,9 @@ def test_docks_of_the_same_viewer_choose_others_only_refresh() -> None:
     assert len(told) == 3
 
 
-def test_model_of_the_same_name_is_loaded_anew() -> None:
+def test_model_of_the_same_name_is_loaded_anew(monkeypatch) -> None:
+    monkeypatch.setattr(SHARED, "_models", {})
+
     class Model:
         pass
 

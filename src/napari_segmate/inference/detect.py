@@ -63,7 +63,7 @@ def windows(shape: Shape2D, side: int, overlap: float = OVERLAP) -> tuple[IntBox
 def _starts(size: int, length: int, overlap: float) -> list[int]:
     step = max(1, round(length * (1 - overlap)))
     count = 1 + max(0, -(-(size - length) // step))
-    return np.linspace(0, size - length, count).round().astype(int).tolist()
+    return [round(start) for start in np.linspace(0, size - length, count).tolist()]
 
 
 def detect_in_windows(
