@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_segmate.cli._batch import Work, expand, jobs_for, run_all
 from napari_segmate.cli._parse import channel_map
 from napari_segmate.cli._progress import progress
 from napari_segmate.core.context import Context
-from napari_segmate.core.errors import Cancelled, LabelsError, ParameterError, SegmateError
+from napari_segmate.core.errors import ParameterError
 from napari_segmate.core.image import ContrastMode, ImageSource
 from napari_segmate.core.registry import unknown_name
 
@@ -36,9 +35,7 @@ Examples:
 
     segmate auto cells.tif -o labels.tif --model vit_b --mode grid
 """
-IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".zarr")
 FACTS = ".segmate-auto.json"
-DEFAULT_FORMAT = ".tif"
 
 
 def auto(
@@ -91,15 +88,21 @@ def auto(
 ) -> None:
     """Label all objects of images."""
     settings = _settings(params, mode, diameter, tile)
-    images = _expand(inputs)
-    jobs = _jobs(images, output)
+    jobs = jobs_for(expand(inputs), output)
     reading = _Reading(axes, channels, link, anisotropy)
     writing = _Writing(table, coco)
     with progress() as context:
         from napari_segmate.models import load_model
 
         segmenter = load_model(model, device=device, fast=fast, context=context)
-        done = _run_all(jobs, segmenter, settings, reading, writing, overwrite, context)
+        work = Work(
+            FACTS,
+            {"model": segmenter.key, "params": asdict(settings)},
+            lambda image, target: _run_one(
+                image, target, segmenter, settings, reading, writing, context
+            ),
+        )
+        done = run_all(jobs, work, overwrite=overwrite, context=context)
     for line in done.errors:
         typer.echo(f"segmate: {line}", err=True)
     typer.echo(done.as_text())
@@ -126,28 +129,6 @@ class _Writing:
 
     table: bool
     coco: bool
-
-
-@dataclass(frozen=True)
-class _Done:
-    """What came of it."""
-
-    objects: int
-    images: int
-    skipped: int
-    errors: tuple[str, ...]
-
-    def as_text(self) -> str:
-        parts = [f"{_count(self.objects, 'object')} in {_count(self.images, 'image')}"]
-        if self.skipped:
-            parts.append(f"{self.skipped} done before (--overwrite does them again)")
-        if self.errors:
-            parts.append(f"{len(self.errors)} failed")
-        return ", ".join(parts)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _settings(
@@ -199,77 +180,6 @@ def _check_names(values: dict[str, Any], kind: type) -> None:
             raise unknown_name("setting", name, known)
 
 
-def _expand(inputs: Sequence[str]) -> list[Path]:
-    """Return the images that files, folders and patterns name, in order, each once."""
-    found: dict[Path, None] = {}
-    for text in inputs:
-        path = Path(text)
-        if path.is_dir() and path.suffix != ".zarr":
-            names = sorted(one for one in path.iterdir() if one.suffix.lower() in IMAGES)
-            if not names:
-                raise LabelsError(f"the folder {path} has no image; known are {', '.join(IMAGES)}")
-        else:
-            names = [path] if path.exists() else sorted(path.parent.glob(path.name))
-            if not names:
-                raise LabelsError(f"there is no file {text}")
-        found.update(dict.fromkeys(names))
-    return list(found)
-
-
-def _jobs(images: Sequence[Path], output: Path) -> list[tuple[Path, Path]]:
-    """Return where the labels of each image go."""
-    from napari_segmate.io.labels import check_target
-
-    if output.suffix:
-        if len(images) > 1:
-            raise LabelsError(
-                f"{len(images)} images cannot go into the one file {output}; give a folder"
-            )
-        return [(images[0], check_target(output))]
-    jobs = [(image, output / f"{image.stem}_labels{DEFAULT_FORMAT}") for image in images]
-    names = [target.name for _, target in jobs]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise LabelsError(
-            f"several images would be written to {twice[0]}; give folders of their own to images "
-            "of the same name"
-        )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LabelsError(f"cannot make the folder {output}: {error.strerror or error}") from error
-    return jobs
-
-
-def _run_all(
-    jobs: Sequence[tuple[Path, Path]],
-    model: Segmenter,
-    params: Params,
-    reading: _Reading,
-    writing: _Writing,
-    overwrite: bool,
-    context: Context,
-) -> _Done:
-    objects = skipped = 0
-    errors = []
-    for number, (image, target) in enumerate(jobs):
-        context.report(number, len(jobs), image.name)
-        if target.exists() and not overwrite:
-            if _is_finished(target, image, model, params):
-                skipped += 1
-            else:
-                errors.append(f"{target} exists and is of other settings; --overwrite replaces it")
-            continue
-        try:
-            objects += _run_one(image, target, model, params, reading, writing, context)
-        except Cancelled:
-            raise
-        except (SegmateError, OSError, MemoryError) as error:
-            errors.append(f"{image}: {error}")
-    context.report(len(jobs), len(jobs), "done")
-    return _Done(objects, len(jobs) - skipped - len(errors), skipped, tuple(errors))
-
-
 def _run_one(
     image: Path,
     target: Path,
@@ -278,13 +188,12 @@ def _run_one(
     reading: _Reading,
     writing: _Writing,
     context: Context,
-) -> int:
-    """Label one image and write what belongs to it; return the number of objects."""
+) -> dict[str, Any]:
+    """Label one image and write what belongs to it; return facts on the result."""
     from napari_segmate.io.images import read_image
     from napari_segmate.io.labels import write_labels
-    from napari_segmate.io.tables import write_coco, write_measurements, write_whole
+    from napari_segmate.io.tables import write_coco, write_measurements
 
-    started = time.monotonic()
     data, axes = read_image(image, reading.axes)
     source = ImageSource(data, axes, channel_map(reading.channels))
     labels = _labels(source, model, params, reading, context)
@@ -293,15 +202,7 @@ def _run_one(
         write_measurements(target.with_suffix(".csv"), labels)
     if writing.coco:
         write_coco(target.with_suffix(".coco.json"), labels, image.name)
-    count = int(labels.max(initial=0))
-    facts = _facts(image, model, params) | {
-        "objects": count,
-        "shape": list(labels.shape),
-        "seconds": round(time.monotonic() - started, 2),
-    }
-    # Written last: its presence says that everything else is there.
-    write_whole(_facts_path(target), json.dumps(facts, indent=1) + "\n")
-    return count
+    return {"objects": int(labels.max(initial=0)), "shape": list(labels.shape)}
 
 
 def _labels(
@@ -317,32 +218,3 @@ def _labels(
     return run_stack(
         source, model, params, link=reading.link, anisotropy=reading.anisotropy, context=context
     )
-
-
-def _facts_path(target: Path) -> Path:
-    return target.with_name(target.name + FACTS)
-
-
-def _facts(image: Path, model: Segmenter, params: Params) -> dict[str, Any]:
-    from napari_segmate.io.provenance import package_version
-
-    state = image.stat()
-    return {
-        "input": str(image.resolve()),
-        "input_bytes": state.st_size,
-        "input_changed": state.st_mtime_ns,
-        "model": model.key,
-        "params": json.loads(json.dumps(asdict(params))),
-        "version": package_version(),
-    }
-
-
-def _is_finished(target: Path, image: Path, model: Segmenter, params: Params) -> bool:
-    """Tell whether labels were made from this image, with this model and these settings."""
-    try:
-        stored = json.loads(_facts_path(target).read_text(encoding="utf-8"))
-        wanted = _facts(image, model, params)
-    except (OSError, ValueError):
-        return False
-    same = [name for name in wanted if name != "version"]
-    return isinstance(stored, dict) and all(stored.get(name) == wanted[name] for name in same)
