@@ -23,7 +23,7 @@ from napari_segmate.plugin.text_objects import (
     as_objects,
     segment_boxes,
 )
-from napari_segmate.sessions.text_boxes import PlaneIndex
+from napari_segmate.sessions.text_boxes import PlaneIndex, TextBox
 from napari_segmate.tasks.segment import Params
 
 __all__ = ["TextCommitter"]
@@ -85,7 +85,7 @@ class TextCommitter:
 
     def work(
         self,
-        planes: Sequence[PlaneBoxes],
+        planes: Sequence[PlaneBoxes[TextBox]],
         model: ModelChoice,
         params: Params,
         *,
@@ -93,11 +93,11 @@ class TextCommitter:
         anisotropy: float,
         prompt: str,
         detector: str,
-    ) -> Callable[[Context], SegmentedBoxes]:
+    ) -> Callable[[Context], SegmentedBoxes[TextBox]]:
         """Return what the worker does: boxes of some planes into objects."""
         self._prompt = prompt
 
-        def work(context: Context) -> SegmentedBoxes:
+        def work(context: Context) -> SegmentedBoxes[TextBox]:
             segmenter = self._answerer.model(model, context)
             return segment_boxes(
                 planes,
@@ -114,7 +114,7 @@ class TextCommitter:
 
     def write(
         self,
-        segmented: SegmentedBoxes,
+        segmented: SegmentedBoxes[TextBox],
         image: Image,
         planes: Mapping[PlaneIndex, DisplayedPlane],
         done: Done,
@@ -165,7 +165,7 @@ class TextCommitter:
         self,
         layer: Labels,
         places: Mapping[PlaneIndex, DisplayedPlane],
-        segmented: SegmentedBoxes,
+        segmented: SegmentedBoxes[TextBox],
         done: Done,
         failed: Failed,
     ) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.detections import Detections, SelectParams, join, select
+from napari_segmate.core.detections import Detections, SelectParams, select
 from napari_segmate.core.phrases import split_phrases
-from napari_segmate.core.types import BoxYX, IntBoxYX, Shape2D
+from napari_segmate.core.types import BoxYX, IntBoxYX
 from napari_segmate.detectors import (
     download,
     folder_of,
@@ -18,11 +18,10 @@ from napari_segmate.detectors import (
     usable,
 )
 from napari_segmate.detectors.base import Detector
-from napari_segmate.inference.detect import detect_in_windows, window_side
+from napari_segmate.inference.search import search
 from napari_segmate.plugin.finding import Chosen, DetectorEntry, Found, Query
 from napari_segmate.sessions.text_state import Offer
 from napari_segmate.widgets.filter_view import FilterValues
-from napari_segmate.widgets.text_options import Tiling
 
 __all__ = ["TextEngine"]
 
@@ -73,21 +72,15 @@ class TextEngine:
         detector = self._load(query, context)
         box = query.region or (0, 0, *query.plane.shape)
         image = query.plane.read(box)
-        passes = [(one,) for one in query.phrases] if query.options.separately else [query.phrases]
-        parts = []
-        shape = (image.shape[0], image.shape[1])
-        for phrases in passes:
-            parts.append(
-                detect_in_windows(
-                    image,
-                    phrases,
-                    detector,
-                    side=_side(query, shape),
-                    detail=query.options.detail,
-                    context=context,
-                )
-            )
-        return _found(join(parts, query.phrases, shape), box)
+        seen = search(
+            image,
+            query.phrases,
+            detector,
+            query.options,
+            diameter=query.diameter,
+            context=context,
+        )
+        return _found(seen, box)
 
     def alike(self, query: Query, box_yx: BoxYX, context: Context) -> Found:
         """See `napari_segmate.plugin.finding.Engine`."""
@@ -130,15 +123,6 @@ class TextEngine:
             self._detector = load_detector(query.detector, device=query.device, context=context)
             self._key = key
         return self._detector
-
-
-def _side(query: Query, shape: Shape2D) -> int:
-    """Return the side of the windows to search in, 0 for none."""
-    options = query.options
-    if options.tiling is Tiling.NEVER:
-        return 0
-    wanted = window_side(shape, query.diameter, options.detail)
-    return wanted or (options.detail if options.tiling is Tiling.ALWAYS else 0)
 
 
 def _found(seen: Detections, box: IntBoxYX) -> Found:

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QSpinBox, QWidget
 
+from napari_segmate.inference.search import SearchOptions, Tiling
 from napari_segmate.widgets.options_view import OptionsView
 
 __all__ = ["SearchOptions", "TextOptionsView", "Tiling"]
-
-
-class Tiling(StrEnum):
-    """Whether the image is searched piece by piece, too."""
-
-    AUTO = "auto"
-    NEVER = "never"
-    ALWAYS = "always"
 
 
 TILING_TITLES: Mapping[Tiling, str] = {
@@ -34,25 +25,6 @@ TILING_TIP = (
 DETAIL_TIP = "Shorter side of the picture that the detector sees: less is faster, more sees more"
 PASSES_TIP = "Every concept on its own: slower, but concepts do not get into each other's way"
 LEAST_DETAIL, MOST_DETAIL, DETAIL = 256, 1600, 800
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """How a detector searches.
-
-    Parameters
-    ----------
-    tiling : Tiling
-        Whether to search in tiles, too.
-    detail : int
-        Shorter side in pixels of the picture that the detector sees.
-    separately : bool
-        One pass per concept.
-    """
-
-    tiling: Tiling = Tiling.AUTO
-    detail: int = DETAIL
-    separately: bool = False
 
 
 class TextOptionsView(OptionsView):

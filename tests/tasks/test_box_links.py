@@ -7,8 +7,8 @@ import pytest
 
 from napari_segmate.core.labels import commit
 from napari_segmate.core.types import Instance
-from napari_segmate.plugin.linking import link_planes
 from napari_segmate.sessions.text_boxes import TextBox
+from napari_segmate.tasks.box_links import link_planes
 from napari_segmate.tasks.segment import Segmentation
 
 SHAPE = (40, 40)
@@ -52,3 +52,17 @@ def test_an_object_may_be_missing_from_one_plane(far, same) -> None:
 def test_object_without_a_pixel_keeps_a_number_of_its_own() -> None:
     planes = [plane(0, (HERE, "cell"), (HERE, "cell")), plane(1, (HERE, "cell"))]
     assert link_planes(planes, linked=True) == ((1, 2), (1,))
+
+
+def test_a_step_along_another_axis_leads_to_another_stack() -> None:
+    planes = [plane(0, (HERE, "cell")), plane(0, (HERE, "cell"))]
+    planes[0].index, planes[1].index = (0, 1), (1, 0)
+    assert link_planes(planes, linked=True) == ((1,), (2,))
+
+
+@pytest.mark.parametrize(("axis", "same"), [(0, True), (1, False), (None, True)])
+def test_only_planes_along_the_given_axis_are_neighbours(axis, same) -> None:
+    planes = [plane(0, (HERE, "cell")), plane(0, (HERE, "cell"))]
+    planes[0].index, planes[1].index = (0, 0), (1, 0)
+    first, second = link_planes(planes, linked=True, z_axis=axis)
+    assert (first == second) is same
