@@ -167,6 +167,36 @@ def test_earlier_masks_are_drawn_with_a_flag():
     assert (drawn[1, EARLIER] == 0).all()
 
 
+BOXES = torch.tensor([[8.0, 4, 40, 60], [float("nan")] * 4, [20.0, 30, 90, 80]])
+
+
+@pytest.mark.parametrize("multimask", [True, False])
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        {"points": _clicks((5, 9), (70, 40), (100, 90)), "point_labels": _ones(3)},
+        {"boxes": BOXES, "mask_input": torch.linspace(-9, 9, 3 * 48 * 64).reshape(3, 1, 48, 64)},
+    ],
+    ids=["clicks", "boxes and masks"],
+)
+@torch.inference_mode()
+def test_the_decoder_of_one_image_answers_as_that_of_many(network, features, prompts, multimask):
+    found = network.decode(features, **prompts, multimask=multimask)
+    everything = {
+        "points": None,
+        "point_labels": None,
+        "boxes": None,
+        "mask_input": None,
+        **prompts,
+    }
+    # 96 x 128 pixels in the middle of 512 x 512.
+    origin = torch.tensor([192.0, 208.0])
+    wanted = network.decode_indexed(features, torch.zeros(3).long(), **everything, origin=origin)
+    part = slice(1, None) if multimask else slice(0, 1)
+    for mine, modules in zip(found, wanted, strict=True):
+        torch.testing.assert_close(mine, modules[:, part], atol=1e-5, rtol=1e-4)
+
+
 def test_positions_are_in_fixed_units(network):
     tokens, origin = network.decoder.tokens, torch.zeros(2)
     small, large = tokens.grid(4, 6, origin), tokens.grid(16, 20, origin)
