@@ -85,3 +85,13 @@ def test_cancelled_after_the_tile_at_hand() -> None:
 def test_pictures_that_show_nothing_are_refused(wrong) -> None:
     with pytest.raises(ParameterError, match="pixels or more"):
         SearchOptions(**wrong)
+
+
+def test_boxes_are_cut_to_the_image() -> None:
+    class Beyond(Looks):
+        def detect(self, image, phrases, *, detail, context):
+            boxes = np.array([[-9.0, 150, 50, 400], [300, 300, 320, 320]])
+            return Detections(boxes, np.ones((2, 1), np.float32), tuple(phrases), image.shape[:2])
+
+    found = search(IMAGE, ("cell",), Beyond())
+    assert found.boxes_yx.tolist() == [[-0.5, 150, 50, 299.5], [199.5, 299.5, 199.5, 299.5]]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+import numpy as np
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.detections import Detections, join
@@ -74,7 +76,7 @@ def search(
     diameter: float = 0.0,
     context: Context | None = None,
 ) -> Detections:
-    """Return all that a detector sees in an image, before any threshold.
+    """Return all that a detector sees in an image, before any threshold; boxes are cut to it.
 
     Parameters
     ----------
@@ -106,7 +108,13 @@ def search(
                 context=_named(context, words[0], number, len(passes)),
             )
         )
-    return join(parts, tuple(phrases), shape)
+    return _cut(join(parts, tuple(phrases), shape))
+
+
+def _cut(seen: Detections) -> Detections:
+    """Return boxes cut to the image; what lies outside has no area then, and never passes."""
+    low, high = np.full(4, -0.5), np.tile(seen.shape, 2) - 0.5
+    return replace(seen, boxes_yx=np.clip(seen.boxes_yx, low, high))
 
 
 def tile_side(shape: Shape2D, diameter: float, options: SearchOptions) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.box_links import link_planes
 from napari_segmate.tasks.segment import Params, Segmentation, run
 
-__all__ = ["NamedBox", "PlaneBoxes", "PlaneObjects", "SegmentedBoxes", "segment_boxes"]
+__all__ = ["NamedBox", "PlaneBoxes", "PlaneObjects", "SegmentedBoxes", "segment_boxes", "touches"]
 
 Index = tuple[int, ...]
 
@@ -184,7 +184,9 @@ def segment_boxes(
     """
     found = []
     for number, one in enumerate(planes):
-        boxes = tuple(sorted(filter(_touches(one.plane.shape), one.boxes), key=_rank))
+        boxes = tuple(
+            sorted((box for box in one.boxes if touches(box, one.plane.shape)), key=_rank)
+        )
         if not boxes:
             continue
         prompts = [ObjectPrompts(box=Box(box.box_yx)) for box in boxes]
@@ -210,15 +212,11 @@ def segment_boxes(
     return SegmentedBoxes(tuple(found), numbers, detector)
 
 
-def _touches(shape: Shape2D) -> Any:
-    def touches(box: NamedBox) -> bool:
-        corners = np.reshape(box.box_yx, (2, 2))
-        if not np.isfinite(corners).all():
-            return False
-        cut = np.clip(corners, -0.5, np.array(shape) - 0.5)
-        return bool((np.diff(cut, axis=0) >= 1).all())
-
-    return touches
+def touches(box: NamedBox, shape: Shape2D) -> bool:
+    """Tell whether a part of a box that can be seen lies in a plane: a pixel along each side."""
+    corners = np.reshape(box.box_yx, (2, 2))
+    cut = np.clip(corners, -0.5, np.array(shape) - 0.5)
+    return bool((np.diff(cut, axis=0) >= 1).all())
 
 
 def _rank(box: NamedBox) -> float:
