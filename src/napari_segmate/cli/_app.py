@@ -11,9 +11,11 @@ from typer.main import get_command
 from napari_segmate.cli import CANCELLED
 from napari_segmate.cli.auto import auto
 from napari_segmate.cli.demo import demo
+from napari_segmate.cli.detectors import detectors
 from napari_segmate.cli.evaluate import evaluate
 from napari_segmate.cli.models import models
 from napari_segmate.cli.segment import segment
+from napari_segmate.cli.text import text
 from napari_segmate.cli.train import train
 from napari_segmate.core.errors import Cancelled, SegmateError
 
@@ -51,7 +53,9 @@ def segmate(
 
 app.command()(segment)
 app.command()(auto)
+app.command()(text)
 app.add_typer(models, name="models")
+app.add_typer(detectors, name="detectors")
 app.command()(train)
 app.command()(evaluate)
 app.command()(demo)

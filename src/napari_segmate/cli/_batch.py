@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari_segmate.cli._parse import channel_map
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, LabelsError, SegmateError
+from napari_segmate.core.image import ImageSource
 
-__all__ = ["Done", "Work", "counted", "expand", "jobs_for", "run_all"]
+__all__ = ["Done", "Reading", "Work", "counted", "expand", "jobs_for", "run_all"]
 
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".zarr")
 DEFAULT_FORMAT = ".tif"
@@ -39,6 +41,33 @@ class Work:
     facts_suffix: str
     made_with: Mapping[str, Any]
     run: Callable[[Path, Path], Facts]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files become stacks of planes.
+
+    Parameters
+    ----------
+    axes, channels : str, optional
+        What the axes are, and which channels are shown, as users write it.
+    link : bool
+        Objects that go on from plane to plane are one.
+    anisotropy : float
+        Distance of planes over that of pixels.
+    """
+
+    axes: str | None
+    channels: str | None
+    link: bool
+    anisotropy: float
+
+    def source(self, image: Path) -> ImageSource:
+        """Return an image file as planes that are read when they are needed."""
+        from napari_segmate.io.images import read_image
+
+        data, axes = read_image(image, self.axes)
+        return ImageSource(data, axes, channel_map(self.channels))
 
 
 @dataclass(frozen=True)
@@ -94,8 +123,17 @@ def expand(inputs: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def jobs_for(images: Sequence[Path], output: Path) -> Jobs:
+def jobs_for(images: Sequence[Path], output: Path, ending: str = DEFAULT_FORMAT) -> Jobs:
     """Return where the labels of each image go: into one file, or a folder that is made.
+
+    Parameters
+    ----------
+    images : sequence of Path
+        The images.
+    output : Path
+        A file, when its name has an ending, else a folder.
+    ending : str
+        Of the files in a folder.
 
     Raises
     ------
@@ -110,7 +148,7 @@ def jobs_for(images: Sequence[Path], output: Path) -> Jobs:
                 f"{len(images)} images cannot go into the one file {output}; give a folder"
             )
         return [(images[0], check_target(output))]
-    jobs = [(image, output / f"{image.stem}_labels{DEFAULT_FORMAT}") for image in images]
+    jobs = [(image, output / f"{image.stem}_labels{ending}") for image in images]
     names = [target.name for _, target in jobs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

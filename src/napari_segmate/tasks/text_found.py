@@ -106,6 +106,13 @@ class Found:
             return "the model finds no object in the boxes; try another model, or larger boxes"
         return no_boxes([plane.best for plane in self.planes], self.phrases, self.params.score)
 
+    def as_plane(self) -> Found:
+        """Return what was found in a stack of one plane as that of a plane."""
+        (plane,) = self.planes
+        flat = self.labels.reshape(self.labels.shape[-2:])
+        records = tuple(replace(record, index=()) for record in self.records)
+        return replace(self, labels=flat, planes=(replace(plane, index=()),), records=records)
+
 
 def no_boxes(best: Sequence[Sequence[float]], phrases: Sequence[str], least: float) -> str:
     """Return what to try when no box passed.
