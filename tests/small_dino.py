@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 WORDS = [
     "cell",
@@ -31,26 +32,51 @@ def _vocabulary() -> list[str]:
     return [FIXED.get(at) or words.get(at) or f"[unused{at}]" for at in range(SIZE)]
 
 
-def build(folder: Path) -> Path:
-    """Write the files of a model into a folder."""
+def write_vocabulary(folder: Path) -> Path:
+    """Write the words that these models know."""
+    path = folder / "vocab.txt"
+    path.write_text("\n".join(_vocabulary()) + "\n", encoding="utf-8")
+    return path
+
+
+def _tell_apart(model: Any) -> None:
+    """Give the heads, which begin with zeros, weights."""
     import torch
+
+    with torch.no_grad():
+        for head, inner in zip(model.bbox_embed, model.model.decoder.bbox_embed, strict=True):
+            for one, other in zip(head.parameters(), inner.parameters(), strict=True):
+                one.copy_(torch.randn_like(one))
+                other.copy_(one)
+
+
+def build(folder: Path, kind: str = "grounding_dino", shared: bool = True) -> Path:
+    """Write the files of a model into a folder.
+
+    `kind` may be ``"mm_grounding_dino"``; without `shared`, every layer of the decoder has a head
+    of its own.
+    """
+    import torch
+    import transformers
     from transformers import (
         BertConfig,
         BertTokenizerFast,
-        GroundingDinoConfig,
-        GroundingDinoForObjectDetection,
         GroundingDinoImageProcessor,
         GroundingDinoProcessor,
         SwinConfig,
     )
 
+    start = {"grounding_dino": "GroundingDino", "mm_grounding_dino": "MMGroundingDino"}[kind]
+    config_class = getattr(transformers, f"{start}Config")
+    model_class = getattr(transformers, f"{start}ForObjectDetection")
+    heads = {} if shared else {"decoder_bbox_embed_share": False, "decoder_cls_embed_share": False}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.txt").write_text("\n".join(_vocabulary()) + "\n", encoding="utf-8")
+    write_vocabulary(folder)
     settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     tokenizer = BertTokenizerFast.from_pretrained(folder)
     torch.manual_seed(0)
-    config = GroundingDinoConfig(
+    config = config_class(
         backbone_config=SwinConfig(
             image_size=64,
             embed_dim=16,
@@ -76,8 +102,12 @@ def build(folder: Path) -> Path:
         num_queries=20,
         encoder_n_points=2,
         decoder_n_points=2,
+        **heads,
     )
-    GroundingDinoForObjectDetection(config).eval().save_pretrained(folder)
+    model = model_class(config).eval()
+    if not shared:
+        _tell_apart(model)
+    model.save_pretrained(folder)
     images = GroundingDinoImageProcessor(size={"shortest_edge": 64, "longest_edge": 96})
     GroundingDinoProcessor(images, tokenizer).save_pretrained(folder)
     if not (folder / "preprocessor_config.json").is_file():

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from small_dino import build
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, ModelError, OfflineError, UnknownNameError
+from napari_segmate.detectors import _transformers_guard as guard
 from napari_segmate.detectors import (
     folder_of,
     get_detector,
@@ -13,7 +16,6 @@ from napari_segmate.detectors import (
     load_detector,
     missing_files,
 )
-from napari_segmate.detectors import transformers as family
 from napari_segmate.detectors._files import offline
 
 pytest.importorskip("transformers")
@@ -100,23 +102,66 @@ def test_unknown_name_is_answered_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize("found", ["5.0.0", "5.22.2"])
 def test_versions_that_compute_wrong_boxes_are_refused(monkeypatch, found) -> None:
-    monkeypatch.setattr(family, "version", lambda name: found)
+    monkeypatch.setattr(guard, "version", lambda name: found)
     with pytest.raises(ModelError, match="wrong boxes"):
-        family.check()
+        load_detector("grounding-dino-tiny", device="cpu")
 
 
 @pytest.mark.parametrize("found", ["4.57.6", "5.23.0", "6.0.1"])
 def test_other_versions_are_taken(monkeypatch, found) -> None:
-    monkeypatch.setattr(family, "version", lambda name: found)
-    family.check()
+    monkeypatch.setattr(guard, "version", lambda name: found)
+    guard.check_version()
 
 
-def test_wrong_token_positions_are_noticed(monkeypatch) -> None:
+@pytest.mark.parametrize("kind", ["grounding_dino", "mm_grounding_dino"])
+def test_wrong_token_positions_are_noticed(monkeypatch, tmp_path, kind) -> None:
+    from importlib import import_module
+
     import torch
-    from transformers.models.grounding_dino import modeling_grounding_dino as modeling
 
+    modeling = import_module(f"transformers.models.{kind}.modeling_{kind}")
     wrong = torch.tensor([[0, 0, 1, 2, 0, 0, 1, 0, 0]])
     name = "generate_masks_with_special_tokens_and_transfer_map"
     monkeypatch.setattr(modeling, name, lambda ids: (None, wrong))
     with pytest.raises(ModelError, match="wrong positions"):
-        family._check_positions()
+        load_detector(build(tmp_path, kind=kind), device="cpu")
+
+
+def test_eager_attention_is_refused(tmp_path) -> None:
+    folder = build(tmp_path / "eager")
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["attn_implementation"] = "eager"
+    (folder / "config.json").write_text(json.dumps({**config, "attn_implementation": "eager"}))
+    with pytest.raises(ModelError, match="'eager' GroundingDINO computes wrong boxes"):
+        load_detector(folder, device="cpu")
+
+
+def test_relatives_are_loaded_the_same_way(tmp_path) -> None:
+    folder = build(tmp_path / "mm", kind="mm_grounding_dino")
+    found = load_detector(folder, device="cpu").detect(IMAGE, ("dark nucleus",), detail=64)
+    assert found.scores.shape == (20, 1)
+    assert found.detector == "mm"
+
+
+def test_every_layer_refines_boxes_with_its_own_head(tmp_path) -> None:
+    folder = build(tmp_path / "llmdet", kind="mm_grounding_dino", shared=False)
+    right = load_detector(folder, device="cpu").detect(IMAGE, ("cell",), detail=64)
+    config = json.loads((folder / "config.json").read_text())
+    # As those on the hub were written: before there was such a setting.
+    old = {name: value for name, value in config.items() if not name.endswith("_share")}
+    (folder / "config.json").write_text(json.dumps(old))
+    again = load_detector(folder, device="cpu").detect(IMAGE, ("cell",), detail=64)
+    np.testing.assert_array_equal(right.boxes_yx, again.boxes_yx)
+    np.testing.assert_array_equal(right.scores, again.scores)
+
+
+def test_heads_that_were_loaded_wrongly_are_noticed(tmp_path, monkeypatch) -> None:
+    from napari_segmate.detectors import transformers as family
+
+    folder = build(tmp_path / "llmdet", kind="mm_grounding_dino", shared=False)
+    config = json.loads((folder / "config.json").read_text())
+    old = {name: value for name, value in config.items() if not name.endswith("_share")}
+    (folder / "config.json").write_text(json.dumps(old))
+    monkeypatch.setattr(family, "own_heads", lambda folder: {})
+    with pytest.raises(ModelError, match="loads the heads of"):
+        load_detector(folder, device="cpu")

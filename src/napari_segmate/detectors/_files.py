@@ -2,74 +2,139 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Mapping
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.errors import OfflineError
-from napari_segmate.core.weights import WeightsFile, cache_folder, fetch
+from napari_segmate.core.errors import ModelError, OfflineError
+from napari_segmate.core.weights import WeightsFile, cache_folder, fetch, locate
 from napari_segmate.detectors.base import DetectorInfo
 
-__all__ = ["download", "folder_of", "missing_files", "offline"]
+__all__ = ["HUB", "download", "folder_of", "missing_files", "model_type", "offline"]
 
 HUB = "https://huggingface.co"
 TIMEOUT_S = 30.0
-SHA256_DIGITS = 64
+LIST = "files.json"
+LEAST = ("config.json", "model.safetensors")
+"""What must be there when nobody knows what else the repository has."""
+READ = (".json", ".txt", ".safetensors")
 
 
 def folder_of(info: DetectorInfo) -> Path:
-    """Return where the files of a detector belong."""
-    return cache_folder() / "models" / info.name
+    """Return where the files of a detector belong; of one of the user's, where it lies."""
+    return info.path or cache_folder() / "models" / info.name.replace("/", "--")
 
 
 def missing_files(info: DetectorInfo) -> tuple[str, ...]:
-    """Return the files that are not there yet."""
+    """Return the files that are not there yet; a file of another size than published is not."""
+    if info.path is not None:
+        return ()
     folder = folder_of(info)
-    return tuple(name for name in info.files if not (folder / name).is_file())
+    known = _known(info)
+    return tuple(
+        name
+        for name in info.files or _listed(folder) or LEAST
+        if not (locate(known[name]) if name in known else (folder / name).is_file())
+    )
 
 
 def download(info: DetectorInfo, context: Context) -> None:
     """Download the files that are missing.
 
-    Large ones go on where they stopped, and are checked against the digest that the hub tells.
+    Large ones go on where they stopped, and are checked against the digest that is published.
 
     Raises
     ------
     OfflineError
-        No connection; says which files to put where.
+        No connection, or no such repository or revision; says which files to put where.
     Cancelled
         The user stopped the download.
     """
-    for name in missing_files(info):
-        context.report(0, 0, f"downloading {name}")
-        url = f"{HUB}/{info.repository}/resolve/{info.revision}/{name}"
-        try:
-            digest = _digest(url)
-            if digest:
-                fetch(WeightsFile(f"{info.name}/{name}", url, f"sha256:{digest}"), context)
-            else:
-                _copy(url, folder_of(info) / name)
-        except (OSError, HTTPException) as error:
-            raise offline(info) from error
+    known = _known(info)
+    try:
+        if not info.files and not _listed(folder_of(info)):
+            _save_list(info)
+        missing = missing_files(info)
+        digests = _digests(info) if set(missing) - set(known) else {}
+        for name in missing:
+            context.report(0, 0, f"downloading {name}")
+            _get(info, name, known.get(name), digests.get(name), context)
+    except (OSError, HTTPException, ValueError) as error:
+        raise offline(info, str(error)) from error
 
 
-def offline(info: DetectorInfo) -> OfflineError:
+def _known(info: DetectorInfo) -> Mapping[str, WeightsFile]:
+    return {Path(file.filename).name: file for file in info.weights}
+
+
+def _get(
+    info: DetectorInfo, name: str, file: WeightsFile | None, digest: str | None, context: Context
+) -> None:
+    url = f"{HUB}/{info.repository}/resolve/{info.revision}/{name}"
+    target = folder_of(info) / name
+    if file is None and digest:
+        file = WeightsFile(f"{target.parent.name}/{name}", url, f"sha256:{digest}")
+    if file is None:
+        _copy(url, target)
+    else:
+        fetch(file, context)
+
+
+def offline(info: DetectorInfo, reason: str = "") -> OfflineError:
     """Return the error that says which files to put where."""
-    files = ", ".join(missing_files(info))
+    known = _known(info)
+    home = f"{HUB}/{info.repository}"
+    elsewhere = {name: file.url for name, file in known.items() if not file.url.startswith(home)}
+    files = ", ".join(
+        f"{name} ({elsewhere[name]})" if name in elsewhere else name for name in missing_files(info)
+    )
     return OfflineError(
-        f"{info.title} cannot be downloaded without a connection; put {files} from "
-        f"{HUB}/{info.repository} into {folder_of(info)}"
+        f"{info.title} cannot be downloaded without a connection{reason and f' ({reason})'}; put "
+        f"{files} from {home}/tree/{info.revision} into {folder_of(info)}"
     )
 
 
-def _digest(url: str) -> str:
-    """Return the digest of a large file, empty for a small one, of which the hub tells none."""
-    from huggingface_hub import get_hf_file_metadata
+def _siblings(info: DetectorInfo) -> list[Mapping[str, object]]:
+    """Return what the hub says of the files of a repository: names, and digests of large ones."""
+    address = f"{HUB}/api/models/{info.repository}/revision/{info.revision}?blobs=true"
+    with urlopen(address, timeout=TIMEOUT_S) as answer:
+        return list(json.load(answer)["siblings"])
 
-    etag = get_hf_file_metadata(url, timeout=TIMEOUT_S).etag or ""
-    return etag if len(etag) == SHA256_DIGITS else ""
+
+def _digests(info: DetectorInfo) -> Mapping[str, str]:
+    found = {}
+    for one in _siblings(info):
+        large = one.get("lfs")
+        if isinstance(large, Mapping):
+            found[str(one["rfilename"])] = str(large["sha256"])
+    return found
+
+
+def _save_list(info: DetectorInfo) -> None:
+    """Note which files a repository has, for the time when nobody can be asked."""
+    names = [str(one["rfilename"]) for one in _siblings(info)]
+    names = [name for name in names if name.endswith(READ) and "/" not in name and name != LIST]
+    if not any(name.endswith(".safetensors") for name in names):
+        raise ModelError(
+            f"{info.repository} has no weights as safetensors at {info.revision}; choose another "
+            "repository or revision, or convert them"
+        )
+    path = folder_of(info) / LIST
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{LIST}.part")
+    part.write_text(json.dumps(names))
+    part.replace(path)
+
+
+def _listed(folder: Path) -> tuple[str, ...]:
+    with suppress(OSError, ValueError):
+        return tuple(json.loads((folder / LIST).read_text()))
+    return ()
 
 
 def _copy(url: str, path: Path) -> None:
@@ -78,3 +143,10 @@ def _copy(url: str, path: Path) -> None:
     with urlopen(url, timeout=TIMEOUT_S) as source, part.open("wb") as target:
         shutil.copyfileobj(source, target)
     part.replace(path)
+
+
+def model_type(folder: Path) -> str:
+    """Return what ``config.json`` in a folder calls its model; empty if there is none."""
+    with suppress(OSError, ValueError, AttributeError):
+        return str(json.loads((folder / "config.json").read_text()).get("model_type", ""))
+    return ""

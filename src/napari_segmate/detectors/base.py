@@ -10,6 +10,7 @@ from typing import Protocol
 from napari_segmate.core.context import Context
 from napari_segmate.core.detections import Detections
 from napari_segmate.core.types import BoxYX, RGBImage
+from napari_segmate.core.weights import WeightsFile
 
 __all__ = ["DETAIL", "Detector", "DetectorFamily", "DetectorInfo"]
 
@@ -30,13 +31,17 @@ class DetectorInfo:
     repository, revision : str
         Where the files are: on huggingface.co, and which version of them.
     files : tuple of str
-        Their names.
+        Their names; none if the repository itself tells which they are.
+    weights : tuple of WeightsFile
+        Those whose address and digest are known without asking the repository.
     size_mb : int
         How large they are together.
     extra : str
         Extra of this package that installs what it needs.
     examples : bool
         Can look for more of what is in a box.
+    path : Path, optional
+        Where it lies, for one of the user's; None for those of the cache folder.
     """
 
     name: str
@@ -46,9 +51,11 @@ class DetectorInfo:
     repository: str
     revision: str = "main"
     files: tuple[str, ...] = ()
+    weights: tuple[WeightsFile, ...] = ()
     size_mb: int = 0
     extra: str = "text"
     examples: bool = False
+    path: Path | None = None
 
 
 class Detector(Protocol):
@@ -83,6 +90,10 @@ class Detector(Protocol):
         ...
 
 
+def _nothing(path: Path) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class DetectorFamily:
     """Detectors that one file of `napari_segmate.detectors` implements.
@@ -97,10 +108,15 @@ class DetectorFamily:
         Raises `MissingExtraError` or `ModelError` when what it needs is not installed, or is known
         to compute wrong results; imports nothing heavy.
     load : callable
-        ``load(info, folder, device) -> Detector``; imports torch only when called.
+        ``load(info, folder, device) -> Detector``; imports torch only when called. A detector of
+        the user's may be a single file.
+    recognise : callable
+        Tells whether a folder or a file of the user's is for this family; looks at names and at
+        ``config.json`` only.
     """
 
     name: str
     detectors: tuple[DetectorInfo, ...]
     check: Callable[[], None]
     load: Callable[[DetectorInfo, Path, str], Detector]
+    recognise: Callable[[Path], bool] = _nothing

@@ -1,0 +1,198 @@
+"""What GroundingDINO and its relatives share: concepts read as one caption.
+
+`GroundingDINO <https://arxiv.org/abs/2303.05499>`_ scores the tokens of a caption. The score of a
+concept is the best one of the tokens that stand for it, so that labels are never merged or cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_segmate.core.context import Context
+from napari_segmate.core.detections import Detections, join
+from napari_segmate.core.errors import ImageError, ModelError, PromptError
+from napari_segmate.core.phrases import caption, chunks, split_phrases, token_groups
+from napari_segmate.core.types import BoxYX, FloatArray, RGBImage, Shape2D
+from napari_segmate.detectors.base import DETAIL, DetectorInfo
+
+__all__ = ["LONGEST", "CaptionDetector", "check_image", "check_phrases", "pixels_of"]
+
+LONGEST = 5 / 3
+"""Longer side of what the network sees over the shorter one, at most."""
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+SPREAD = np.array([0.229, 0.224, 0.225], np.float32)
+"""Of the pixels of ImageNet, 0 to 1."""
+
+Forward = Callable[[Any, str, Any], tuple[Any, Any]]
+
+
+def check_image(image: RGBImage) -> None:
+    """Raise when an image is not 8-bit RGB: networks take others silently, and see nothing.
+
+    Raises
+    ------
+    ImageError
+        Another shape or type.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ImageError(
+            f"a detector looks at (height, width, 3) of uint8, not at {image.shape} of "
+            f"{image.dtype}; napari_segmate.core.image.as_rgb makes that of any picture"
+        )
+
+
+def check_phrases(phrases: Sequence[str]) -> tuple[str, ...]:
+    """Return concepts as they are read: lower case, no sign that would end one.
+
+    Raises
+    ------
+    PromptError
+        None at all, nothing but signs, or several in one.
+
+    Examples
+    --------
+    >>> check_phrases(["Red blood cell."])
+    ('red blood cell',)
+    """
+    cleaned = []
+    for phrase in phrases:
+        parts = split_phrases(phrase)
+        if len(parts) > 1:
+            raise PromptError(f"{phrase[:40]!r} holds {len(parts)} concepts; give each on its own")
+        cleaned.append(parts[0])
+    if not cleaned:
+        raise PromptError("nothing to look for; give at least one concept, for example: cell")
+    return tuple(cleaned)
+
+
+def pixels_of(image: RGBImage, detail: int) -> FloatArray:
+    """Return (3, h, w) of an image resized so that its shorter side has `detail` pixels.
+
+    The longer one has at most 5/3 as many.
+
+    Examples
+    --------
+    >>> pixels_of(np.zeros((30, 40, 3), np.uint8), 60).shape
+    (3, 60, 80)
+    >>> pixels_of(np.zeros((30, 90, 3), np.uint8), 60).shape
+    (3, 33, 100)
+    """
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    scale = min(detail / min(height, width), round(LONGEST * detail) / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
+    values = (np.asarray(small, np.float32) / 255 - MEAN) / SPREAD
+    return np.ascontiguousarray(values.transpose(2, 0, 1), dtype=np.float32)
+
+
+class CaptionDetector:
+    """A loaded model.
+
+    Parameters
+    ----------
+    info : DetectorInfo
+        Which one.
+    device : str
+        Where it runs.
+    tokenizer : callable
+        A fast tokenizer of transformers.
+    pixels : callable
+        ``pixels(image, detail)``: what the network takes for an image.
+    forward : callable
+        ``forward(pixels, caption, tokens)``: (1, n, tokens) logits and (1, n, 4) boxes, centre and
+        size as parts of the image.
+    """
+
+    def __init__(
+        self,
+        info: DetectorInfo,
+        device: str,
+        tokenizer: Any,
+        pixels: Callable[[RGBImage, int], Any],
+        forward: Forward,
+    ) -> None:
+        self.info = info
+        self._device = device
+        self._tokenizer = tokenizer
+        self._pixels = pixels
+        self._forward = forward
+
+    def detect(
+        self,
+        image: RGBImage,
+        phrases: Sequence[str],
+        *,
+        detail: int = DETAIL,
+        context: Context | None = None,
+    ) -> Detections:
+        """See `napari_segmate.detectors.base.Detector`.
+
+        Raises
+        ------
+        ImageError
+            Not 8-bit RGB.
+        PromptError
+            No concept, a concept that is too long, or one without any letter the network knows.
+        """
+        context = context or Context()
+        check_image(image)
+        cleaned = check_phrases(phrases)
+        unique = tuple(dict.fromkeys(cleaned))
+        self._check_letters(unique)
+        groups = chunks(unique, lambda text: len(self._tokenizer(text)["input_ids"]))
+        shape = (image.shape[0], image.shape[1])
+        pixels = self._pixels(image, detail)
+        parts = []
+        for group in groups:
+            context.check()
+            parts.append(self._pass(pixels, group, shape))
+        seen = join(parts, unique, shape)
+        scores = seen.scores[:, [unique.index(phrase) for phrase in cleaned]]
+        return Detections(seen.boxes_yx, scores, tuple(phrases), shape, self.info.name)
+
+    def alike(
+        self, image: RGBImage, box_yx: BoxYX, phrase: str, *, context: Context | None = None
+    ) -> Detections:
+        """See `napari_segmate.detectors.base.Detector`."""
+        raise ModelError(f"{self.info.title} only understands words; choose another detector")
+
+    def _check_letters(self, phrases: Sequence[str]) -> None:
+        for phrase in phrases:
+            tokens = self._tokenizer(phrase, add_special_tokens=False)["input_ids"]
+            if set(tokens) <= {self._tokenizer.unk_token_id}:
+                raise PromptError(
+                    f"{phrase[:40]!r} has no letter that {self.info.title} can read; "
+                    "use English words"
+                )
+
+    def _pass(self, pixels: Any, phrases: tuple[str, ...], shape: Shape2D) -> Detections:
+        from napari_segmate._torch import inference, to_array
+
+        text, spans = caption(phrases)
+        tokens = self._tokenizer(text, return_offsets_mapping=True, return_tensors="pt")
+        offsets = [tuple(pair) for pair in tokens.pop("offset_mapping")[0].tolist()]
+        with inference(self._device):
+            logits, boxes = self._forward(pixels, text, tokens)
+        likely = to_array(logits[0].float().sigmoid())
+        scores = np.zeros((len(likely), len(phrases)), np.float32)
+        for number, group in enumerate(token_groups(offsets, spans)):
+            if group:
+                scores[:, number] = likely[:, list(group)].max(axis=1)
+        return Detections(
+            _corners(to_array(boxes[0].float()), shape), scores, phrases, shape, self.info.name
+        )
+
+
+def _corners(centred: Any, shape: Shape2D) -> Any:
+    """Return (n, 4) boxes cx, cy, w, h of 0 to 1 as y0, x0, y1, x1 in pixels, inside the image."""
+    cx, cy, width, height = np.asarray(centred, dtype=np.float64).T
+    low = np.stack([cy - height / 2, cx - width / 2], axis=1)
+    high = np.stack([cy + height / 2, cx + width / 2], axis=1)
+    corners = np.clip(np.concatenate([low, high], axis=1), 0, 1)
+    # Pixel centres lie at integers: the image reaches from -0.5 to its size - 0.5.
+    return corners * (shape * 2) - 0.5

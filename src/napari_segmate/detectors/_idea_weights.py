@@ -1,0 +1,305 @@
+"""The ``.pth`` files of GroundingDINO's authors: read, measured, and renamed for transformers.
+
+Layout: https://github.com/IDEA-Research/GroundingDINO (Apache-2.0). The files hold the weights of
+the text encoder, too: nothing but its vocabulary is needed beside them.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from napari_segmate.core.errors import UnsafeFileError, WeightsError
+
+__all__ = ["Sizes", "checkpoint_in", "convert", "measure", "read_state", "vocabulary_beside"]
+
+VOCABULARY = "vocab.txt"
+VOCABULARY_URL = "https://huggingface.co/google-bert/bert-base-uncased/blob/main/vocab.txt"
+UNUSED = re.compile(r"label_enc\.weight|bert\.embeddings\.position_ids|bert\.pooler\..*")
+"""Left over from training, or not used to find boxes."""
+HEAD = re.compile(r"bbox_embed\.\d+\.layers\.0\.weight")
+HEADS = 8
+"""Of the attention between boxes; nothing in a file tells it."""
+HEAD_SIZE = 64
+"""Of the text encoder, for the same reason."""
+
+State = Mapping[str, Any]
+Sizes = dict[str, Any]
+
+SWIN = {
+    "norm1": "layernorm_before",
+    "norm2": "layernorm_after",
+    "attn.proj": "attention.output.dense",
+    "attn.relative_position_bias_table": "attention.self.relative_position_bias_table",
+    "attn.relative_position_index": "attention.self.relative_position_index",
+    "mlp.fc1": "intermediate.dense",
+    "mlp.fc2": "output.dense",
+}
+IMAGE_LAYER = {"norm1": "self_attn_layer_norm", "norm2": "final_layer_norm"}
+TEXT_LAYER = {"norm1": "layer_norm_before", "norm2": "layer_norm_after"}
+FEED_FORWARD = {"linear1": "fc1", "linear2": "fc2"}
+FUSION = {
+    "gamma_v": "vision_param",
+    "gamma_l": "text_param",
+    "layer_norm_v": "layer_norm_vision",
+    "layer_norm_l": "layer_norm_text",
+    "attn.v_proj": "attn.vision_proj",
+    "attn.l_proj": "attn.text_proj",
+    "attn.values_v_proj": "attn.values_vision_proj",
+    "attn.values_l_proj": "attn.values_text_proj",
+    "attn.out_v_proj": "attn.out_vision_proj",
+    "attn.out_l_proj": "attn.out_text_proj",
+}
+DECODER = {
+    "cross_attn": "encoder_attn",
+    "norm1": "encoder_attn_layer_norm",
+    "ca_text": "encoder_attn_text",
+    "catext_norm": "encoder_attn_text_layer_norm",
+    "norm2": "self_attn_layer_norm",
+    "norm3": "final_layer_norm",
+}
+BACKBONE = "model.backbone.conv_encoder.model"
+LAYERS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
+    (
+        r"backbone\.0\.layers\.(\d+)\.blocks\.(\d+)\.",
+        rf"{BACKBONE}.encoder.layers.\1.blocks.\2.",
+        SWIN,
+    ),
+    (
+        r"transformer\.encoder\.layers\.(\d+)\.",
+        r"model.encoder.layers.\1.deformable_layer.",
+        {**IMAGE_LAYER, **FEED_FORWARD},
+    ),
+    (
+        r"transformer\.encoder\.text_layers\.(\d+)\.",
+        r"model.encoder.layers.\1.text_enhancer_layer.",
+        {**TEXT_LAYER, **FEED_FORWARD},
+    ),
+    (
+        r"transformer\.encoder\.fusion_layers\.(\d+)\.",
+        r"model.encoder.layers.\1.fusion_layer.",
+        FUSION,
+    ),
+    (
+        r"transformer\.decoder\.layers\.(\d+)\.",
+        r"model.decoder.layers.\1.",
+        {**DECODER, **FEED_FORWARD},
+    ),
+)
+"""Where a layer stands, where transformers has it, and what its parts are called there."""
+PARTS: tuple[tuple[str, str], ...] = (
+    (r"backbone\.0\.patch_embed\.proj\.", f"{BACKBONE}.embeddings.patch_embeddings.projection."),
+    (r"backbone\.0\.patch_embed\.norm\.", f"{BACKBONE}.embeddings.norm."),
+    (r"backbone\.0\.layers\.(\d+)\.downsample\.", rf"{BACKBONE}.encoder.layers.\1.downsample."),
+    (r"bert\.", "model.text_backbone."),
+    (r"feat_map\.", "model.text_projection."),
+    (r"input_proj\.", "model.input_proj_vision."),
+    (r"transformer\.level_embed$", "model.level_embed"),
+    (r"transformer\.tgt_embed\.weight$", "model.query_position_embeddings.weight"),
+    (r"transformer\.decoder\.norm\.", "model.decoder.layer_norm."),
+    (r"transformer\.decoder\.ref_point_head\.", "model.decoder.reference_points_head."),
+    (r"transformer\.decoder\.bbox_embed\.", "model.decoder.bbox_embed."),
+    (r"transformer\.enc_output", "model.enc_output"),
+    (r"transformer\.enc_out_bbox_embed\.", "model.encoder_output_bbox_embed."),
+    (r"bbox_embed\.", "bbox_embed."),
+)
+
+
+def checkpoint_in(path: Path) -> Path | None:
+    """Return the one ``.pth`` file that a path is, or that a folder holds."""
+    found = sorted(path.glob("*.pth")) if path.is_dir() else [path]
+    return found[0] if len(found) == 1 and found[0].suffix in (".pth", ".pt") else None
+
+
+def vocabulary_beside(checkpoint: Path) -> Path:
+    """Return the vocabulary that belongs to a checkpoint.
+
+    Raises
+    ------
+    WeightsError
+        There is none; says where to get it.
+    """
+    path = checkpoint.with_name(VOCABULARY)
+    if not path.is_file():
+        raise WeightsError(
+            f"{checkpoint.name} needs the vocabulary of its text encoder beside it; save "
+            f"{VOCABULARY_URL} (232 kB) as {path}"
+        )
+    return path
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Return the weights in a checkpoint by name; runs nothing that is in the file.
+
+    Raises
+    ------
+    WeightsError
+        Damaged, half a download, or the weights of something else.
+    UnsafeFileError
+        The file holds more than weights.
+    """
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            # About the age of the pickle format: nothing that the user of a file can change.
+            warnings.simplefilter("ignore", UserWarning)
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if zipfile.is_zipfile(path):
+            raise UnsafeFileError(
+                f"{path} holds more than weights and could run code, so it was not opened; save "
+                'the weights alone: torch.save({"model": model.state_dict()}, …)'
+            ) from error
+        raise _damaged(path, error) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise _damaged(path, error) from error
+    inner = loaded.get("model", loaded) if isinstance(loaded, Mapping) else {}
+    state = {str(name).removeprefix("module."): value for name, value in inner.items()}
+    measure(state, path.name)
+    return {name: value for name, value in state.items() if not UNUSED.fullmatch(name)}
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"{path} cannot be read ({error or type(error).__name__}): it is damaged, or half a "
+        "download. Download it again."
+    )
+
+
+def measure(state: State, name: str = "the file") -> Sizes:
+    """Return the sizes of a network as arguments of `transformers.GroundingDinoConfig`.
+
+    Raises
+    ------
+    WeightsError
+        Not the weights of a GroundingDINO.
+    """
+    try:
+        return _measure(state)
+    except (KeyError, IndexError, AttributeError, ValueError) as error:
+        begin = ", ".join(sorted(map(str, state))[:3]) or "nothing"
+        raise WeightsError(
+            f"{name} holds no GroundingDINO as its authors save it: {error} is missing, there is "
+            f"{begin}, …; choose groundingdino_swint_ogc.pth, groundingdino_swinb_cogcoor.pth or "
+            "one that was trained from them"
+        ) from error
+
+
+def _measure(state: State) -> Sizes:
+    levels, width = state["transformer.level_embed"].shape
+    layer = "transformer.{}.layers.0.{}.weight"
+    points = {
+        part: state[layer.format(part, f"{attention}.attention_weights")].shape[0]
+        // (HEADS * levels)
+        for part, attention in (("encoder", "self_attn"), ("decoder", "cross_attn"))
+    }
+    return {
+        "backbone_config": _measure_backbone(state),
+        "text_config": _measure_text(state),
+        "d_model": width,
+        "num_feature_levels": levels,
+        "num_queries": state["transformer.tgt_embed.weight"].shape[0],
+        "encoder_layers": _count(state, r"transformer\.encoder\.layers\.(\d+)\."),
+        "decoder_layers": _count(state, r"transformer\.decoder\.layers\.(\d+)\."),
+        "encoder_ffn_dim": state[layer.format("encoder", "linear1")].shape[0],
+        "decoder_ffn_dim": state[layer.format("decoder", "linear1")].shape[0],
+        "encoder_attention_heads": HEADS,
+        "decoder_attention_heads": HEADS,
+        "encoder_n_points": points["encoder"],
+        "decoder_n_points": points["decoder"],
+        "decoder_bbox_embed_share": _shared(state),
+    }
+
+
+def _shared(state: State) -> bool:
+    """Tell whether all layers of the decoder have one head."""
+    heads = [value for name, value in state.items() if HEAD.fullmatch(name)]
+    return all(bool((one == heads[0]).all()) for one in heads)
+
+
+def _measure_backbone(state: State) -> Sizes:
+    stages = _count(state, r"backbone\.0\.layers\.(\d+)\.")
+    table = "backbone.0.layers.{}.blocks.0.attn.relative_position_bias_table"
+    return {
+        "embed_dim": state["backbone.0.patch_embed.proj.weight"].shape[0],
+        "depths": [
+            _count(state, rf"backbone\.0\.layers\.{stage}\.blocks\.(\d+)\.")
+            for stage in range(stages)
+        ],
+        "num_heads": [state[table.format(stage)].shape[1] for stage in range(stages)],
+        "window_size": (math.isqrt(state[table.format(0)].shape[0]) + 1) // 2,
+        "out_indices": sorted(
+            int(match[1]) + 1
+            for name in state
+            if (match := re.fullmatch(r"backbone\.0\.norm(\d)\.weight", name))
+        ),
+    }
+
+
+def _measure_text(state: State) -> Sizes:
+    words, width = state["bert.embeddings.word_embeddings.weight"].shape
+    return {
+        "vocab_size": words,
+        "hidden_size": width,
+        "num_hidden_layers": _count(state, r"bert\.encoder\.layer\.(\d+)\."),
+        "num_attention_heads": max(1, width // HEAD_SIZE),
+        "intermediate_size": state["bert.encoder.layer.0.intermediate.dense.weight"].shape[0],
+        "max_position_embeddings": state["bert.embeddings.position_embeddings.weight"].shape[0],
+    }
+
+
+def _count(state: State, pattern: str) -> int:
+    begin = re.compile(pattern)
+    return 1 + max(int(match[1]) for name in state if (match := begin.match(name)))
+
+
+def convert(state: State) -> dict[str, Any]:
+    """Return the weights under the names that files of transformers have.
+
+    Queries, keys and values, which lie in one array here, are three there.
+
+    Raises
+    ------
+    WeightsError
+        A name that belongs to no GroundingDINO.
+    """
+    converted = {}
+    for name, value in state.items():
+        for new, part in _renamed(name, value):
+            converted[new] = part
+    return converted
+
+
+def _renamed(name: str, value: Any) -> list[tuple[str, Any]]:
+    norm = re.fullmatch(r"backbone\.0\.norm(\d)\.(.*)", name)
+    if norm:
+        return [(f"{BACKBONE}.hidden_states_norms.stage{int(norm[1]) + 1}.{norm[2]}", value)]
+    for pattern, new, table in LAYERS:
+        match = re.match(pattern, name)
+        if match:
+            return _of_layer(match.expand(new), name[match.end() :], table, value)
+    for pattern, new in PARTS:
+        match = re.match(pattern, name)
+        if match:
+            return [(match.expand(new) + name[match.end() :], value)]
+    raise WeightsError(f"{name!r} belongs to no GroundingDINO; this is another network")
+
+
+def _of_layer(place: str, rest: str, table: Mapping[str, str], value: Any) -> list[tuple[str, Any]]:
+    fused = re.fullmatch(r"attn\.qkv\.(weight|bias)|(\w+)\.in_proj_(weight|bias)", rest)
+    if fused:
+        kind = fused[1] or fused[3]
+        owner = f"{table.get(fused[2], fused[2])}." if fused[2] else "attention.self."
+        three = zip(("query", "key", "value"), value.chunk(3, 0), strict=True)
+        return [(f"{place}{owner}{which}.{kind}", part.clone()) for which, part in three]
+    for old in sorted(table, key=len, reverse=True):
+        if rest == old or rest.startswith(f"{old}."):
+            return [(place + table[old] + rest[len(old) :], value)]
+    return [(place + rest, value)]

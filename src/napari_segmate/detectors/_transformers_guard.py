@@ -1,0 +1,166 @@
+"""What keeps GroundingDINO in transformers from computing wrong boxes without a word.
+
+Each check stands for a way in which some version did.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from napari_segmate.core.errors import MissingExtraError, ModelError, WeightsError
+
+__all__ = [
+    "check_heads",
+    "check_loaded",
+    "check_positions",
+    "check_separators",
+    "check_version",
+    "own_heads",
+    "without_bars",
+]
+
+FIRST_RIGHT = (5, 23)
+"""Earlier versions of 5.x give the full stop of a phrase the position of its first token, and cut
+position embeddings to whole numbers: https://github.com/huggingface/transformers/issues/47674."""
+# [CLS] three words, full stop, two words, full stop, [SEP]
+PROBE = (101, 1996, 1996, 1996, 1012, 1996, 1996, 1012, 102)
+SEPARATORS = (101, 102, 1012, 1029)
+SIGNS = ("[CLS]", "[SEP]", ".", "?")
+RIGHT_POSITIONS = (0, 0, 1, 2, 3, 0, 1, 2, 0)
+CURE = 'install another one: pip install "transformers>=5.23"'
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keep the library from drawing progress bars into whatever the program prints."""
+    from transformers.utils import logging as library
+
+    logging: Any = library
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def check_version() -> None:
+    """Refuse to run where transformers is missing, or known to compute wrong results."""
+    if find_spec("transformers") is None:
+        raise MissingExtraError.for_feature("GroundingDINO", "text")
+    try:
+        found = version("transformers")
+    except PackageNotFoundError:
+        return
+    numbers = tuple(int(part) for part in found.split(".")[:2])
+    if (5, 0) <= numbers < FIRST_RIGHT:
+        raise ModelError(
+            f"transformers {found} computes wrong boxes with GroundingDINO, silently; {CURE}"
+        )
+
+
+def check_positions(model: Any) -> None:
+    """Raise when the positions of tokens are not those that the network was trained with."""
+    import torch
+
+    modeling = sys.modules[type(model).__module__]
+    make: Any = modeling.generate_masks_with_special_tokens_and_transfer_map
+    # The second argument came with 5.23.
+    more = (torch.tensor(SEPARATORS),) if "special_tokens" in signature(make).parameters else ()
+    _, positions = make(torch.tensor([PROBE]), *more)
+    if tuple(positions[0].tolist()) != RIGHT_POSITIONS:
+        raise ModelError(
+            "this version of transformers gives tokens wrong positions, so that boxes would be "
+            f"wrong; {CURE}"
+        )
+    # From 5.0 on "eager" adds the mask of the text as 0 and 1 instead of leaving tokens out.
+    way = getattr(model.model.text_backbone.config, "_attn_implementation", None)
+    if more and way != "sdpa":
+        raise ModelError(
+            f"with attention {way!r} GroundingDINO computes wrong boxes; remove "
+            "'_attn_implementation' and 'attn_implementation' from its config.json"
+        )
+
+
+def check_separators(tokenizer: Any, where: Path) -> None:
+    """Raise when a vocabulary is not the one that transformers has in its code."""
+    found = tuple(tokenizer.convert_tokens_to_ids(list(SIGNS)))
+    if found != SEPARATORS:
+        raise WeightsError(
+            f"the vocabulary in {where} has {', '.join(SIGNS)} at {found} instead of {SEPARATORS}; "
+            "it must be that of bert-base-uncased"
+        )
+
+
+def own_heads(folder: Path) -> Mapping[str, bool]:
+    """Return settings for heads that a file holds for every layer of the decoder.
+
+    Files of MM-GroundingDINO and LLMDet were written when such heads were never shared, and do not
+    say so; transformers 5 shares them unless told, and every layer gets the first one's.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        return {}
+    try:
+        with safe_open(path, "pt") as file:
+            names = set(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path} cannot be read ({error}): it is damaged, or half a download. Download it again"
+        ) from error
+    settings = {
+        "decoder_bbox_embed_share": "bbox_embed.1.layers.0.weight",
+        "decoder_cls_embed_share": "class_embed.1.bias",
+    }
+    return {setting: False for setting, name in settings.items() if name in names}
+
+
+def check_heads(model: Any, where: Path) -> None:
+    """Raise when layers of the decoder refine boxes with another head than the one they learned."""
+    import torch
+
+    pairs = zip(model.bbox_embed, model.model.decoder.bbox_embed, strict=True)
+    for head, inner in pairs:
+        for one, other in zip(head.parameters(), inner.parameters(), strict=True):
+            if not torch.equal(one, other):
+                raise ModelError(
+                    f"this version of transformers loads the heads of {where} wrongly, so that "
+                    f"boxes would be wrong; {CURE}, or choose another detector"
+                )
+
+
+def check_loaded(info: Mapping[str, Sequence[Any]], where: Path) -> None:
+    """Raise when a file has not all weights of a network, or some that it does not know.
+
+    Parameters
+    ----------
+    info : mapping
+        What ``from_pretrained(..., output_loading_info=True)`` tells.
+    where : Path
+        For the message.
+    """
+    missing = sorted(map(str, info.get("missing_keys", ())))
+    sizes = sorted(str(one[0]) for one in info.get("mismatched_keys", ()))
+    if missing or sizes:
+        raise WeightsError(
+            f"{where} lacks {len(missing)} weights and has {len(sizes)} of another size "
+            f"({', '.join([*missing, *sizes][:3])}, …): half a download, or config.json belongs to "
+            "another model"
+        )
+    strange = [str(name) for name in info.get("unexpected_keys", ()) if "class_embed" in str(name)]
+    if strange:
+        raise WeightsError(
+            f"{where} holds {strange[0]}, which config.json's model has no place for: it is a "
+            "relative of GroundingDINO that needs code of its own; use the version of it that is "
+            "made for transformers 4.55 or later"
+        )
