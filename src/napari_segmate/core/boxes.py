@@ -1,11 +1,11 @@
-"""Boxes that overlap: which to keep."""
+"""Boxes that overlap: how much, and which to keep."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["box_nms"]
+__all__ = ["box_nms", "overlaps"]
 
 
 def box_nms(
@@ -46,3 +46,19 @@ def box_nms(
         # Boxes without area overlap nothing: 0 > threshold x 0 is false.
         waiting = waiting[~(common > threshold * joined)]
     return np.array(kept, dtype=np.intp)
+
+
+def overlaps(first: npt.ArrayLike, second: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return the (n, m) intersection over union of (n, 4) and (m, 4) boxes.
+
+    Examples
+    --------
+    >>> overlaps([[0, 0, 2, 2], [5, 5, 6, 6]], [[0, 0, 2, 1]]).tolist()
+    [[0.5], [0.0]]
+    """
+    one, other = (np.asarray(boxes, float).reshape(-1, 4) for boxes in (first, second))
+    one, other = one[:, None], other[None]
+    sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
+    common = np.clip(sides, 0, None).prod(axis=-1)
+    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(axis=-1) for boxes in (one, other)]
+    return np.asarray(common / np.maximum(areas[0] + areas[1] - common, 1e-9))

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 
+from napari_segmate.core.boxes import overlaps
 from napari_segmate.core.types import BoxYX
 
 __all__ = ["COLOURS", "BoxBook", "BoxRow", "Origin", "PlaneIndex", "TextBox", "colour_of"]
@@ -220,16 +220,7 @@ class BoxBook:
         own = [box for box in self._own.values() if box.plane == plane]
         if not found or not own:
             return found
-        both = _overlaps([box.box_yx for box in found], [box.box_yx for box in own])
+        both = overlaps([box.box_yx for box in found], [box.box_yx for box in own])
         same = np.array([[one.concept == other.concept for other in own] for one in found])
         hidden = np.asarray((np.where(same, both, 0) > self.overlap).any(axis=1))
         return [box for box, gone in zip(found, hidden, strict=True) if not gone]
-
-
-def _overlaps(first: npt.ArrayLike, second: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return the (N, M) intersection over union of (N, 4) and (M, 4) boxes."""
-    one, other = np.asarray(first, float)[:, None], np.asarray(second, float)[None]
-    sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
-    common = np.clip(sides, 0, None).prod(axis=-1)
-    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(axis=-1) for boxes in (one, other)]
-    return np.asarray(common / np.maximum(areas[0] + areas[1] - common, 1e-9))
