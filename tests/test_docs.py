@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from napari_segmate.cli import main
 from napari_segmate.core.synthetic import nuclei, stack_3d
@@ -60,6 +61,9 @@ def samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the images that the pages speak of, as the working directory."""
     tifffile.imwrite(tmp_path / "cells.tif", nuclei()[0])
     tifffile.imwrite(tmp_path / "stack.tif", stack_3d()[0], metadata={"axes": "ZYX"})
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(tmp_path / "images" / "cells.tif", nuclei()[0])
+    zarr.save_array(str(tmp_path / "huge.zarr"), nuclei()[0])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NAPARI_SEGMATE_CACHE", str(tmp_path / "cache"))
     return tmp_path

@@ -11,8 +11,10 @@ import pytest
 import tifffile
 
 from napari_segmate.cli import main
+from napari_segmate.core.metrics import average_precision
 from napari_segmate.core.rle import decode_rle
 from napari_segmate.core.synthetic import nuclei, stack_3d
+from napari_segmate.io.ome_zarr import create_labels, open_ome
 
 
 @pytest.fixture
@@ -154,3 +156,41 @@ def test_an_empty_image_has_no_objects(folder, capsys):
 def test_a_pattern_names_several_images(folder):
     assert auto("images/*.tif", "-o", "out") == 0
     assert len(list(Path("out").glob("*.tif"))) == 2
+
+
+def test_zarr_labels_are_ome_zarr_and_the_same_as_a_file(folder):
+    assert auto("images/a.tif", "-o", "a.tif") == 0
+    assert auto("images/a.tif", "-o", "a.zarr", "--csv", "--coco") == 0
+    written = open_ome("a.zarr")
+    labels = np.asarray(written.levels[0])
+    assert average_precision(tifffile.imread("a.tif"), labels)[0] == 1
+    assert len(json.loads(Path("a.coco.json").read_text())["annotations"]) == labels.max()
+    assert Path("a.csv").read_text().count("\n") == labels.max() + 1
+    assert auto("images/a.tif", "-o", "a.zarr", "--csv", "--coco") == 0
+
+
+def test_a_zarr_stack_keeps_axes_and_sizes_of_ome_zarr(folder):
+    image, _ = stack_3d(shape=(4, 96, 96))
+    source = create_labels("in.zarr", image.shape, image.dtype, "zyx", scale=(2.0, 0.5, 0.5))
+    source[...] = image
+    assert auto("in.zarr", "-o", "out.zarr", "--block", 64) == 0
+    written = open_ome("out.zarr")
+    assert (written.axes, written.scale) == ("zyx", (2.0, 0.5, 0.5))
+    linked = np.asarray(written.levels[0])
+    facts = json.loads(Path("out.zarr.segmate-auto.json").read_text())
+    assert facts["objects"] == linked.max() > 0
+    assert auto("in.zarr", "-o", "single.zarr", "--no-link") == 0
+    assert np.asarray(open_ome("single.zarr").levels[0]).max() > linked.max()
+
+
+def test_a_cluster_is_for_ome_zarr_only(folder, capsys):
+    assert auto("images/a.tif", "-o", "a.tif", "--scheduler", "tcp://127.0.0.1:1") == 1
+    assert ".zarr" in capsys.readouterr().err
+
+
+def test_an_unknown_scheduler_is_told_and_nothing_is_written(folder, capsys, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("napari_segmate.tasks.block_run.TIMEOUT_S", 1)
+    assert auto("images/a.tif", "-o", "out", "--scheduler", "tcp://127.0.0.1:9") == 1
+    assert "127.0.0.1:9" in capsys.readouterr().err
+    assert not Path("out/a_labels.zarr").exists()

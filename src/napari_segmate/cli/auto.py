@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
-from napari_segmate.cli._batch import Work, expand, jobs_for, run_all
+from napari_segmate.cli._batch import DEFAULT_FORMAT, Jobs, Work, expand, jobs_for, run_all
 from napari_segmate.cli._parse import channel_map
 from napari_segmate.cli._progress import progress
 from napari_segmate.core.context import Context
@@ -19,6 +21,7 @@ from napari_segmate.core.registry import unknown_name
 
 if TYPE_CHECKING:
     from napari_segmate.core.types import LabelArray
+    from napari_segmate.io.ome_zarr import OmeImage
     from napari_segmate.models.base import Segmenter
     from napari_segmate.tasks.auto import Params
 
@@ -34,6 +37,10 @@ Examples:
     segmate auto stack.tif -o labels.tif --diameter 12
 
     segmate auto cells.tif -o labels.tif --model vit_b --mode grid
+
+    segmate auto huge.zarr -o labels.zarr
+
+    segmate auto huge.zarr -o labels.zarr --scheduler tcp://10.0.0.5:8786
 """
 FACTS = ".segmate-auto.json"
 
@@ -47,7 +54,8 @@ def auto(
         typer.Option(
             "--output",
             "-o",
-            help="Label file (.tif, .npy, .zarr, .png) for one image, a folder for several.",
+            help="Label file (.tif, .npy, .png; .zarr for OME-Zarr, of any size) for one image, "
+            "a folder for several.",
         ),
     ],
     mode: Annotated[
@@ -68,8 +76,12 @@ def auto(
         bool, typer.Option(help="Objects that go on from plane to plane of a stack are one.")
     ] = True,
     anisotropy: Annotated[
-        float, typer.Option(help="Distance of the planes of a stack over that of pixels.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            help="Distance of the planes of a stack over that of pixels.  [default: what OME-Zarr "
+            "says, else 1]"
+        ),
+    ] = None,
     axes: Annotated[
         str | None,
         typer.Option(metavar="LETTERS", help="What the axes of the files are, as in TZCYX."),
@@ -80,6 +92,18 @@ def auto(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     fast: Annotated[bool, typer.Option("--fast", help="Allow lower precision.")] = False,
+    block: Annotated[
+        int | None,
+        typer.Option(help="Side of the blocks in pixels of .zarr labels.  [default: 2048]"),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Label the blocks of .zarr labels on this dask cluster; its workers must find "
+            "the files.",
+        ),
+    ] = None,
     table: Annotated[bool, typer.Option("--csv", help="Measure the objects, too.")] = False,
     coco: Annotated[bool, typer.Option("--coco", help="Write COCO JSON, too.")] = False,
     overwrite: Annotated[
@@ -88,8 +112,10 @@ def auto(
 ) -> None:
     """Label all objects of images."""
     settings = _settings(params, mode, diameter, tile)
-    jobs = jobs_for(expand(inputs), output)
+    jobs = jobs_for(expand(inputs), output, DEFAULT_FORMAT if scheduler is None else ".zarr")
+    _check_scheduler(scheduler, jobs)
     reading = _Reading(axes, channels, link, anisotropy)
+    blocks = _Blocks(block, scheduler, (model, device, fast))
     writing = _Writing(table, coco)
     with progress() as context:
         from napari_segmate.models import load_model
@@ -99,7 +125,7 @@ def auto(
             FACTS,
             {"model": segmenter.key, "params": asdict(settings)},
             lambda image, target: _run_one(
-                image, target, segmenter, settings, reading, writing, context
+                image, target, segmenter, settings, reading, writing, blocks, context
             ),
         )
         done = run_all(jobs, work, overwrite=overwrite, context=context)
@@ -120,7 +146,16 @@ class _Reading:
     axes: str | None
     channels: str | None
     link: bool
-    anisotropy: float
+    anisotropy: float | None
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """How labels of any size are made, and the name, device and precision of the model."""
+
+    side: int | None
+    scheduler: str | None
+    model: tuple[str, str, bool]
 
 
 @dataclass(frozen=True)
@@ -129,6 +164,19 @@ class _Writing:
 
     table: bool
     coco: bool
+
+
+def _check_scheduler(scheduler: str | None, jobs: Jobs) -> None:
+    other = [target.name for _, target in jobs if not _is_blocks(target)]
+    if scheduler is not None and other:
+        raise ParameterError(
+            f"a cluster writes OME-Zarr, not {other[0]!r}; end the name with .zarr, or leave out "
+            "--scheduler"
+        )
+
+
+def _is_blocks(target: Path) -> bool:
+    return target.suffix.lower() == ".zarr"
 
 
 def _settings(
@@ -187,26 +235,118 @@ def _run_one(
     params: Params,
     reading: _Reading,
     writing: _Writing,
+    blocks: _Blocks,
     context: Context,
 ) -> dict[str, Any]:
     """Label one image and write what belongs to it; return facts on the result."""
+    from napari_segmate.io.tables import write_coco, write_measurements
+
+    if _is_blocks(target):
+        labels = _label_blocks(image, target, model, params, reading, blocks, context)
+    else:
+        labels = _label_whole(image, target, model, params, reading, context)
+    if writing.table:
+        write_measurements(target.with_suffix(".csv"), np.asarray(labels))
+    if writing.coco:
+        write_coco(target.with_suffix(".coco.json"), np.asarray(labels), image.name)
+    return {"objects": _largest(labels), "shape": list(labels.shape)}
+
+
+def _largest(labels: Any) -> int:
+    """Return the highest number in labels that may be larger than memory."""
+    if isinstance(labels, np.ndarray):
+        return int(labels.max(initial=0))
+    rows = labels.chunks[-2]
+    bands = product(*map(range, labels.shape[:-2]), range(0, labels.shape[-2], rows))
+    return max(
+        int(np.max(labels[(*place, slice(row, row + rows))], initial=0)) for *place, row in bands
+    )
+
+
+def _label_whole(
+    image: Path,
+    target: Path,
+    model: Segmenter,
+    params: Params,
+    reading: _Reading,
+    context: Context,
+) -> LabelArray:
+    """Return the labels of an image that fit into memory, once they are written."""
     from napari_segmate.io.images import read_image
     from napari_segmate.io.labels import write_labels
-    from napari_segmate.io.tables import write_coco, write_measurements
 
     data, axes = read_image(image, reading.axes)
     source = ImageSource(data, axes, channel_map(reading.channels))
-    labels = _labels(source, model, params, reading, context)
+    labels = _labels(source, model, params, reading, _anisotropy(image, reading), context)
     write_labels(target, labels, axes=None if labels.ndim > 3 else "ZYX"[3 - labels.ndim :])
-    if writing.table:
-        write_measurements(target.with_suffix(".csv"), labels)
-    if writing.coco:
-        write_coco(target.with_suffix(".coco.json"), labels, image.name)
-    return {"objects": int(labels.max(initial=0)), "shape": list(labels.shape)}
+    return labels
+
+
+def _label_blocks(
+    image: Path,
+    target: Path,
+    model: Segmenter,
+    params: Params,
+    reading: _Reading,
+    blocks: _Blocks,
+    context: Context,
+) -> Any:
+    """Return the labels of an image of any size, not read yet, once they are written."""
+    from napari_segmate.io.ome_zarr import open_ome
+    from napari_segmate.tasks.block_work import ImageFile, ModelHandle
+    from napari_segmate.tasks.blocks import BLOCK, Output, label_blocks
+
+    file = ImageFile(str(image.resolve()), reading.axes, channel_map(reading.channels))
+    planes = len(file.open().index_shape)
+    known = None if reading.axes else _ome(image)
+    output = Output(
+        link_axis=planes - 1 if planes and reading.link else None,
+        anisotropy=_anisotropy(image, reading),
+    )
+    if known is not None:
+        kept = [at for at, letter in enumerate(known.axes) if letter != "c"]
+        letters = "".join(known.axes[at] for at in kept)
+        scale = tuple(known.scale[at] for at in kept)
+        output = replace(output, axes=letters, scale=scale, units=known.units)
+    written = label_blocks(
+        file,
+        ModelHandle(*blocks.model, model=model),
+        target,
+        params,
+        output=output,
+        block=BLOCK if blocks.side is None else blocks.side,
+        scheduler=blocks.scheduler,
+        overwrite=True,  # what was there is already known to be given up
+        context=context,
+    )
+    result = open_ome(written.path)
+    assert result is not None, "just written"
+    return result.levels[0]
+
+
+def _ome(image: Path) -> OmeImage | None:
+    from napari_segmate.io.ome_zarr import open_ome
+
+    return open_ome(image) if image.is_dir() else None
+
+
+def _anisotropy(image: Path, reading: _Reading) -> float:
+    """Return the distance of planes over that of pixels: as asked for, or as the file says."""
+    known = _ome(image)
+    if reading.anisotropy is not None:
+        return reading.anisotropy
+    if known is None or "z" not in known.axes:
+        return 1.0
+    return known.scale[known.axes.index("z")] / known.scale[known.axes.index("x")]
 
 
 def _labels(
-    source: ImageSource, model: Segmenter, params: Params, reading: _Reading, context: Context
+    source: ImageSource,
+    model: Segmenter,
+    params: Params,
+    reading: _Reading,
+    anisotropy: float,
+    context: Context,
 ) -> LabelArray:
     from napari_segmate.tasks.auto import run, run_stack
 
@@ -216,5 +356,5 @@ def _labels(
         contrast = source.estimate_contrast(ContrastMode.PLANE, index)
         return run(source.plane(index, contrast), model, params, context=context).labels
     return run_stack(
-        source, model, params, link=reading.link, anisotropy=reading.anisotropy, context=context
+        source, model, params, link=reading.link, anisotropy=anisotropy, context=context
     )

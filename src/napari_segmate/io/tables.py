@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from scipy import ndimage
 
 from napari_segmate.core.errors import LabelsError
-from napari_segmate.core.rle import encode_rle
+from napari_segmate.core.rle import encode_instance
 from napari_segmate.core.types import LabelArray
 
 __all__ = ["MEASURES", "measure", "write_coco", "write_measurements", "write_whole"]
@@ -58,6 +57,7 @@ def measure(labels: LabelArray) -> dict[str, list[Any]]:
 
     Examples
     --------
+    >>> import numpy as np
     >>> labels = np.zeros((6, 6), int)
     >>> labels[1:3, 2:6] = 4
     >>> table = measure(labels)
@@ -125,23 +125,19 @@ def write_coco(path: str | os.PathLike[str], labels: LabelArray, file_name: str)
 
 
 def _masks(plane: LabelArray, image_id: int) -> Iterator[dict[str, Any]]:
-    for number, box in enumerate(ndimage.find_objects(plane), start=1):
-        if box is None:
+    shape = (int(plane.shape[0]), int(plane.shape[1]))
+    for number, place in enumerate(ndimage.find_objects(plane), start=1):
+        if place is None:
             continue
-        whole = np.zeros(plane.shape, bool)
-        whole[box] = plane[box] == number
-        rows, columns = box
+        rows, columns = place
+        mask = plane[place] == number
+        box = (rows.start, columns.start, rows.stop, columns.stop)
         yield {
             "image_id": image_id,
             "category_id": 1,
             "track_id": number,
             "iscrowd": 0,
-            "area": int(whole[box].sum()),
-            "bbox": [
-                columns.start,
-                rows.start,
-                columns.stop - columns.start,
-                rows.stop - rows.start,
-            ],
-            "segmentation": encode_rle(whole),
+            "area": int(mask.sum()),
+            "bbox": [box[1], box[0], box[3] - box[1], box[2] - box[0]],
+            "segmentation": encode_instance(box, mask, shape),
         }

@@ -44,7 +44,7 @@ class Output:
     Parameters
     ----------
     axes : str
-        One letter per axis of the labels; by default ``yx`` after as many others as there are.
+        One letter per axis of the labels; by default ``yx``, ``zyx`` or ``tzyx``.
     scale : tuple of float, optional
         Size of a pixel along each axis.
     units : mapping of str to str
@@ -66,7 +66,7 @@ class Output:
 
     def letters(self, planes: int) -> str:
         """Return the axes of the labels of an image with so many axes of planes."""
-        return self.axes or "tpqz"[4 - planes :] + "yx" if planes else self.axes or "yx"
+        return self.axes or "tpq"[: max(planes - 1, 0)] + "z" * (planes > 0) + "yx"
 
 
 @dataclass(frozen=True)
