@@ -6,6 +6,8 @@ distributions add families through the entry point group ``napari_segmate.detect
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from napari_segmate.core.context import Context
@@ -78,6 +80,8 @@ def get_detector(name: str | Path) -> DetectorInfo:
     own = own_detector(name)
     if own is None:
         raise unknown_name("detector", str(name), [AUTO, *(info.name for info in infos)])
+    with suppress(ModelError):  # said when it is loaded
+        return replace(own, examples=any(info.examples for info in _family_of(own).detectors))
     return own
 
 

@@ -16,6 +16,7 @@ from napari_segmate.core.detections import Detections, join
 from napari_segmate.core.errors import ImageError, ModelError, PromptError
 from napari_segmate.core.phrases import caption, chunks, split_phrases, token_groups
 from napari_segmate.core.types import BoxYX, FloatArray, RGBImage, Shape2D
+from napari_segmate.detectors._boxes import corners_in
 from napari_segmate.detectors.base import DETAIL, DetectorInfo
 
 __all__ = ["LONGEST", "CaptionDetector", "check_image", "check_phrases", "pixels_of"]
@@ -184,15 +185,5 @@ class CaptionDetector:
             if group:
                 scores[:, number] = likely[:, list(group)].max(axis=1)
         return Detections(
-            _corners(to_array(boxes[0].float()), shape), scores, phrases, shape, self.info.name
+            corners_in(to_array(boxes[0].float()), shape), scores, phrases, shape, self.info.name
         )
-
-
-def _corners(centred: Any, shape: Shape2D) -> Any:
-    """Return (n, 4) boxes cx, cy, w, h of 0 to 1 as y0, x0, y1, x1 in pixels, inside the image."""
-    cx, cy, width, height = np.asarray(centred, dtype=np.float64).T
-    low = np.stack([cy - height / 2, cx - width / 2], axis=1)
-    high = np.stack([cy + height / 2, cx + width / 2], axis=1)
-    corners = np.clip(np.concatenate([low, high], axis=1), 0, 1)
-    # Pixel centres lie at integers: the image reaches from -0.5 to its size - 0.5.
-    return corners * (shape * 2) - 0.5

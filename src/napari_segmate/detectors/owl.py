@@ -1,0 +1,289 @@
+"""OWL-ViT and OWLv2, through the transformers library: words, or more of what is in a box.
+
+`OWL-ViT <https://arxiv.org/abs/2205.06230>`_ and its successor `OWLv2
+<https://arxiv.org/abs/2306.09683>`_ compare every patch of an image with every concept on its own:
+there is no caption, so that concepts never get into each other's way. What a concept is compared
+with may just as well come from another patch: that is how an example finds what is like it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_segmate.core.boxes import overlaps
+from napari_segmate.core.context import Context
+from napari_segmate.core.detections import Detections
+from napari_segmate.core.errors import MissingExtraError, ModelError, PromptError
+from napari_segmate.core.types import BoxYX, RGBImage, Shape2D
+from napari_segmate.detectors._boxes import corners_in
+from napari_segmate.detectors._files import model_type
+from napari_segmate.detectors._grounding import check_image, check_phrases
+from napari_segmate.detectors._transformers_guard import check_loaded, without_bars
+from napari_segmate.detectors.base import DETAIL, Detector, DetectorFamily, DetectorInfo
+
+__all__ = ["FAMILY"]
+
+SQUEEZED, PADDED = "owlvit", "owlv2"
+"""The first squeezes an image into its square, the second fills one up below or to the right."""
+TEMPLATE = "a photo of a {}"
+AT_ONCE = 64
+"""Concepts that are read in one go."""
+AS_GOOD = 0.8
+"""Patches whose box fits an example this well, compared with the best, may stand for it."""
+
+
+class OwlDetector:
+    """A loaded OWL-ViT or OWLv2."""
+
+    def __init__(
+        self, info: DetectorInfo, model: Any, tokenizer: Any, images: Any, device: str
+    ) -> None:
+        self.info = info
+        self._model = model
+        self._tokenizer = tokenizer
+        self._images = images
+        self._device = device
+        kind = model.config.model_type
+        self._padded = kind == PADDED
+        self._clip = getattr(model, kind)
+
+    def detect(
+        self,
+        image: RGBImage,
+        phrases: Sequence[str],
+        *,
+        detail: int = DETAIL,
+        context: Context | None = None,
+    ) -> Detections:
+        """See `napari_segmate.detectors.base.Detector`.
+
+        Raises
+        ------
+        ImageError
+            Not 8-bit RGB.
+        PromptError
+            No concept, or one of too many words.
+        """
+        from napari_segmate._torch import inference
+
+        context = context or Context()
+        check_image(image)
+        texts = [self._text(phrase) for phrase in check_phrases(phrases)]
+        context.check()
+        with inference(self._device):
+            features, boxes = self._look(image, detail)
+            parts = []
+            for at in range(0, len(texts), AT_ONCE):
+                context.check()
+                words = self._read(texts[at : at + AT_ONCE])
+                parts.append(self._scores(features, words))
+        return self._seen(image, boxes, np.concatenate(parts, axis=1), tuple(phrases))
+
+    def alike(
+        self, image: RGBImage, box_yx: BoxYX, phrase: str, *, context: Context | None = None
+    ) -> Detections:
+        """See `napari_segmate.detectors.base.Detector`.
+
+        Raises
+        ------
+        ImageError
+            Not 8-bit RGB.
+        PromptError
+            The box has no area, or lies outside the image.
+        """
+        from napari_segmate._torch import inference
+
+        check_image(image)
+        box = _inside(box_yx, (image.shape[0], image.shape[1]))
+        (context or Context()).check()
+        with inference(self._device):
+            features, boxes = self._look(image, DETAIL)
+            embeds = self._model.class_predictor(features)[1][0]
+            pattern = _pattern(self._corners(image, boxes), box, embeds)
+            scores = self._scores(features, embeds[pattern][None])
+        return self._seen(image, boxes, scores, (phrase,))
+
+    def _text(self, phrase: str) -> str:
+        """Return what is read for a concept: in a sentence, unless that is too long."""
+        most = self._model.config.text_config.max_position_embeddings
+        for text in (TEMPLATE.format(phrase), phrase):
+            if len(self._tokenizer(text)["input_ids"]) <= most:
+                return text
+        raise PromptError(
+            f"{phrase[:40]!r} … is too long: {self.info.title} reads {most - 2} pieces of words; "
+            "use few and short ones"
+        )
+
+    def _read(self, texts: list[str]) -> Any:
+        """Return (n, d) embeddings of texts."""
+        most = self._model.config.text_config.max_position_embeddings
+        tokens = self._tokenizer(
+            texts, padding="max_length", max_length=most, truncation=True, return_tensors="pt"
+        ).to(self._device)
+        read = self._clip.text_model(
+            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+        )
+        return self._clip.text_projection(read.pooler_output)
+
+    def _look(self, image: RGBImage, detail: int) -> tuple[Any, Any]:
+        """Return (1, n, d) features of all patches, and their (n, 4) boxes: centre and size."""
+        vision = self._model.config.vision_config
+        side = _side(detail, vision.image_size, vision.patch_size)
+        pixels = self._images(
+            images=image, size={"height": side, "width": side}, return_tensors="pt"
+        )["pixel_values"].to(self._device)
+        other = side != vision.image_size
+        grid = self._model.image_embedder(pixel_values=pixels, interpolate_pos_encoding=other)[0]
+        features = grid.flatten(1, 2)
+        boxes = self._model.box_predictor(features, grid, interpolate_pos_encoding=other)
+        return features, boxes[0]
+
+    def _scores(self, features: Any, queries: Any) -> npt.NDArray[np.float32]:
+        from napari_segmate._torch import to_array
+
+        logits = self._model.class_predictor(features, queries[None])[0]
+        return np.asarray(to_array(logits[0].float().sigmoid()), dtype=np.float32)
+
+    def _corners(self, image: RGBImage, boxes: Any) -> npt.NDArray[np.float64]:
+        from napari_segmate._torch import to_array
+
+        shape: Shape2D = (image.shape[0], image.shape[1])
+        seen = (max(shape), max(shape)) if self._padded else shape
+        return corners_in(to_array(boxes.float()), shape, seen)
+
+    def _seen(
+        self,
+        image: RGBImage,
+        boxes: Any,
+        scores: npt.NDArray[np.float32],
+        phrases: tuple[str, ...],
+    ) -> Detections:
+        shape = (image.shape[0], image.shape[1])
+        return Detections(self._corners(image, boxes), scores, phrases, shape, self.info.name)
+
+
+def _side(detail: int, native: int, patch: int) -> int:
+    """Return the side of the square to look at, in whole patches; that of its training by default.
+
+    Examples
+    --------
+    >>> _side(DETAIL, 960, 16), _side(500, 960, 16)
+    (960, 496)
+    """
+    return native if detail == DETAIL else max(1, round(detail / patch)) * patch
+
+
+def _inside(box_yx: BoxYX, shape: Shape2D) -> npt.NDArray[np.float64]:
+    box = np.asarray(np.clip(box_yx, -0.5, np.array(shape * 2) - 0.5), dtype=np.float64)
+    if not (box[2:] > box[:2]).all():
+        raise PromptError(
+            f"the example {tuple(round(value, 1) for value in box_yx)} has no area in an image of "
+            f"{shape[0]} x {shape[1]} pixels; draw a box round one whole object"
+        )
+    return box
+
+
+def _pattern(boxes: npt.NDArray[np.float64], box: npt.NDArray[np.float64], embeds: Any) -> int:
+    """Return the patch that stands for an example.
+
+    Of the patches whose own box fits, the one that is least like the rest of the image: the others
+    show background, too.
+    """
+    fit = overlaps(boxes, box[None])[:, 0]
+    if not fit.any():
+        # No patch has a box there: take the one in the middle.
+        away = np.abs((boxes[:, :2] + boxes[:, 2:]) / 2 - (box[:2] + box[2:]) / 2)
+        return int(away.max(axis=1).argmin())
+    good = np.flatnonzero(fit >= AS_GOOD * fit.max())
+    usual = embeds[good] @ embeds.mean(dim=0)
+    return int(good[int(usual.argmin())])
+
+
+def load(info: DetectorInfo, folder: Path, device: str) -> Detector:
+    """Load a model from its folder; the network is not asked.
+
+    Raises
+    ------
+    ModelError, WeightsError
+        Not such a model, or half a download.
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
+
+    if not recognise(folder):
+        kind = model_type(folder)
+        found = f"a model of type {kind!r}" if kind else "no model of transformers"
+        raise ModelError(f"{folder} holds {found}, not an OWL-ViT or OWLv2")
+    processors: Any = AutoProcessor
+    try:
+        with without_bars():
+            model, loaded = AutoModelForZeroShotObjectDetection.from_pretrained(
+                folder, local_files_only=True, output_loading_info=True
+            )
+        processor = processors.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"{folder} holds no OWL-ViT or OWLv2 that can be loaded ({error}); put "
+            f"{', '.join(FILES)} there"
+        ) from error
+    check_loaded(loaded, folder)
+    return OwlDetector(
+        info, model.eval().to(device), processor.tokenizer, processor.image_processor, device
+    )
+
+
+def recognise(path: Path) -> bool:
+    """Tell whether a folder holds an OWL-ViT or OWLv2."""
+    return model_type(path) in (SQUEEZED, PADDED)
+
+
+def check() -> None:
+    """Raise when what these detectors need is not installed."""
+    if find_spec("transformers") is None:
+        raise MissingExtraError.for_feature("OWL-ViT", "text")
+
+
+FILES = (
+    "config.json",
+    "merges.txt",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+    "vocab.json",
+)
+
+FAMILY = DetectorFamily(
+    name="owl",
+    detectors=(
+        DetectorInfo(
+            "owlv2-base",
+            "OWLv2 base",
+            "Boxes for words, or for what is like a box; concepts do not disturb each other",
+            licence="Apache-2.0",
+            repository="google/owlv2-base-patch16-ensemble",
+            files=FILES,
+            size_mb=622,
+            examples=True,
+        ),
+        DetectorInfo(
+            "owlvit-base",
+            "OWL-ViT base",
+            "Forerunner of OWLv2: faster, overlooks more",
+            licence="Apache-2.0",
+            repository="google/owlvit-base-patch32",
+            files=FILES,
+            size_mb=615,
+            examples=True,
+        ),
+    ),
+    check=check,
+    load=load,
+    recognise=recognise,
+)
