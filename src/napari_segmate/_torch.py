@@ -21,11 +21,14 @@ __all__ = [
     "keep_triton_out",
     "on_device_or_cpu",
     "resolve_device",
+    "short_of_memory",
     "to_array",
     "to_tensor",
 ]
 
 R = TypeVar("R")
+NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
+"""What errors say that torch has no class for: of processors, on Windows, on Linux, of Metal."""
 LOADED_LIBRARIES = Path("/proc/self/maps")
 
 
@@ -100,6 +103,20 @@ def to_array(tensor: torch.Tensor) -> npt.NDArray[Any]:
     return tensor.detach().float().cpu().numpy()
 
 
+def short_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that a device or the machine has too little memory.
+
+    Examples
+    --------
+    >>> short_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory")), (
+    ...     short_of_memory(RuntimeError("shapes differ"))
+    ... )
+    (True, False)
+    """
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or any(words in str(error) for words in NO_MEMORY)
+
+
 def on_device_or_cpu(
     run: Callable[[str], R], device: str, told: Callable[[str], None] | None = None
 ) -> R:
@@ -133,7 +150,7 @@ def on_device_or_cpu(
     try:
         return run("cpu")
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or "not enough memory" in str(error):
+        if short_of_memory(error):
             raise OutOfMemoryError(
                 "the machine has too little memory for this; close other programs, choose a "
                 "smaller model such as 'tiny', or a smaller image"

@@ -19,18 +19,19 @@ from napari_segmate.core.errors import (
     Cancelled,
     LabelsError,
     ModelError,
+    OutOfMemoryError,
     ParameterError,
     WeightsError,
 )
-from napari_segmate.core.training_events import Command, Message, Result, Start, Step
+from napari_segmate.core.training_events import Command, Message, Result, Start, Step, Work
 from napari_segmate.models import get_model, list_models, load_model
 from napari_segmate.models._exchange import export_official, import_weights
 from napari_segmate.models._own import check_name, own_path, read_header, write_own
 from napari_segmate.tasks import evaluate
-from napari_segmate.tasks.train import Params, run, target_of
+from napari_segmate.tasks.train import Params, estimate, run, target_of
 from napari_segmate.training.control import Control
 from napari_segmate.training.data import sample_of
-from napari_segmate.training.presets import Preset
+from napari_segmate.training.presets import INVERTED, TINY, Preset
 from napari_segmate.training.snapshot import write_snapshot
 
 SMALL = {"epochs": 1, "views": 2, "batch": 2, "objects": 2, "size": 64, "device": "cpu"}
@@ -105,6 +106,59 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_done(own_folder) -> 
         target_of("vit_b")
     with pytest.raises(ParameterError, match="cannot be the name"):
         check_name("", ())
+
+
+def test_an_estimate_comes_before_the_first_step_and_alone(tiny, own_folder) -> None:
+    events: list = []
+    run(two_planes(), Params(**SMALL), emit=events.append, model=tiny)
+    kinds = [type(event) for event in events]
+    assert kinds.index(Start) < kinds.index(Step)
+    alone = estimate(two_planes(), Params(**{**SMALL, "epochs": 40}), model=tiny)
+    (start,) = (event for event in events if isinstance(event, Start))
+    assert alone.steps == 40 * start.steps
+    assert alone.estimate_s > start.estimate_s > 0
+    assert start.memory_mb > 100
+    assert [path.name for path in own_folder.glob("*.safetensors")] == ["my-model.safetensors"]
+
+
+def test_settings_that_do_not_fit_are_refused_before_anything_is_done(tiny, monkeypatch) -> None:
+    monkeypatch.setattr("napari_segmate.training.estimate.free_mb", lambda: 300.0)
+    with pytest.raises(OutOfMemoryError, match=r"0\.3 GB are free"):
+        run(two_planes(), Params(**SMALL), model=tiny)
+
+
+def test_inverted_views_are_another_training_and_learn(tiny) -> None:
+    assert Params(polarity=True).schedule(TINY[Preset.QUICK]).polarity == INVERTED
+    assert Params().schedule(TINY[Preset.QUICK]).polarity == 0
+    result = run(two_planes(), Params(polarity=True, **SMALL), model=tiny)
+    assert Path(result.path).is_file()
+
+
+def test_a_name_taken_during_the_training_gets_a_number(tiny, own_folder) -> None:
+    events: list = []
+
+    def take_name(event) -> None:
+        events.append(event)
+        if isinstance(event, Start):
+            own_folder.mkdir(exist_ok=True)
+            (own_folder / "mine.safetensors").write_bytes(b"of somebody else")
+
+    result = run(two_planes(), Params(name="mine", **SMALL), emit=take_name, model=tiny)
+    assert result.model == "mine-2"
+    assert (own_folder / "mine.safetensors").read_bytes() == b"of somebody else"
+    assert any("taken meanwhile" in getattr(event, "text", "") for event in events)
+
+
+def test_cancelled_while_judging_leaves_no_model(tiny, own_folder) -> None:
+    control = Control()
+
+    def cancel(event) -> None:
+        if isinstance(event, Work) and "new model" in event.text:
+            control.tell(Command.CANCEL)
+
+    with pytest.raises(Cancelled):
+        run(two_planes(), Params(**SMALL), emit=cancel, control=control, model=tiny)
+    assert not list(own_folder.rglob("*.safetensors"))
 
 
 def test_cancel_leaves_no_model(tiny, own_folder) -> None:

@@ -16,7 +16,6 @@ from napari_segmate.training import loop as loop_module
 from napari_segmate.training.build import Views, fingerprint_of, judging_entries
 from napari_segmate.training.control import Control
 from napari_segmate.training.data import Annotation
-from napari_segmate.training.estimate import check_fits, needed_mb
 from napari_segmate.training.learners import learner_of
 from napari_segmate.training.loop import Loop
 from napari_segmate.training.presets import Preset, Schedule
@@ -129,13 +128,20 @@ def test_a_loss_that_is_not_a_number_ends_it_and_keeps_the_best(start, monkeypat
         assert torch.equal(value, before[name]), name
 
 
-def test_too_little_memory_halves_the_batch_and_says_so(start, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_too_little_memory_halves_the_batch_and_says_so(start, monkeypatch, error) -> None:
     training = Training(start, schedule=replace(SCHEDULE, epochs=1))
     real = loop_module.step_loss
 
     def scarce(learner, entries, *rest):
         if len(entries) > 1:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return real(learner, entries, *rest)
 
     monkeypatch.setattr(loop_module, "step_loss", scarce)
@@ -237,8 +243,11 @@ def test_outside_a_rectangle_nothing_is_asked_for(start) -> None:
     assert any(not entry.looked.all() for entry in entries)
 
 
-def test_what_does_not_fit_is_refused_with_what_would(start) -> None:
-    learner = learner_of(start, Preset.FULL, "cpu")
-    with pytest.raises(OutOfMemoryError, match="balanced or quick"):
-        check_fits(learner, SCHEDULE, "tiny", free_mb=300)
-    assert check_fits(learner, SCHEDULE, "tiny", 1e5) == needed_mb(learner, SCHEDULE)
+def test_a_resumed_training_tells_the_epochs_before(start, tmp_path) -> None:
+    file = tmp_path / "state.pt"
+    first = Training(start, state_file=file, fingerprint="f")
+    first.loop.run()
+    second = Training(start, state_file=file, fingerprint="f")
+    second.loop.run()
+    assert second.of(Validation) == first.of(Validation)[: len(second.of(Validation))]
+    assert len(second.of(Validation)) == 3

@@ -16,8 +16,10 @@ from napari_segmate.core.training_events import (
     Result,
     Start,
     Validation,
+    Work,
     to_line,
 )
+from napari_segmate.sessions.training import duration
 
 if TYPE_CHECKING:
     from napari_segmate.training.data import Sample
@@ -116,10 +118,19 @@ def train(
         int | None, typer.Option(min=1, help="Most prompted objects per view.")
     ] = None,
     held_out: Annotated[float, typer.Option(help="Part of the objects to judge by.")] = 0.2,
+    polarity: Annotated[
+        bool, typer.Option("--polarity", help="Also show bright as dark and dark as bright.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 17,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a model of the same name.")
+    ] = False,
+    estimate: Annotated[
+        bool,
+        typer.Option(
+            "--estimate", help="Only say how long it would take and what memory it would need."
+        ),
     ] = False,
     events: Annotated[
         bool,
@@ -138,12 +149,14 @@ def train(
     try:
         from napari_segmate.core.errors import ParameterError
         from napari_segmate.tasks.train import Params, run, target_of
+        from napari_segmate.tasks.train import estimate as estimate_of
         from napari_segmate.training.control import Control
         from napari_segmate.training.presets import Preset
 
         if preset not in set(Preset):
             raise ParameterError(f"no preset {preset!r}; choose one of {[str(p) for p in Preset]}")
-        target_of(output, overwrite)
+        if not estimate:
+            target_of(output, overwrite)
         samples = read_data(images, labels, data, annotated, rectangle)
         params = Params(
             model=model,
@@ -156,6 +169,7 @@ def train(
             batch=batch,
             objects=objects,
             held_out=held_out,
+            polarity=polarity,
             seed=seed,
             size=size,
             device=device,
@@ -165,7 +179,10 @@ def train(
             from napari_segmate.cli._listening import listen
 
             listen(control)
-        run(samples, params, emit=emit, control=control, overwrite=overwrite)
+        if estimate:
+            emit(estimate_of(samples, params, emit=emit, control=control))
+        else:
+            run(samples, params, emit=emit, control=control, overwrite=overwrite)
     except Cancelled:
         raise
     except SegmateError as error:
@@ -185,16 +202,18 @@ def _print_words(event: Event) -> None:
     """Print what a person wants to know: not each step."""
     text = _words(event)
     if text:
-        typer.echo(text, err=not isinstance(event, Result))
+        typer.echo(text, err=not isinstance(event, Start | Result))
 
 
 def _words(event: Event) -> str:
     if isinstance(event, Start):
-        minutes = event.estimate_s / 60
         return (
             f"{event.epochs} epochs of {event.steps // max(event.epochs, 1)} steps on "
-            f"{event.device}, at most about {minutes:.0f} min, {event.memory_mb:.0f} MB"
+            f"{event.device}, at most about {duration(event.estimate_s)}, "
+            f"{event.memory_mb / 1024:.1f} GB"
         )
+    if isinstance(event, Work):
+        return f"{event.text} …" if event.done == 0 else ""
     if isinstance(event, Validation):
         best = "  best so far" if event.best else ""
         return f"epoch {event.epoch}: loss {event.loss:.3f}, {_scores(event)}{best}"

@@ -22,6 +22,7 @@ __all__ = [
     "Start",
     "Step",
     "Validation",
+    "Work",
     "from_line",
     "to_line",
 ]
@@ -57,6 +58,15 @@ class Start:
     device: str = "cpu"
     estimate_s: float = 0.0
     memory_mb: float = 0.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """How far something is that is no step: looking at the images, comparing the models."""
+
+    done: int
+    total: int
+    text: str
 
 
 @dataclass(frozen=True)
@@ -120,10 +130,11 @@ class Failure:
     text: str
 
 
-Event = Start | Step | Validation | Message | Result | Failure
+Event = Start | Work | Step | Validation | Message | Result | Failure
 
 KINDS: Mapping[str, type[Event]] = {
     "start": Start,
+    "work": Work,
     "step": Step,
     "validation": Validation,
     "message": Message,

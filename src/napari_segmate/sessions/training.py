@@ -13,6 +13,7 @@ from napari_segmate.core.training_events import (
     Start,
     Step,
     Validation,
+    Work,
 )
 from napari_segmate.sessions.state import Phase, Progress, SessionState
 
@@ -72,7 +73,7 @@ class TrainingState:
     message : str
         The last thing that the training had to say.
     progress : Progress, optional
-        Of the copying of the labels.
+        Of what comes before the first step and after the last one.
     start : Start, optional
         What the training announced.
     step : Step, optional
@@ -121,9 +122,11 @@ def follow(state: TrainingState, event: Event) -> TrainingState:
         case Start():
             stage = Stage.RUNNING if state.stage is Stage.STARTING else state.stage
             return replace(state, stage=stage, start=event, progress=None)
+        case Work():
+            return replace(state, progress=Progress(event.done, event.total, event.text))
         case Step():
             losses = _thinned((*state.losses, (_epoch_of(event, state.start), event.loss)))
-            return replace(state, step=event, losses=losses)
+            return replace(state, step=event, losses=losses, progress=None)
         case Validation():
             return replace(state, validations=(*state.validations, event))
         case Message():

@@ -135,18 +135,19 @@ def run(
     ious: dict[str, list[float]] = {"click": [], "box": []}
     clicks: list[float] = []
     precisions: list[tuple[float, float]] = []
+    within = Context(cancelled=context.cancelled)
     for number, sample in enumerate(samples):
         context.report(number, len(samples), "judging")
         plane = plane_of(sample)
         objects = _objects(sample, params.objects)
         if objects:
-            found = _Prompted(plane, objects, model, store, context)
+            found = _Prompted(plane, objects, model, store, within)
             one, counts = found.clicks(params)
             ious["click"] += one
             clicks += counts
             ious["box"] += found.boxes()
         if params.automatic and model.info.instance_head:
-            precisions.append(_precision(sample, label(sample, model, store, context)))
+            precisions.append(_precision(sample, label(sample, model, store, within)))
     if not ious["box"] and not precisions:
         raise LabelsError("there is no labelled object to judge by; label some objects first")
     means = np.mean(precisions, axis=0).tolist() if precisions else [None, None]

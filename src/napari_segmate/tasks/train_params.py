@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from napari_segmate.core.errors import ParameterError
-from napari_segmate.training.presets import Preset, Schedule
+from napari_segmate.training.presets import INVERTED, Preset, Schedule
 
 __all__ = ["Params"]
 
@@ -46,6 +46,9 @@ class Params:
     size: int | None = field(
         default=None, metadata={"help": "Side of the views in pixels, a multiple of 32."}
     )
+    polarity: bool = field(
+        default=False, metadata={"help": "Also show bright as dark and dark as bright."}
+    )
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:1 or mps."})
 
     def __post_init__(self) -> None:
@@ -64,4 +67,5 @@ class Params:
         """Return a schedule with what was set."""
         names = ("epochs", "patience", "rate", "views", "batch", "objects")
         given = {name: getattr(self, name) for name in names}
-        return replace(usual, **{name: one for name, one in given.items() if one is not None})
+        schedule = replace(usual, **{name: one for name, one in given.items() if one is not None})
+        return replace(schedule, polarity=INVERTED) if self.polarity else schedule

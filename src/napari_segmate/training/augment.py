@@ -126,14 +126,21 @@ def _sample(
 
 
 def change_appearance(
-    image: FloatArray, rng: np.random.Generator, *, gentle: bool = False
+    image: FloatArray,
+    rng: np.random.Generator,
+    *,
+    gentle: bool = False,
+    polarity: float = 0.0,
 ) -> FloatArray:
     """Return an (H, W, C) image, 0 to 1, as another instrument might show it: (H, W, 3), 0 to 255.
 
     Changes polarity, gamma, brightness, contrast, sharpness, noise and colour. A `gentle` change
-    keeps the polarity and most of the colour: the same instrument on another day.
+    keeps most of the colour: the same instrument on another day; bright becomes dark with the
+    chance `polarity`, as where one learns from fluorescence and segments transmitted light.
     """
     if gentle:
+        if polarity and rng.random() < polarity:
+            image = 1 - image
         return _change_gently(image, rng)
     if rng.random() < 0.2:
         image = 1 - image

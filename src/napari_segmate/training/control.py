@@ -59,6 +59,11 @@ class Control:
         """Whether the training should end with the best weights so far."""
         return self._stopped.is_set()
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether the training is not wanted any more."""
+        return self._cancelled.is_set() or self._context.cancelled()
+
     def check(self) -> float:
         """Wait while paused; return the seconds that took.
 
@@ -69,9 +74,8 @@ class Control:
         """
         began = time.monotonic()
         while True:
-            if self._cancelled.is_set():
+            if self.cancelled:
                 raise Cancelled("cancelled")
-            self._context.check()
             if self.stopped or not self._paused.is_set():
                 return time.monotonic() - began
             time.sleep(WAIT_S)

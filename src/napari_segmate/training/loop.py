@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_segmate._torch import short_of_memory
 from napari_segmate.core.errors import CacheError, OutOfMemoryError
 from napari_segmate.core.training_events import Event, Message, Step, Validation
 from napari_segmate.training.control import Control
@@ -26,8 +27,6 @@ from napari_segmate.training.steps import step_loss
 
 __all__ = ["Loop", "Outcome"]
 
-WARM_UP = 0.05
-LAST_RATE = 0.02
 GAIN = 1e-4
 """Smaller improvements are none."""
 
@@ -117,19 +116,6 @@ class Loop:
         self._began = time.monotonic()
         self._resting = 0.0
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps of each epoch."""
-        return math.ceil(self.schedule.views / self.schedule.batch)
-
-    def measure_step(self) -> float:
-        """Return the seconds that a step takes; changes no weights."""
-        entries = self.entries_of(1)[: self._batch]
-        began = time.monotonic()
-        self._loss(entries, *self._randomness(1)).backward()  # type: ignore[no-untyped-call]
-        self._optimizer.zero_grad(set_to_none=True)
-        return time.monotonic() - began
-
     def run(self) -> Outcome:
         """Train; return how it ended.
 
@@ -200,7 +186,9 @@ class Loop:
         self._set_rate()
         try:
             return self._descend(entries, rng, generator)
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not short_of_memory(error):
+                raise
             self._optimizer.zero_grad(set_to_none=True)
             if self._batch == 1:
                 raise OutOfMemoryError(
@@ -243,19 +231,13 @@ class Loop:
         )
 
     def _set_rate(self) -> None:
-        total = self.schedule.epochs * self.steps_per_epoch
-        done = self._progress.step / total
-        rising = min(1.0, (self._progress.step + 1) / max(WARM_UP * total, 1))
-        falling = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-        rate = self.schedule.rate * rising * (LAST_RATE + (1 - LAST_RATE) * falling)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self.schedule.rate_at(self._progress.step)
 
     def _seconds_left(self, first: int) -> float:
         used = time.monotonic() - self._began - self._resting
         done = self._progress.step - first
-        total = self.schedule.epochs * self.steps_per_epoch
-        return used / max(done, 1) * max(total - self._progress.step, 0)
+        return used / max(done, 1) * max(self.schedule.steps - self._progress.step, 0)
 
     def _judge(self, epoch: int) -> None:
         found = judge(self.learner, self.held_out, self.seed)
@@ -315,4 +297,7 @@ class Loop:
             state["best_epoch"],
             [Judgement(*values) for values in state["history"]],
         )
+        for epoch, one in enumerate(self._progress.history):
+            best = epoch == self._progress.best_epoch
+            self._emit(Validation(epoch, one.loss, one.iou, one.ap50, best))
         self._emit(Message(f"goes on after epoch {self._progress.epoch}"))

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-__all__ = ["Preset", "Schedule", "schedule_of"]
+__all__ = ["INVERTED", "Preset", "Schedule", "schedule_of"]
+
+INVERTED = 0.3
+"""Chance of an inverted view, where inverted views are wanted."""
+WARM_UP = 0.05
+"""Share of the steps in which the learning rate rises."""
+LAST_RATE = 0.02
+"""Learning rate of the last step, as a share of the highest."""
 
 
 class Preset(StrEnum):
@@ -43,6 +51,8 @@ class Schedule:
         Of AdamW.
     clip : float
         Largest norm of the gradient.
+    polarity : float
+        Chance that a view is shown with bright and dark exchanged.
     """
 
     rate: float
@@ -54,10 +64,35 @@ class Schedule:
     prompted: float = 1.0
     weight_decay: float = 0.02
     clip: float = 1.0
+    polarity: float = 0.0
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of each epoch."""
+        return math.ceil(self.views / self.batch)
+
+    @property
+    def steps(self) -> int:
+        """Steps of all epochs."""
+        return self.epochs * self.steps_per_epoch
 
     def with_batch(self, batch: int) -> Schedule:
         """Return the schedule with another number of views per step."""
         return replace(self, batch=batch)
+
+    def rate_at(self, step: int) -> float:
+        """Return the learning rate of a step: rising at first, then falling along a cosine.
+
+        Examples
+        --------
+        >>> schedule = Schedule(rate=1.0, epochs=10, patience=5, views=8, batch=2)
+        >>> [round(schedule.rate_at(step), 2) for step in (0, 2, 20, 40)]
+        [0.5, 0.99, 0.51, 0.02]
+        """
+        done = min(step / self.steps, 1.0)
+        rising = min(1.0, (step + 1) / max(WARM_UP * self.steps, 1))
+        falling = 0.5 * (1 + math.cos(math.pi * done))
+        return self.rate * rising * (LAST_RATE + (1 - LAST_RATE) * falling)
 
 
 # Rates: micro-sam (Archit et al., 2025) trains all of SAM at 1e-5, and peft with LoRA at ten times

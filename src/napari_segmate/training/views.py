@@ -42,7 +42,13 @@ class View:
 
 
 def random_view(
-    sample: Sample, size: int, zoom: float, rng: np.random.Generator, *, appearance: bool = True
+    sample: Sample,
+    size: int,
+    zoom: float,
+    rng: np.random.Generator,
+    *,
+    appearance: bool = True,
+    polarity: float = 0.0,
 ) -> View:
     """Return a randomly placed, scaled, turned and mirrored view.
 
@@ -58,11 +64,16 @@ def random_view(
         Source of all randomness.
     appearance : bool
         Also change intensities, as another instrument would.
+    polarity : float
+        Chance that bright becomes dark and dark bright.
     """
     params = AugmentParams(size, (zoom / SPREAD, zoom * SPREAD))
     layers = np.stack([sample.labels, sample.known.astype(np.int32)])
     crop, (labels, known) = random_crop(sample.image, layers, rng, params)
-    image = change_appearance(crop, rng, gentle=True) if appearance else crop * np.float32(255)
+    if appearance:
+        image = change_appearance(crop, rng, gentle=True, polarity=polarity)
+    else:
+        image = crop * np.float32(255)
     return View(image, renumbered(labels), known.astype(np.uint8))
 
 
