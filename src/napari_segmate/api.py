@@ -7,21 +7,22 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ImageError, ParameterError, PromptError
-from napari_segmate.core.image import ContrastMode, ImageSource, as_rgb, guess_axes
-from napari_segmate.core.masks import instance_from_mask
-from napari_segmate.core.prompts import Box, MaskPrompt, ObjectPrompts, Points
+from napari_segmate.core.phrases import split_phrases
 from napari_segmate.core.training_events import Event, Result
 from napari_segmate.core.types import LabelArray, RGBImage
+from napari_segmate.grounding import GroundingDINO
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.inference.whole import WholeImage
+from napari_segmate.inference.xy_prompts import prompts_of
 from napari_segmate.io.images import read_image
+from napari_segmate.io.pictures import PathLike, as_picture, as_source
 from napari_segmate.models import DEFAULT_MODEL, load_model
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.auto import Mode, run_stack
@@ -36,8 +37,21 @@ __all__ = ["SegMate"]
 
 BATCH = 16
 """Objects decoded and enlarged at a time: bounds memory."""
+BOX_THRESHOLD, TEXT_THRESHOLD = 0.3, 0.25
 
-PathLike = str | os.PathLike[str]
+
+class ObjectDetector(Protocol):
+    """What finds boxes for words; `napari_segmate.GroundingDINO` is one."""
+
+    def predict(
+        self,
+        image: Any,
+        text_prompt: str,
+        box_threshold: float,
+        text_threshold: float,
+    ) -> tuple[Any, Any, Any]:
+        """Return (N, 4) boxes x0, y0, x1, y1, their scores, and their phrases."""
+        ...
 
 
 class SegMate:
@@ -58,6 +72,8 @@ class SegMate:
         Allow lower precision where it is faster.
     context : Context, optional
         Progress and cancellation of a download.
+    object_detector : ObjectDetector, optional
+        Who finds boxes for a text prompt; a `GroundingDINO` is loaded with the first one otherwise.
 
     Raises
     ------
@@ -84,10 +100,16 @@ class SegMate:
         *,
         fast: bool = False,
         context: Context | None = None,
+        object_detector: ObjectDetector | None = None,
     ) -> None:
         name = model_type if checkpoint is None else Path(checkpoint)
         self.model: Segmenter = load_model(name, device=device, fast=fast, context=context)
         self._store = EmbeddingStore()
+        self.object_detector = object_detector
+
+    def set_object_detector(self, object_detector: ObjectDetector) -> None:
+        """Take another detector for text prompts."""
+        self.object_detector = object_detector
 
     def segment(
         self,
@@ -96,10 +118,12 @@ class SegMate:
         boxes_prompt: npt.ArrayLike | None = None,
         mask_input: npt.ArrayLike | None = None,
         multimask_output: bool = True,
+        text_prompt: str | tuple[str, float, float] | None = None,
     ) -> npt.NDArray[np.uint8]:
         """Return the masks of the prompted objects.
 
-        Given together, points, boxes and masks say more about the same N objects.
+        Given together, points, boxes and masks say more about the same N objects. A text prompt
+        goes alone.
 
         Parameters
         ----------
@@ -114,32 +138,71 @@ class SegMate:
             Rough masks of the size of the image, or low-resolution logits of an earlier answer.
         multimask_output : bool
             Three masks per object, from part to whole, instead of one.
+        text_prompt : str or (str, float, float), optional
+            What to look for, and least scores of a box and of its further names, 0 to 1, as for
+            `GroundingDINO.predict`: ``("nucleus, red blood cell", 0.3, 0.25)``. Boxes are then
+            found by `object_detector`, best score first.
 
         Returns
         -------
         (N, M, H, W) uint8
-            1 inside; the better of two masks is not always the first one.
+            1 inside; the better of two masks is not always the first one. N is 0 where words name
+            nothing in the picture.
+
+        Warns
+        -----
+        UserWarning
+            No box was found for a text prompt; says what to try.
 
         Raises
         ------
         ImageError
             No picture.
         PromptError
-            No prompt, prompts outside the picture, or numbers that do not match.
+            No prompt, prompts outside the picture, numbers that do not match, or a text without
+            words.
+        ParameterError
+            A score that is not 0 to 1.
+        MissingExtraError, OfflineError, ModelError
+            There is no detector for words; says how to get one.
 
         Examples
         --------
         >>> SegMate("tiny").segment(image=np.zeros((64, 48)), boxes_prompt=[[5, 5, 20, 20]]).dtype
         dtype('uint8')
         """
-        whole = WholeImage(_picture(image), self.model, self._store)
+        picture = as_picture(image)
+        if text_prompt is not None:
+            _check_alone(points_prompt, boxes_prompt, mask_input)
+            boxes_prompt = self._boxes_of(picture, text_prompt)
+            if not len(boxes_prompt):
+                return np.zeros((0, 3 if multimask_output else 1, *picture.shape[:2]), np.uint8)
+        whole = WholeImage(picture, self.model, self._store)
         prompts = [
             inside(one, whole.shape)
-            for one in _prompts(points_prompt, boxes_prompt, mask_input, whole)
+            for one in prompts_of(points_prompt, boxes_prompt, mask_input, whole)
         ]
         batches = [prompts[at : at + BATCH] for at in range(0, len(prompts), BATCH)]
         found = [whole.decode(one, multimask=multimask_output)[0] > 0 for one in batches]
         return np.concatenate(found).astype(np.uint8)
+
+    def _boxes_of(
+        self, picture: RGBImage, text_prompt: str | tuple[str, float, float]
+    ) -> npt.NDArray[np.float64]:
+        """Return (N, 4) boxes x0, y0, x1, y1 of what words name."""
+        if isinstance(text_prompt, str):
+            text_prompt = (text_prompt, BOX_THRESHOLD, TEXT_THRESHOLD)
+        try:
+            words, box_threshold, text_threshold = text_prompt
+        except (TypeError, ValueError):
+            raise PromptError(
+                f"text_prompt is (words, box threshold, text threshold), not {text_prompt!r}"
+            ) from None
+        split_phrases(words)
+        if self.object_detector is None:
+            self.object_detector = GroundingDINO(device=self.model.device)
+        boxes, _, _ = self.object_detector.predict(picture, words, box_threshold, text_threshold)
+        return np.asarray(boxes, dtype=np.float64)
 
     def auto(
         self,
@@ -198,7 +261,7 @@ class SegMate:
         if diameter is not None:
             settings = replace(settings, diameter=diameter)
         return run_stack(
-            _source(image),
+            as_source(image),
             self.model,
             settings,
             link=link,
@@ -299,7 +362,7 @@ def _samples(
 ) -> list[Sample]:
     samples = []
     for number, (image, labels) in enumerate(train_data):
-        picture = _picture(image)
+        picture = as_picture(image)
         truth = read_image(labels)[0] if isinstance(labels, (str, os.PathLike)) else labels
         name = f"pair {number}"
         if size is not None and picture.shape[:2] != tuple(size):
@@ -311,110 +374,6 @@ def _samples(
     return samples
 
 
-def _source(image: npt.ArrayLike | PathLike) -> ImageSource:
-    if isinstance(image, (str, os.PathLike)):
-        return ImageSource(*read_image(image))
-    array: Any = image if hasattr(image, "shape") else np.asarray(image)
-    return ImageSource(array, guess_axes(array.shape, array.dtype))
-
-
-def _picture(image: npt.ArrayLike | PathLike) -> RGBImage:
-    if not isinstance(image, (str, os.PathLike)):
-        return as_rgb(image)
-    data, axes = read_image(image)
-    source = ImageSource(data, axes)
-    if np.prod(source.index_shape) != 1:
-        raise ImageError(
-            f"{image} is a stack of {source.index_shape} planes; read it with "
-            "napari_segmate.read_image and give one plane"
-        )
-    index = (0,) * len(source.index_shape)
-    plane = source.plane(index, source.estimate_contrast(ContrastMode.PLANE, index))
-    return plane.read((0, 0, *source.shape))
-
-
-def _prompts(
-    points: tuple[npt.ArrayLike, npt.ArrayLike] | None,
-    boxes: npt.ArrayLike | None,
-    masks: npt.ArrayLike | None,
-    whole: WholeImage,
-) -> list[ObjectPrompts]:
-    parts: dict[str, list[Any]] = {}
-    if points is not None:
-        parts["points"] = _points(*points)
-    if boxes is not None:
-        parts["box"] = _boxes(boxes)
-    if masks is not None:
-        parts["mask"], parts["logits"] = _masks(masks, whole)
-    counts = {name: len(values) for name, values in parts.items()}
-    if not counts or not max(counts.values()):
-        raise PromptError("no prompt: give points_prompt, boxes_prompt or mask_input")
-    if len(set(counts.values())) > 1:
-        raise PromptError(f"prompts for different numbers of objects: {counts}")
-    objects = [dict(zip(parts, one, strict=True)) for one in zip(*parts.values(), strict=True)]
-    return [_located(ObjectPrompts(**one)) for one in objects]
-
-
-def _located(prompts: ObjectPrompts) -> ObjectPrompts:
-    """Return prompts that also say as a box where a mask is."""
-    if prompts.mask is None or prompts.box is not None or prompts.points is not None:
-        return prompts
-    y0, x0, y1, x1 = prompts.mask.box_yx
-    return replace(prompts, box=Box((y0 - 0.5, x0 - 0.5, y1 - 0.5, x1 - 0.5)))
-
-
-def _points(coords_xy: npt.ArrayLike, labels: npt.ArrayLike) -> list[Points]:
-    coords = np.asarray(coords_xy, dtype=np.float64)
-    values = np.asarray(labels)
-    if coords.ndim == 2:
-        coords, values = coords[:, None], values[..., None]
-    if coords.ndim != 3 or coords.shape[-1] != 2 or values.shape != coords.shape[:2]:
-        raise PromptError(
-            f"points_prompt is (coords, labels) of shapes (N, 2) and (N,), or (N, P, 2) and "
-            f"(N, P), not {np.shape(coords_xy)} and {np.shape(labels)}"
-        )
-    if not np.isin(values, (-1, 0, 1)).all():
-        raise PromptError(f"labels of points are 1, 0 or -1, got {np.unique(values).tolist()}")
-    return [
-        Points(one[label >= 0][:, ::-1], label[label >= 0] == 1)
-        for one, label in zip(coords, values, strict=True)
-    ]
-
-
-def _boxes(boxes_xyxy: npt.ArrayLike) -> list[Box]:
-    boxes = np.atleast_2d(np.asarray(boxes_xyxy, dtype=np.float64))
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise PromptError(f"boxes_prompt has shape (N, 4), x0 y0 x1 y1, not {np.shape(boxes_xyxy)}")
-    return [Box((y0, x0, y1, x1)) for x0, y0, x1, y1 in boxes.tolist()]
-
-
-def _masks(
-    masks: npt.ArrayLike, whole: WholeImage
-) -> tuple[list[MaskPrompt], list[npt.NDArray[np.float32]]]:
-    values = np.asarray(masks)
-    if values.ndim == 4 and values.shape[1] == 1:
-        values = values[:, 0]
-    values = values[None] if values.ndim == 2 else values
-    if values.ndim != 3:
-        raise PromptError(f"mask_input has shape (N, H, W), not {np.shape(masks)}")
-    full = values.shape[1:] == whole.shape and values.dtype.kind in "bui"
-    if not full and values.dtype.kind != "f":
-        raise PromptError(
-            f"masks of {values.shape[1:]} pixels for an image of {whole.shape}; give masks as "
-            "large as the image, or low-resolution logits"
-        )
-    if full:
-        inner = values != 0
-        logits = [whole.mask_input(one) for one in inner]
-    else:
-        logits = [one.astype(np.float32) for one in values]
-        inner = whole.upscale(values.astype(np.float32)) > 0
-    rough = [_rough(one) for one in inner]
-    return rough, [one.reshape(one.shape[-2:]) for one in logits]
-
-
-def _rough(mask: npt.NDArray[np.bool_]) -> MaskPrompt:
-    instance = instance_from_mask(mask)
-    if instance is None:
-        raise PromptError("a mask in mask_input is empty; leave it out or mark at least one pixel")
-    return MaskPrompt(instance.box_yx, instance.mask)
+def _check_alone(*prompts: object) -> None:
+    if any(prompt is not None for prompt in prompts):
+        raise PromptError("give a text_prompt, or points, boxes and masks, not both")

@@ -185,7 +185,7 @@ def segment_boxes(
     found = []
     for number, one in enumerate(planes):
         boxes = tuple(
-            sorted((box for box in one.boxes if touches(box, one.plane.shape)), key=_rank)
+            sorted((box for box in one.boxes if touches(box.box_yx, one.plane.shape)), key=_rank)
         )
         if not boxes:
             continue
@@ -212,9 +212,9 @@ def segment_boxes(
     return SegmentedBoxes(tuple(found), numbers, detector)
 
 
-def touches(box: NamedBox, shape: Shape2D) -> bool:
+def touches(box_yx: BoxYX, shape: Shape2D) -> bool:
     """Tell whether a part of a box that can be seen lies in a plane: a pixel along each side."""
-    corners = np.reshape(box.box_yx, (2, 2))
+    corners = np.reshape(box_yx, (2, 2))
     cut = np.clip(corners, -0.5, np.array(shape) - 0.5)
     return bool((np.diff(cut, axis=0) >= 1).all())
 

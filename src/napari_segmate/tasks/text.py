@@ -117,7 +117,7 @@ def _chosen(seen: Detections, params: Params, shape: Shape2D) -> list[FoundBox]:
             strict=True,
         )
     ]
-    return [box for box in found if touches(box, shape)]
+    return [box for box in found if touches(box.box_yx, shape)]
 
 
 def run(
