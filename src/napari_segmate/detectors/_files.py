@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.errors import ModelError, OfflineError
+from napari_segmate.core.errors import CacheError, ModelError, OfflineError
 from napari_segmate.core.weights import WeightsFile, cache_folder, fetch, locate
 from napari_segmate.detectors.base import DetectorInfo
 
@@ -22,6 +23,7 @@ TIMEOUT_S = 30.0
 LIST = "files.json"
 LEAST = ("config.json", "model.safetensors")
 """What must be there when nobody knows what else the repository has."""
+NOT_GIVEN = (401, 403, 404)
 READ = (".json", ".txt", ".safetensors")
 
 
@@ -51,7 +53,9 @@ def download(info: DetectorInfo, context: Context) -> None:
     Raises
     ------
     OfflineError
-        No connection, or no such repository or revision; says which files to put where.
+        No connection; says which files to put where.
+    ModelError
+        No such repository or revision, or not one that everyone may download.
     Cancelled
         The user stopped the download.
     """
@@ -64,8 +68,24 @@ def download(info: DetectorInfo, context: Context) -> None:
         for name in missing:
             context.report(0, 0, f"downloading {name}")
             _get(info, name, known.get(name), digests.get(name), context)
-    except (OSError, HTTPException, ValueError) as error:
-        raise offline(info, str(error)) from error
+    except CacheError:
+        raise
+    except (OSError, HTTPException, ValueError, KeyError) as error:
+        raise _failure(info, error) from error
+
+
+def _failure(info: DetectorInfo, error: Exception) -> Exception:
+    # What `fetch` says names one file only.
+    cause = error.__cause__ or error
+    if isinstance(cause, HTTPError):
+        cause.close()
+        if cause.code in NOT_GIVEN:
+            return ModelError(
+                f"{HUB}/{info.repository} has nothing at {info.revision} that everyone may "
+                f"download (HTTP {cause.code}); check name and revision, or put its files into "
+                f"{folder_of(info)}"
+            )
+    return offline(info, str(cause))
 
 
 def _known(info: DetectorInfo) -> Mapping[str, WeightsFile]:

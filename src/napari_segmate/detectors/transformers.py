@@ -97,7 +97,9 @@ def _own_pixels(images: Any, device: str) -> Any:
 
     def make(image: RGBImage, detail: int) -> Any:
         size = {"shortest_edge": detail, "longest_edge": round(LONGEST * detail)}
-        return images(images=image, size=size, return_tensors="pt").to(device)
+        # Told, because it takes an image of few rows for one of many channels.
+        more = {"input_data_format": "channels_last", "return_tensors": "pt"}
+        return images(images=image, size=size, **more).to(device)
 
     return make
 
