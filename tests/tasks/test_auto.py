@@ -302,3 +302,12 @@ def test_models_without_instance_head_are_asked_with_a_grid():
 
 def test_every_setting_has_a_help_text():
     assert all(len(field.metadata["help"]) > 10 for field in fields(TASK.params))
+
+
+def test_settings_that_suit_the_model_count_unless_the_user_set_others(tiny, monkeypatch):
+    plane = plane_of(nuclei((128, 128), count=6)[0])
+    found = run(plane, tiny).count
+    wishes = replace(tiny.info, suggested=(("min_area", 10_000),))
+    monkeypatch.setattr(type(tiny), "info", property(lambda self: wishes))
+    assert run(plane, tiny).count == 0
+    assert run(plane, tiny, Params(min_area=19)).count == found > 0

@@ -45,7 +45,8 @@ class SamSegmenter(NetworkSegmenter):
     def with_instance_decoder(self, decoder: InstanceDecoder) -> SamSegmenter:
         """Take a decoder of micro-sam's, and return the model, which now has an instance head."""
         self._instance_decoder = decoder.eval()
-        self._info = replace(self._info, instance_head=True)
+        settings = self._info.suggested or USUAL
+        self._info = replace(self._info, instance_head=True, suggested=settings)
         return self
 
     def instance_maps(self, embedding: Embedding) -> DenseMaps:
@@ -260,6 +261,10 @@ def _suggested(
         ("score", score),
         ("stability", stability),
     )
+
+
+USUAL = _suggested(0.5, 0.5, 1.6, 0.88, 0.95)
+"""For models of micro-sam's that it has no settings for."""
 
 
 def _generalist(

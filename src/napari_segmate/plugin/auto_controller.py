@@ -13,6 +13,7 @@ from napari.layers import Image, Labels, Layer, Shapes
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, ImageError, SegmateError
+from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.answering import Answerer, ModelChoice
 from napari_segmate.plugin.auto_objects import Accepted, accepted, objects_of
 from napari_segmate.plugin.auto_search import Search, params_of, tuned
@@ -57,6 +58,8 @@ class Asked:
         Which planes of a stack.
     options : OptionValues
         Contrast, device, what happens to other labels.
+    info : ModelInfo, optional
+        What is known of the model.
     """
 
     values: AutoValues = field(default_factory=AutoValues)
@@ -65,6 +68,7 @@ class Asked:
     region: str = "plane"
     planes: PlaneChoice = field(default_factory=PlaneChoice)
     options: OptionValues = field(default_factory=OptionValues)
+    info: ModelInfo | None = None
 
     @property
     def mode(self) -> Mode:
@@ -74,9 +78,14 @@ class Asked:
         return Mode.OBJECTS if self.has_head else Mode.GRID
 
     @property
+    def suggested(self) -> tuple[tuple[str, float], ...]:
+        """Settings that suit the model."""
+        return () if self.info is None else self.info.suggested
+
+    @property
     def params(self) -> Params:
         """The same for the task."""
-        return params_of(self.values, self.mode, fill_holes=self.options.fill_holes)
+        return params_of(self.values, self.mode, fill_holes=self.options.fill_holes, info=self.info)
 
     @property
     def key(self) -> Hashable:

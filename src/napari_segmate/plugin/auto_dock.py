@@ -135,7 +135,8 @@ class AutoDock(QWidget):
         self._fill_models()
         self.panel.show_model(general.model)
         self.panel.options.show_values(OptionValues(device=general.device))
-        self.panel.show_values(usual(self.panel.values, self.controller.asked.mode))
+        info = self._models.get(self.panel.model)
+        self.panel.show_values(usual(self.panel.values, self.controller.asked.mode, info))
         active = self.viewer.layers.selection.active
         self._images.choose(active if isinstance(active, Image) else self._images.layer)
         self._on_image(self._images.layer)
@@ -200,10 +201,11 @@ class AutoDock(QWidget):
             panel.region,
             panel.planes.choice,
             panel.options.values,
+            info,
         )
         panel.show_mode(asked.mode, least_limits(asked.mode))
-        if asked.mode is not before.mode:
-            panel.show_values(usual(panel.values, asked.mode))
+        if (asked.mode, asked.suggested) != (before.mode, before.suggested):
+            panel.show_values(usual(panel.values, asked.mode, info))
             asked = replace(asked, values=panel.values)
         if asked.mode is not before.mode or asked.model != before.model:
             panel.show_estimate(0)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.types import IntBoxYX
+from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.answering import Answerer, ModelChoice
 from napari_segmate.plugin.images import ViewedPlane
 from napari_segmate.plugin.layers import DisplayedPlane
 from napari_segmate.plugin.proposals import PlaneProposal
-from napari_segmate.tasks.auto import Mode, Params, Prepared, Region, generate, prepare
+from napari_segmate.tasks.auto import Mode, Params, Prepared, Region, generate, prepare, suited
 from napari_segmate.tasks.auto_look import LEAST_SCORE, LEAST_STABILITY
 from napari_segmate.widgets.auto_panel import AutoValues
 
@@ -25,8 +26,17 @@ LEAST = 1e-3
 """A slider at 0 lets everything pass; the task takes 0 for "as usual"."""
 
 
-def params_of(values: AutoValues, mode: Mode | None, *, fill_holes: bool = True) -> Params:
-    """Return what the form says in the words of the task; `mode` is what its choice means."""
+def params_of(
+    values: AutoValues,
+    mode: Mode | None,
+    *,
+    fill_holes: bool = True,
+    info: ModelInfo | None = None,
+) -> Params:
+    """Return what the form says in the words of the task; `mode` is what its choice means.
+
+    A form has no field for all that suits a model, `info`.
+    """
     smallest = int(values.smallest)
     largest = None if math.isinf(values.largest) else max(int(values.largest), smallest, 1)
     return Params(
@@ -34,6 +44,8 @@ def params_of(values: AutoValues, mode: Mode | None, *, fill_holes: bool = True)
         diameter=values.diameter or None,
         foreground=values.foreground,
         seed=values.seed,
+        smoothing=Params().smoothing if info is None else _best(info, mode).smoothing,
+        least_centre=None if info is None else _best(info, mode).least_centre,
         score=max(values.score, LEAST),
         stability=max(values.stability, LEAST),
         min_area=smallest,
@@ -43,10 +55,17 @@ def params_of(values: AutoValues, mode: Mode | None, *, fill_holes: bool = True)
     )
 
 
-def usual(values: AutoValues, mode: Mode) -> AutoValues:
-    """Return the same form with the limits of score and stability that a mode usually asks for."""
-    default = Params()
-    return replace(values, score=default.least_score(mode), stability=default.least_stability(mode))
+def usual(values: AutoValues, mode: Mode, info: ModelInfo | None = None) -> AutoValues:
+    """Return the same form with the limits that a mode usually asks for, and that suit a model."""
+    best = Params() if info is None else _best(info, mode)
+    limits = replace(values, score=best.least_score(mode), stability=best.least_stability(mode))
+    if info is None or not info.suggested:
+        return limits
+    return replace(limits, seed=best.seed, smallest=best.min_area)
+
+
+def _best(info: ModelInfo, mode: Mode | None) -> Params:
+    return Params() if mode is None else suited(Params(), info, mode)
 
 
 def least_limits(mode: Mode) -> dict[str, float]:

@@ -23,7 +23,7 @@ from napari_segmate.inference.zoom import nearest_zoom
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.auto_labels import Proposal, labels_of_maps, labels_of_masks
 from napari_segmate.tasks.auto_look import Look, chosen_masks
-from napari_segmate.tasks.auto_params import Mode, Nesting, Params
+from napari_segmate.tasks.auto_params import Mode, Nesting, Params, suited
 from napari_segmate.tasks.auto_stack import Numbering, planes_in_order
 from napari_segmate.tasks.base import Task
 
@@ -40,6 +40,7 @@ __all__ = [
     "run",
     "run_stack",
     "sized_for",
+    "suited",
 ]
 
 Region: TypeAlias = MaskPrompt | IntBoxYX
@@ -210,6 +211,7 @@ def run(
 ) -> Proposal:
     """Return the labels of all objects of a plane: `prepare` and `generate` in one."""
     params = params or Params()
+    params = suited(params, model.info, mode_for(model, params))
     prepared = prepare(plane, model, params, store=store, context=context, region=region)
     return generate(prepared, params, context=context)
 
@@ -272,6 +274,7 @@ def run_stack(
         There is no such plane or axis.
     """
     params, context, store = params or Params(), context or Context(), store or EmbeddingStore()
+    params = suited(params, model.info, mode_for(model, params))
     sizes = source.index_shape
     order = planes_in_order(sizes, indices, z_axis)
     if contrast is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -11,8 +11,9 @@ from napari_segmate.core.errors import ParameterError
 from napari_segmate.core.instances import InstanceParams
 from napari_segmate.core.nesting import Nesting
 from napari_segmate.inference.grid_params import GridParams
+from napari_segmate.models.base import ModelInfo
 
-__all__ = ["Mode", "Nesting", "Params"]
+__all__ = ["Mode", "Nesting", "Params", "suited"]
 
 
 class Mode(StrEnum):
@@ -26,6 +27,8 @@ class Mode(StrEnum):
     """A grid of points prompts the mask decoder, as Segment Anything does it."""
 
 
+LEAST_LIKELY = 0.5
+"""Least mean probability of an object where a model's own seeds decide what is one."""
 USUAL_SCORES = {Mode.OBJECTS: 0.8, Mode.REFINED: 0.5}
 """Objects in pure noise stay below 0.8. For the grid its own parameters say it."""
 
@@ -58,6 +61,9 @@ class Params:
         them less.
     smoothing : float
         Blur of the seed score, in cells of the maps; more splits objects less.
+    least_centre : float, optional
+        Nearness to the centre, 0 to 1, that seeds need beside being as deep as `seed`, as in
+        micro-sam; by default a mixture of both counts.
     min_area : int
         Least pixels of an object.
     max_area : int, optional
@@ -107,6 +113,10 @@ class Params:
     smoothing: float = field(
         default=1.0, metadata=_help("Blur of the seeds, in cells of the maps: more splits less.")
     )
+    least_centre: float | None = field(
+        default=None,
+        metadata=_help("Least nearness of seeds to the centre, 0 to 1; by default a mixture."),
+    )
     min_area: int = field(default=20, metadata=_help("Least pixels of an object."))
     max_area: int | None = field(default=None, metadata=_help("Most pixels of an object."))
     border: bool = field(
@@ -132,7 +142,7 @@ class Params:
     )
 
     def __post_init__(self) -> None:
-        for name in ("foreground", "seed", "score", "stability", "box_nms"):
+        for name in ("foreground", "seed", "least_centre", "score", "stability", "box_nms"):
             _check(name, getattr(self, name), 0, 1)
         for name in ("smoothing", "min_area", "halo"):
             _check(name, getattr(self, name), 0)
@@ -155,7 +165,7 @@ class Params:
         if self.mode is Mode.OBJECTS:
             return key
         # What maps show is drawn again in the slow step.
-        seeds = self.foreground, self.seed, self.smoothing, self.fill_holes
+        seeds = self.foreground, self.seed, self.smoothing, self.least_centre, self.fill_holes
         return *key, self.grid.prepare_key(), *(seeds if self.mode is Mode.REFINED else ())
 
     def least_score(self, mode: Mode) -> float:
@@ -170,8 +180,34 @@ class Params:
     def instance_params(self) -> InstanceParams:
         """The part that turns maps into objects."""
         return InstanceParams(
-            foreground=self.foreground, seed=self.seed, smoothing=self.smoothing, min_area=0
+            foreground=self.foreground,
+            seed=self.seed,
+            smoothing=self.smoothing,
+            min_area=0,
+            least_centre=self.least_centre,
         )
+
+
+def suited(params: Params, info: ModelInfo, mode: Mode) -> Params:
+    """Return settings in which what was left as it is by default is what suits a model.
+
+    Examples
+    --------
+    >>> from napari_segmate.models import get_model
+    >>> found = suited(Params(min_area=9), get_model("vit_b_lm"), Mode.OBJECTS)
+    >>> found.least_centre, found.smoothing, found.min_area
+    (0.6, 1.0, 9)
+    """
+    wanted: dict[str, Any] = dict(info.suggested)
+    if mode is not Mode.GRID:
+        # They are meant for the masks of a grid of points.
+        wanted.pop("score", None)
+        wanted.pop("stability", None)
+    if mode is Mode.OBJECTS and "least_centre" in wanted:
+        wanted["score"] = LEAST_LIKELY
+    usual = Params()
+    left = [name for name in wanted if getattr(params, name) == getattr(usual, name)]
+    return replace(params, **{name: wanted[name] for name in left})
 
 
 def _check(name: str, value: float | None, low: float, high: float = float("inf")) -> None:

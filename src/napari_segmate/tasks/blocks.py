@@ -22,7 +22,7 @@ from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.io.ome_zarr import add_pyramid, create_labels
 from napari_segmate.io.provenance import package_version
 from napari_segmate.tasks.auto import mode_for, sized_for
-from napari_segmate.tasks.auto_params import Params
+from napari_segmate.tasks.auto_params import Params, suited
 from napari_segmate.tasks.auto_stack import Numbering, planes_in_order
 from napari_segmate.tasks.block_merge import Numbers, number_objects
 from napari_segmate.tasks.block_plan import BlockPlan, plan_blocks
@@ -191,7 +191,7 @@ def _begin(
     """Return the job, and whether an earlier run had begun it."""
     image = source.open() if isinstance(source, ImageFile) else source
     model = handle.get(context)
-    mode_for(model, params)
+    params = suited(params, model.info, mode_for(model, params))
     folder = work_folder(path)
     request = _request(source, image, model.key, params, block)
     plan = _known_plan(folder, request)
