@@ -36,7 +36,7 @@ WEIGHTS = {
     "fluorescence_nuclei_3d": 0.02,
     "plant_nuclei_3d": 0.01,
     "plant_membrane_3d": 0.01,
-    SYNTHETIC: 0.24,
+    SYNTHETIC: 0.18,
 }
 """Share of the crops per modality."""
 
