@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_segmate.cli._parse import channel_map
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, LabelsError, SegmateError
 from napari_segmate.core.image import ImageSource
 
-__all__ = ["Done", "Reading", "Work", "counted", "expand", "jobs_for", "run_all"]
+if TYPE_CHECKING:
+    from napari_segmate.io.ome_zarr import OmeImage
+
+__all__ = ["Done", "Reading", "Work", "counted", "expand", "jobs_for", "ome_of", "run_all"]
 
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".zarr")
 DEFAULT_FORMAT = ".tif"
@@ -53,14 +56,14 @@ class Reading:
         What the axes are, and which channels are shown, as users write it.
     link : bool
         Objects that go on from plane to plane are one.
-    anisotropy : float
-        Distance of planes over that of pixels.
+    anisotropy : float, optional
+        Distance of planes over that of pixels; what the file says by default.
     """
 
     axes: str | None
     channels: str | None
     link: bool
-    anisotropy: float
+    anisotropy: float | None
 
     def source(self, image: Path) -> ImageSource:
         """Return an image file as planes that are read when they are needed."""
@@ -68,6 +71,22 @@ class Reading:
 
         data, axes = read_image(image, self.axes)
         return ImageSource(data, axes, channel_map(self.channels))
+
+    def anisotropy_of(self, image: Path) -> float:
+        """Return the distance of planes over that of pixels; 1 where nobody says."""
+        if self.anisotropy is not None:
+            return self.anisotropy
+        known = ome_of(image)
+        if known is None or "z" not in known.axes:
+            return 1.0
+        return known.scale[known.axes.index("z")] / known.scale[known.axes.index("x")]
+
+
+def ome_of(image: Path) -> OmeImage | None:
+    """Return what an OME-Zarr folder says of itself; None for anything else."""
+    from napari_segmate.io.ome_zarr import open_ome
+
+    return open_ome(image) if image.is_dir() else None
 
 
 @dataclass(frozen=True)

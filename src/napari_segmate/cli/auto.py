@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from napari_segmate.cli._batch import DEFAULT_FORMAT, Jobs, Work, expand, jobs_for, run_all
+from napari_segmate.cli._batch import (
+    DEFAULT_FORMAT,
+    Jobs,
+    Reading,
+    Work,
+    expand,
+    jobs_for,
+    ome_of,
+    run_all,
+)
 from napari_segmate.cli._parse import channel_map
 from napari_segmate.cli._progress import progress
 from napari_segmate.core.context import Context
@@ -21,7 +30,6 @@ from napari_segmate.core.registry import unknown_name
 
 if TYPE_CHECKING:
     from napari_segmate.core.types import LabelArray
-    from napari_segmate.io.ome_zarr import OmeImage
     from napari_segmate.models.base import Segmenter
     from napari_segmate.tasks.auto import Params
 
@@ -114,7 +122,7 @@ def auto(
     settings = _settings(params, mode, diameter, tile)
     jobs = jobs_for(expand(inputs), output, DEFAULT_FORMAT if scheduler is None else ".zarr")
     _check_scheduler(scheduler, jobs)
-    reading = _Reading(axes, channels, link, anisotropy)
+    reading = Reading(axes, channels, link, anisotropy)
     blocks = _Blocks(block, scheduler, (model, device, fast))
     writing = _Writing(table, coco)
     with progress() as context:
@@ -137,16 +145,6 @@ def auto(
 
 
 auto.__doc__ = f"{auto.__doc__}\n{EXAMPLES}"
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """How files become stacks of planes."""
-
-    axes: str | None
-    channels: str | None
-    link: bool
-    anisotropy: float | None
 
 
 @dataclass(frozen=True)
@@ -233,7 +231,7 @@ def _run_one(
     target: Path,
     model: Segmenter,
     params: Params,
-    reading: _Reading,
+    reading: Reading,
     writing: _Writing,
     blocks: _Blocks,
     context: Context,
@@ -268,16 +266,14 @@ def _label_whole(
     target: Path,
     model: Segmenter,
     params: Params,
-    reading: _Reading,
+    reading: Reading,
     context: Context,
 ) -> LabelArray:
     """Return the labels of an image that fit into memory, once they are written."""
-    from napari_segmate.io.images import read_image
     from napari_segmate.io.labels import write_labels
 
-    data, axes = read_image(image, reading.axes)
-    source = ImageSource(data, axes, channel_map(reading.channels))
-    labels = _labels(source, model, params, reading, _anisotropy(image, reading), context)
+    source = reading.source(image)
+    labels = _labels(source, model, params, reading, reading.anisotropy_of(image), context)
     write_labels(target, labels, axes=None if labels.ndim > 3 else "ZYX"[3 - labels.ndim :])
     return labels
 
@@ -287,7 +283,7 @@ def _label_blocks(
     target: Path,
     model: Segmenter,
     params: Params,
-    reading: _Reading,
+    reading: Reading,
     blocks: _Blocks,
     context: Context,
 ) -> Any:
@@ -298,10 +294,10 @@ def _label_blocks(
 
     file = ImageFile(str(image.resolve()), reading.axes, channel_map(reading.channels))
     planes = len(file.open().index_shape)
-    known = None if reading.axes else _ome(image)
+    known = None if reading.axes else ome_of(image)
     output = Output(
         link_axis=planes - 1 if planes and reading.link else None,
-        anisotropy=_anisotropy(image, reading),
+        anisotropy=reading.anisotropy_of(image),
     )
     if known is not None:
         kept = [at for at, letter in enumerate(known.axes) if letter != "c"]
@@ -324,27 +320,11 @@ def _label_blocks(
     return result.levels[0]
 
 
-def _ome(image: Path) -> OmeImage | None:
-    from napari_segmate.io.ome_zarr import open_ome
-
-    return open_ome(image) if image.is_dir() else None
-
-
-def _anisotropy(image: Path, reading: _Reading) -> float:
-    """Return the distance of planes over that of pixels: as asked for, or as the file says."""
-    known = _ome(image)
-    if reading.anisotropy is not None:
-        return reading.anisotropy
-    if known is None or "z" not in known.axes:
-        return 1.0
-    return known.scale[known.axes.index("z")] / known.scale[known.axes.index("x")]
-
-
 def _labels(
     source: ImageSource,
     model: Segmenter,
     params: Params,
-    reading: _Reading,
+    reading: Reading,
     anisotropy: float,
     context: Context,
 ) -> LabelArray:

@@ -99,8 +99,12 @@ def text(
         bool, typer.Option(help="Objects that go on from plane to plane of a stack are one.")
     ] = True,
     anisotropy: Annotated[
-        float, typer.Option(help="Distance of the planes of a stack over that of pixels.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            help="Distance of the planes of a stack over that of pixels.  [default: as an OME-Zarr "
+            "says, or 1]"
+        ),
+    ] = None,
     axes: Annotated[
         str | None,
         typer.Option(metavar="LETTERS", help="What the axes of the files are, as in TZCYX."),
@@ -251,7 +255,7 @@ class _Searcher:
             self.model,
             self.params,
             link=self.reading.link,
-            anisotropy=self.reading.anisotropy,
+            anisotropy=self.reading.anisotropy_of(image),
             context=self.context,
         )
         return found.as_plane() if all(size == 1 for size in found.labels.shape[:-2]) else found
