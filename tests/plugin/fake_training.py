@@ -1,6 +1,7 @@
 """A process that speaks as a training does, at once and without torch.
 
 python fake_training.py [--steps N] [--delay S] [--fail TEXT] [--crash STEP] [--deaf] [--worse]
+                        [--estimate]
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ def main() -> int:
     parser.add_argument("--crash", type=int, default=-1)
     parser.add_argument("--deaf", action="store_true")
     parser.add_argument("--worse", action="store_true")
+    parser.add_argument("--estimate", action="store_true")
     options, _ = parser.parse_known_args()
     listener = Listener(options.deaf)
     write("a library says hello")
@@ -57,6 +59,8 @@ def main() -> int:
         return 1
     epochs = options.steps // STEPS_PER_EPOCH
     say(event="start", steps=options.steps, epochs=epochs, device="cpu", estimate_s=1, memory_mb=9)
+    if options.estimate:
+        return 0
     for step in range(1, options.steps + 1):
         while listener.paused and not listener.order:
             time.sleep(0.005)

@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,10 +19,12 @@ from qtpy.QtCore import Qt
 from napari_segmate.core.training_events import Command
 from napari_segmate.plugin.model_lists import announce_models
 from napari_segmate.plugin.train_dock import TrainDock
+from napari_segmate.plugin.training_folder import TrainingFolder
 from napari_segmate.plugin.training_rows import LayerRow
-from napari_segmate.plugin.training_run import TrainingRun
+from napari_segmate.plugin.training_run import TrainingRun, command_of
 from napari_segmate.plugin.trainings import end_training, training_of
-from napari_segmate.sessions.training import Stage
+from napari_segmate.sessions.training import Stage, duration
+from napari_segmate.training.costs import COSTS
 from napari_segmate.training.data import Annotation, Knowledge
 from napari_segmate.training.presets import Preset
 from napari_segmate.widgets.train_panel import TrainValues
@@ -35,8 +38,9 @@ FAKE = [sys.executable, str(Path(__file__).with_name("fake_training.py"))]
 LONG = ("--steps", "100000")
 
 
-def info(name: str, base: str = "") -> SimpleNamespace:
-    values = {"base": base, "title": name.title(), "description": "", "architecture": "net"}
+def info(name: str, base: str = "", architecture: str = "net") -> SimpleNamespace:
+    values = {"base": base, "title": name.title(), "description": ""}
+    values["architecture"] = architecture
     return SimpleNamespace(name=name, **values)
 
 
@@ -57,6 +61,12 @@ class Bench:
     def open(self) -> None:
         self.dock = TrainDock(self.viewer, run=self.run, models=self.models, folder=self.root)
         self.panel = self.dock.panel
+
+    def offer(self, architecture: str) -> None:
+        """Put the only model of an architecture on the list, and the processor."""
+        self.dock.list_models = lambda: [info(architecture, architecture=architecture)]
+        self.dock._show_models()
+        self.panel.show_devices({"auto": "automatic", "cpu": "processor"})
 
     def _command(self, folder) -> list[str]:
         self.orders.append(folder.order)
@@ -301,10 +311,69 @@ def test_order_says_what_the_form_says(bench) -> None:
     bench.until_stage(Stage.DONE)
     (order,) = bench.orders
     assert (order.name, order.model, order.preset) == ("x", "vit_b", Preset.BALANCED)
-    assert "as last time" in bench.panel._estimate.text()
+    assert "on this computer" in bench.panel._estimate.text()
 
 
 # The training
+
+
+# What it costs
+
+
+@pytest.fixture
+def plenty(monkeypatch) -> None:
+    monkeypatch.setattr("napari_segmate.plugin.training_cost.free_mb", lambda: 64_000.0)
+
+
+def test_cost_is_said_before_it_begins_and_measured_on_demand(make_bench, plenty) -> None:
+    bench = make_bench(image=blob_image(), labels=blob_labels())
+    bench.offer("tiny")
+    bench.choose(model="tiny", device="cpu")
+    usual = COSTS["tiny"][Preset.QUICK]
+    assert duration(usual.seconds) in bench.panel._estimate.text()
+    assert "two processor cores" in bench.panel._estimate.text()
+    bench.panel._estimate.linkActivated.emit("measure")
+    bench.until_stage(Stage.MEASURING)
+    assert bench.panel.run.isHidden()
+    bench.until_stage(Stage.SETUP)
+    assert "a second on this computer" in bench.panel._estimate.text()
+    assert not list(bench.root.glob("*/order.json"))
+    assert bench.panel.train.isEnabled()
+
+
+def test_error_while_measuring_is_shown(make_bench) -> None:
+    bench = make_bench("--fail", "it would not fit", image=blob_image(), labels=blob_labels())
+    bench.panel._estimate.linkActivated.emit("measure")
+    bench.until_stage(Stage.FAILED)
+    assert "would not fit" in bench.hint
+    assert not bench.run.can_go_on
+
+
+def test_what_does_not_fit_is_refused_with_what_would(make_bench, monkeypatch) -> None:
+    bench = make_bench(image=blob_image(), labels=blob_labels())
+    bench.offer("vit_b")
+    free = [1.2 * COSTS["vit_b"][Preset.QUICK].megabytes]
+    monkeypatch.setattr("napari_segmate.plugin.training_cost.free_mb", lambda: free[0])
+    bench.choose(model="vit_b", preset=Preset.FULL, device="cpu")
+    assert not bench.panel.train.isEnabled()
+    assert "Choose the preset quick" in bench.panel._estimate.text()
+    assert "are free" in bench.panel.train.toolTip()
+    bench.choose(preset=Preset.QUICK)
+    assert bench.panel.train.isEnabled()
+    free[0] = 100.0
+    bench.dock.enterEvent(None)
+    assert not bench.panel.train.isEnabled()
+
+
+def test_inverted_views_are_asked_for(make_bench) -> None:
+    bench = make_bench(image=blob_image(), labels=blob_labels())
+    bench.choose(polarity=True)
+    bench.press_train()
+    bench.until_stage(Stage.DONE)
+    (order,) = bench.orders
+    assert order.polarity
+    assert "--polarity" in command_of(TrainingFolder(Path("x"), order))
+    assert "--polarity" not in command_of(TrainingFolder(Path("x"), replace(order, polarity=False)))
 
 
 def test_training_is_shown_to_its_end_and_the_model_chosen(bench) -> None:

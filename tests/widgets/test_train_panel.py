@@ -39,7 +39,7 @@ def panel(qtbot) -> TrainPanel:
 
 def test_form_returns_what_it_was_given(panel) -> None:
     panel.show_devices({"auto": "automatic", "cpu": "CPU", "cuda": "CUDA"})
-    values = TrainValues("vit_b", Preset.FULL, "my cells", Annotation.OBJECTS, "cuda")
+    values = TrainValues("vit_b", Preset.FULL, "my cells", Annotation.OBJECTS, "cuda", True)
     panel.show_values(values)
     assert panel.values == values
 

@@ -12,7 +12,7 @@ import napari
 from napari.layers import Image
 from napari.utils import notifications
 from qtpy.QtCore import QEvent
-from qtpy.QtGui import QPixmap, QShowEvent
+from qtpy.QtGui import QEnterEvent, QPixmap, QShowEvent
 from qtpy.QtWidgets import QDialog, QFileDialog, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_segmate.core.errors import SegmateError
@@ -22,7 +22,8 @@ from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.model_lists import announce_models, follow_models
 from napari_segmate.plugin.runner import Job, Runner
 from napari_segmate.plugin.settings import read_general
-from napari_segmate.plugin.training_folder import Order, TrainingFolder, leftovers, remembered
+from napari_segmate.plugin.training_cost import CostNote, cost_note
+from napari_segmate.plugin.training_folder import Order, TrainingFolder, leftovers
 from napari_segmate.plugin.training_names import (
     delete_own,
     forget_unfinished,
@@ -33,7 +34,7 @@ from napari_segmate.plugin.training_rest import segment_rest
 from napari_segmate.plugin.training_rows import FileRow, LayerRow, Row
 from napari_segmate.plugin.training_run import TrainingRun
 from napari_segmate.plugin.trainings import end_training, training_of
-from napari_segmate.sessions.training import Stage, TrainingState, duration
+from napari_segmate.sessions.training import Stage, TrainingState
 from napari_segmate.training.files import expand, pair_files
 from napari_segmate.widgets.train_panel import TrainPanel, TrainValues
 
@@ -76,6 +77,7 @@ class TrainDock(QWidget):
         self._named = ""
         self._models: dict[str, ModelInfo] = {}
         self._in_window = 0
+        self._cost = CostNote("")
         self._left: list[TrainingFolder] = []
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -92,6 +94,7 @@ class TrainDock(QWidget):
         panel.train_clicked.connect(self._on_train)
         panel.commanded.connect(training.tell)
         panel.changed.connect(self._on_values)
+        panel.measure_clicked.connect(self._on_measure)
         panel.pairs.add_layers_clicked.connect(self._add_layers)
         panel.pairs.add_files_clicked.connect(self._ask_files)
         panel.pairs.add_folders_clicked.connect(self._ask_folders)
@@ -135,6 +138,13 @@ class TrainDock(QWidget):
         if window is not None and window is not self and id(window) != self._in_window:
             self._in_window = id(window)
             window.destroyed.connect(self._when_window_closes)
+
+    def enterEvent(self, a0: QEnterEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Look again how much memory is free."""
+        super().enterEvent(a0)
+        if not self.training.state.stage.busy:
+            self._show_estimate()
+            self._show_can_train()
 
     def shut_down(self) -> None:
         """Let go of the layers; a training goes on and is found again by the next dock."""
@@ -226,12 +236,8 @@ class TrainDock(QWidget):
         self.panel.show_name(self._named)
 
     def _show_estimate(self) -> None:
-        known = remembered(self._root, self._order)
-        if known is None:
-            text = "How long it takes is measured at the start; you can cancel then."
-        else:
-            text = f"About {duration(known[0])} and {known[1] / 1024:.1f} GB, as last time."
-        self.panel.show_estimate(text)
+        self._cost = cost_note(self._root, self._order)
+        self.panel.show_estimate(self._cost.text, problem=bool(self._cost.problem))
 
     def _show_can_train(self) -> None:
         name = self.panel.values.name
@@ -248,14 +254,21 @@ class TrainDock(QWidget):
             return "Label some objects first, with the Segment panel or the brush"
         if not self.panel.values.name:
             return "Give the new model a name"
-        return name_problem
+        return name_problem or self._cost.problem
 
     @property
     def _order(self) -> Order:
         values = self.panel.values
         info = self._models.get(values.model)
         architecture = info.architecture if info is not None else ""
-        return Order(values.name, values.model, values.preset, values.device, architecture)
+        return Order(
+            values.name,
+            values.model,
+            values.preset,
+            values.device,
+            architecture,
+            values.polarity,
+        )
 
     # Models
 
@@ -284,13 +297,22 @@ class TrainDock(QWidget):
         if self.training.state.stage is Stage.FAILED and self.training.can_go_on:
             self.training.again()
             return
+        self._begin(measure=False)
+
+    def _on_measure(self) -> None:
+        if sum(row.count for row in self.rows):
+            self._begin(measure=True)
+        else:
+            _warn("label some objects first: the time is measured on them")
+
+    def _begin(self, *, measure: bool) -> None:
         try:
             sources = [row.source() for row in self.rows]
         except SegmateError as error:
             _warn(str(error))
             return
         self.panel.banner.offer("")
-        self.training.begin(self._order, sources)
+        self.training.begin(self._order, sources, measure=measure)
 
     def _on_state(self, state: TrainingState) -> None:
         self.panel.show_state(state)

@@ -38,6 +38,8 @@ class Order:
         Where.
     architecture : str
         Of the model: what its trainings take, that of its descendants takes.
+    polarity : bool
+        Also learn from bright and dark exchanged.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Order:
     preset: Preset = Preset.QUICK
     device: str = "auto"
     architecture: str = ""
+    polarity: bool = False
 
 
 @dataclass(eq=False)

@@ -69,6 +69,7 @@ def command_of(folder: TrainingFolder) -> list[str]:
         *(sys.executable, "-m", "napari_segmate", "train"),
         *("--data", str(folder.data), "--model", order.model, "--preset", order.preset.value),
         *("-o", order.name, "--device", order.device, "--events"),
+        *(["--polarity"] if order.polarity else []),
     ]
 
 
@@ -117,6 +118,7 @@ class TrainingRun(QObject):
         self._process: TrainingProcess | None = None
         self._folder: TrainingFolder | None = None
         self._began = 0.0
+        self._measures = False
         self._unwanted = threading.Event()
         self._early: list[Callable[[], None]] = []
         self.state = TrainingState()
@@ -127,11 +129,23 @@ class TrainingRun(QObject):
 
     # Begin
 
-    def begin(self, order: Order, sources: Sequence[Source]) -> None:
-        """Copy labels and images as they are now, and train on them."""
+    def begin(self, order: Order, sources: Sequence[Source], *, measure: bool = False) -> None:
+        """Copy labels and images as they are now, and train on them.
+
+        Parameters
+        ----------
+        order : Order
+            What is trained.
+        sources : sequence of Source
+            What is learnt from.
+        measure : bool
+            Only find out how long that would take.
+        """
         if self.state.stage.busy:
             return
         self._drop_folder()
+        self._measures = measure
+        options = ["--estimate"] if measure else []
 
         def work(context: Context) -> TrainingFolder:
             samples = [sample for source in sources for sample in source.samples(context)]
@@ -139,7 +153,7 @@ class TrainingRun(QObject):
             try:
                 self._write(folder.data, samples)
                 context.check()
-                process.start(self._command_of(folder), folder.log)
+                process.start([*self._command_of(folder), *options], folder.log)
             except BaseException:
                 folder.remove()
                 raise
@@ -159,6 +173,7 @@ class TrainingRun(QObject):
             return folder
 
         folder.lock()
+        self._measures = False
         process = self._new_process(folder.order)
         self._launch(folder.order, Stage.STARTING, work, process)
 
@@ -203,7 +218,8 @@ class TrainingRun(QObject):
         if self.state.stage is Stage.CANCELLING:
             self._tell(Command.CANCEL)
         elif self.state.stage is Stage.COPYING:
-            self._set(replace(self.state, stage=Stage.STARTING, progress=None))
+            stage = Stage.MEASURING if self._measures else Stage.STARTING
+            self._set(replace(self.state, stage=stage, progress=None))
         # The process may be faster than the news of its start.
         early, self._early = self._early, []
         for call in early:
@@ -273,12 +289,16 @@ class TrainingRun(QObject):
             self._early.append(lambda: self._on_ended(code))
             return
         stage = self.state.stage
+        if self._measures:
+            self._drop_folder()
         words = self._process.last_words() if self._process is not None else ""
         self._end_process()
         if stage is Stage.CANCELLING:
             self._drop_folder()
             forget_unfinished(self._order.name)
             self._set(TrainingState(model=self._order.name))
+        elif stage is Stage.MEASURING and code == 0:
+            self._set(TrainingState())
         elif stage.busy:
             self._set(replace(self.state, stage=Stage.FAILED, error=_crash(code, words)))
 

@@ -39,6 +39,7 @@ class Stage(StrEnum):
 
     SETUP = "setup"
     COPYING = "copying"
+    MEASURING = "measuring"
     STARTING = "starting"
     RUNNING = "running"
     PAUSED = "paused"
@@ -182,6 +183,7 @@ def status(state: TrainingState) -> SessionState:
 
 BUSY_HINTS = {
     Stage.COPYING: "Copying the labels …",
+    Stage.MEASURING: "Measuring a few steps on your labels …",
     Stage.STARTING: "Starting the training of '{name}' …",
     Stage.RUNNING: "Training '{name}'. You can go on working meanwhile",
     Stage.PAUSED: "'{name}' is paused. Press Resume to go on",

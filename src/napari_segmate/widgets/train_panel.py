@@ -8,6 +8,7 @@ from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QFormLayout,
     QFrame,
@@ -19,6 +20,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
 from napari_segmate.core.training_events import Command
@@ -76,6 +78,8 @@ class TrainValues:
         What of the planes was annotated.
     device : str
         Where it is trained.
+    polarity : bool
+        Also learn from bright and dark exchanged.
     """
 
     model: str = ""
@@ -83,6 +87,7 @@ class TrainValues:
     name: str = ""
     annotation: Annotation = Annotation.PLANES
     device: str = "auto"
+    polarity: bool = False
 
 
 class TrainPanel(QWidget):
@@ -93,6 +98,8 @@ class TrainPanel(QWidget):
     """A `Command` for the training."""
     changed = Signal(object)
     """The `TrainValues`."""
+    measure_clicked = Signal()
+    """Find out how long it would take."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -112,6 +119,13 @@ class TrainPanel(QWidget):
         self._name_note.linkActivated.connect(self._take_proposal)
         self._estimate = QLabel()
         self._estimate.setWordWrap(True)
+        self._estimate.linkActivated.connect(lambda _: self.measure_clicked.emit())
+        self._polarity = QCheckBox("Learn inverted views, too")
+        self._polarity.setToolTip(
+            "Some views are shown with bright and dark exchanged. For a model that should also "
+            "know the other kind of microscope, such as phase contrast after fluorescence"
+        )
+        self._advanced = QCollapsible("Advanced")
         self._train = QPushButton("Train")
         self._fold = QPushButton()
         self._can_train, self._why_not = False, ""
@@ -126,6 +140,7 @@ class TrainPanel(QWidget):
     def _connect(self) -> None:
         for combo in (self._annotation, self._model, self._preset, self._device):
             combo.currentIndexChanged.connect(self._emit)
+        self._polarity.toggled.connect(self._emit)
         self._name.textChanged.connect(self._emit)
         self._train.clicked.connect(lambda: self.train_clicked.emit())
         self._fold.clicked.connect(lambda: self.show_setup(self._setup.isHidden()))
@@ -175,6 +190,9 @@ class TrainPanel(QWidget):
         form.addRow(self._estimate)
         form.addRow("New model", self._name)
         form.addRow(self._name_note)
+        self._advanced.setDuration(0)
+        self._advanced.addWidget(self._polarity)
+        form.addRow(self._advanced)
         self._form_layout = form
         return form
 
@@ -189,6 +207,7 @@ class TrainPanel(QWidget):
             name=self._name.text().strip(),
             annotation=self._annotation.currentData(),
             device=self._device.currentData() or "auto",
+            polarity=self._polarity.isChecked(),
         )
 
     @property
@@ -255,6 +274,8 @@ class TrainPanel(QWidget):
         ):
             with signals_blocked(combo):
                 combo.setCurrentIndex(max(combo.findData(value), 0))
+        with signals_blocked(self._polarity):
+            self._polarity.setChecked(values.polarity)
         self.show_name(values.name)
 
     def show_name(self, name: str) -> None:
@@ -289,9 +310,10 @@ class TrainPanel(QWidget):
         self._name_note.setVisible(bool(text))
         self._form_layout.setRowVisible(self._name_note, bool(text))
 
-    def show_estimate(self, text: str) -> None:
-        """Say how long it will take and how much memory it needs."""
+    def show_estimate(self, text: str, *, problem: bool = False) -> None:
+        """Say how long it will take and how much memory it needs, or that there is too little."""
         self._estimate.setText(text)
+        self._estimate.setStyleSheet(f"color: {ERROR_COLOUR};" if problem else "")
         self._form_layout.setRowVisible(self._estimate, bool(text))
 
 

@@ -75,7 +75,8 @@ class RunView(QWidget):
         self._stop.setEnabled(state.stage.pausable)
         self._buttons.setVisible(state.stage.busy)
         # What is hidden needs no drawing, and the curves of a failed start are empty.
-        self.setVisible(state.stage.busy or bool(state.losses))
+        busy = state.stage.busy and state.stage is not Stage.MEASURING
+        self.setVisible(busy or bool(state.losses))
         epochs = float(state.epochs)
         checks = state.validations
         x = [float(one.epoch) for one in checks]
