@@ -194,3 +194,15 @@ def test_an_unknown_scheduler_is_told_and_nothing_is_written(folder, capsys, mon
     assert auto("images/a.tif", "-o", "out", "--scheduler", "tcp://127.0.0.1:9") == 1
     assert "127.0.0.1:9" in capsys.readouterr().err
     assert not Path("out/a_labels.zarr").exists()
+
+
+def test_an_image_that_vanished_and_wrong_axes_are_told(folder, capsys):
+    Path("images/gone.tif").symlink_to("nowhere.tif")
+    assert auto("images", "-o", "out") == 1
+    assert "there is no file" in capsys.readouterr().err
+    assert sorted(path.name for path in Path("out").glob("*.tif")) == [
+        "a_labels.tif",
+        "b_labels.tif",
+    ]
+    assert auto("images/a.tif", "-o", "x.tif", "--axes", "TZYX") == 1
+    assert "one letter per axis" in capsys.readouterr().err
