@@ -9,12 +9,17 @@ import numpy as np
 from scipy import ndimage
 
 from napari_segmate.core.boxes import box_nms
-from napari_segmate.core.errors import Cancelled, PromptError
+from napari_segmate.core.errors import Cancelled, ModelError, PromptError
 from napari_segmate.plugin.finding import DetectorEntry, Found
 from napari_segmate.sessions.text_state import Offer
 
 NOISE = 30
 """Boxes of low score that every search brings, as real detectors do."""
+
+
+OFFER = Offer(
+    "Fake detector", "12 MB, CC0, to /tmp", ("https://example.org/fake.safetensors",), "/tmp/fake"
+)
 
 
 class FakeEngine:
@@ -35,6 +40,11 @@ class FakeEngine:
             DetectorEntry("words", "Words only"),
         ]
 
+    def own(self, name):
+        if "colonies" not in name:
+            raise ModelError(f"no detector at {name}; check the path")
+        return DetectorEntry(name, "colonies", "Your own", examples=True)
+
     def phrases(self, text):
         found = [part.strip().lower() for part in re.split(r"[,;.\n]", text)]
         if not any(found):
@@ -42,7 +52,7 @@ class FakeEngine:
         return tuple(part for part in found if part)
 
     def offer(self, detector):
-        return Offer("Fake detector", "12 MB, CC0, to /tmp") if self.missing else None
+        return OFFER if self.missing else None
 
     def download(self, detector, context):
         self._wait(context, "12 MB")

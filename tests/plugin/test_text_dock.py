@@ -17,6 +17,7 @@ from napari_segmate.plugin.answering import Answerer
 from napari_segmate.plugin.prompt_history import PromptHistory
 from napari_segmate.plugin.text_dock import TextDock
 from napari_segmate.sessions.state import Phase
+from napari_segmate.widgets.checkpoint_dialog import CheckpointDialog
 from napari_segmate.widgets.filter_view import FilterValues
 from napari_segmate.widgets.text_panel import TextAction
 
@@ -263,7 +264,7 @@ def test_progress_and_cancel(bench) -> None:
     bench.qtbot.waitUntil(lambda: "tile 1 of 4" in bench.hint)
     assert "Looking for cell" in bench.hint
     assert not bench.panel.button(TextAction.FIND).isEnabled()
-    bench.controller.cancel()
+    bench.dock.trigger(TextAction.CANCEL)
     bench.settle()
     assert "Stopped" in bench.hint
     assert bench.panel.button(TextAction.FIND).isEnabled()
@@ -284,6 +285,41 @@ def test_download_is_explained_then_done_then_the_search_goes_on(bench) -> None:
     assert bench.engine.downloads == ["fake"]
     assert len(bench.boxes.data) == 3
     assert not bench.panel.offer.isVisibleTo(bench.panel)
+
+
+def test_download_can_be_cancelled_and_is_offered_again(bench) -> None:
+    bench.engine.missing = True
+    bench.find("cell")
+    bench.engine.gate.clear()
+    card = bench.panel.offer
+    card.accepted.emit()
+    bench.qtbot.waitUntil(lambda: "12 MB" in card._so_far.text())
+    assert card._cancel.isVisibleTo(card) and not card._accept.isVisibleTo(card)
+    card.cancelled.emit()
+    bench.settle()
+    assert card._accept.isVisibleTo(card) and not card._cancel.isVisibleTo(card)
+    assert bench.engine.downloads == []
+
+
+def test_download_that_fails_says_which_files_to_put_where(bench, monkeypatch) -> None:
+    def unreachable(detector, context):
+        raise OfflineError("no route to host")
+
+    monkeypatch.setattr(bench.engine, "download", unreachable)
+    bench.engine.missing = True
+    bench.find("cell")
+    card = bench.panel.offer
+    card.accepted.emit()
+    bench.settle()
+    assert "No route to host" in bench.hint
+    assert card._manual.isVisibleTo(card)
+    manual = card._manual.text().replace("\u200b", "")
+    assert "/tmp/fake" in manual and "https://example.org/fake.safetensors" in manual
+    bench.engine.missing = False
+    card.looked.emit()
+    bench.settle()
+    assert not card.isVisibleTo(bench.panel)
+    assert len(bench.boxes.data) == 3
 
 
 def test_download_can_be_declined(bench) -> None:
@@ -316,6 +352,35 @@ def test_more_like_a_box(bench) -> None:
     assert sorted(bench.boxes.features["origin"]) == ["drawn", "found", "found"]
     bench.panel._detector.setCurrentIndex(1)
     assert not bench.panel.button(TextAction.ALIKE).isEnabled()
+
+
+def choose_own(bench, name):
+    """Pick "Own checkpoint …" in the list, and give a name."""
+    bench.panel._detector.setCurrentIndex(bench.panel._detector.count() - 1)
+    dialog = bench.panel.findChild(CheckpointDialog)
+    assert dialog.isVisible() or dialog.isVisibleTo(bench.panel)
+    dialog.give(name)
+    dialog._buttons.accepted.emit()
+    return dialog
+
+
+def test_own_checkpoint_is_chosen_and_remembered(bench, tmp_path) -> None:
+    dialog = choose_own(bench, "/nowhere")
+    assert "No detector at /nowhere" in dialog._error.text()
+    assert bench.panel.detector == "fake"
+    dialog.give("me/colonies@1f2e")
+    dialog._buttons.accepted.emit()
+    bench.settle()
+    assert bench.panel.detector == "me/colonies@1f2e"
+    bench.find("cell")
+    assert bench.engine.queries[-1].detector == "me/colonies@1f2e"
+    assert json.loads((tmp_path / "detectors.json").read_text()) == ["me/colonies@1f2e"]
+    bench.qtbot.wait(20)
+    again = TextBench(bench.qtbot, ViewerModel(), tmp_path)
+    again.settle()
+    assert again.panel._detector.findData("me/colonies@1f2e") > 0
+    assert again.panel.detector == "fake"
+    again.dock.shut_down()
 
 
 def test_range_of_planes_is_searched_and_linked(make_text) -> None:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QPushButton
+from qtpy.QtWidgets import QApplication, QComboBox, QPushButton
 
 from napari_segmate.sessions.state import Phase, Progress
-from napari_segmate.sessions.text_state import Offer, SearchFacts, TextState, state_of
+from napari_segmate.sessions.text_state import Offer, Offered, SearchFacts, TextState, state_of
 from napari_segmate.widgets.concept_list import ConceptList
 from napari_segmate.widgets.offer_card import OfferCard
 from napari_segmate.widgets.planes_view import PlaneChoice, PlanesView
@@ -97,19 +97,84 @@ def test_reason_is_given_when_a_box_cannot_be_a_pattern(panel) -> None:
     assert "resembles" in panel.button(TextAction.ALIKE).toolTip()
 
 
+OFFER = Offer(
+    "GroundingDINO",
+    "689 MB, Apache-2.0, to /home/me/cache",
+    ("https://example.org/model.safetensors", "https://example.org/vocab.txt"),
+    "/home/me/cache/dino",
+)
+
+
+def plain(label) -> str:
+    return label.text().replace("\u200b", "")
+
+
+def titles(card) -> list[str]:
+    buttons = card.findChildren(QPushButton)
+    return [one.text() for one in buttons if one.isVisible()]
+
+
+def press(card, title: str) -> None:
+    next(one for one in card.findChildren(QPushButton) if one.text() == title).click()
+
+
 def test_download_is_explained_and_agreed_to(panel, qtbot) -> None:
-    panel.offer.offer(Offer("GroundingDINO", "689 MB, Apache-2.0, to /home/me/cache"))
+    panel.offer.offer(Offered(OFFER))
     assert panel.offer.isVisible()
-    assert panel.offer._text.text().replace("\u200b", "").endswith("/home/me/cache")
-    download, later = panel.offer.findChildren(QPushButton)
-    with qtbot.waitSignal(panel.triggered) as signal:
-        download.click()
-    assert signal.args == [TextAction.DOWNLOAD]
-    with qtbot.waitSignal(panel.triggered) as signal:
-        later.click()
-    assert signal.args == [TextAction.NOT_NOW]
+    assert plain(panel.offer._text).endswith("/home/me/cache")
+    assert titles(panel.offer) == ["Download", "By hand …", "Not now"]
+    for title, action in (("Download", TextAction.DOWNLOAD), ("Not now", TextAction.NOT_NOW)):
+        with qtbot.waitSignal(panel.triggered) as signal:
+            press(panel.offer, title)
+        assert signal.args == [action]
     panel.offer.offer(None)
     assert not panel.offer.isVisible()
+
+
+def test_download_by_hand_names_files_and_folder(panel, qtbot) -> None:
+    panel.offer.offer(Offered(OFFER))
+    assert not panel.offer._manual.isVisible()
+    press(panel.offer, "By hand …")
+    assert panel.offer._manual.isVisible()
+    assert titles(panel.offer) == ["Download", "Look again", "Copy", "Not now"]
+    press(panel.offer, "Copy")
+    copied = QApplication.clipboard().text()
+    assert "into /home/me/cache/dino" in copied
+    assert copied.splitlines()[1:] == list(OFFER.addresses)
+    with qtbot.waitSignal(panel.triggered) as signal:
+        press(panel.offer, "Look again")
+    assert signal.args == [TextAction.RETRY]
+
+
+def test_download_shows_how_far_it_is_and_can_be_cancelled(panel, qtbot) -> None:
+    panel.offer.offer(Offered(OFFER, running=True))
+    assert titles(panel.offer) == ["Cancel"]
+    # More bytes than Qt can count.
+    panel.offer.show_progress(Progress(1 << 31, 1 << 32, "downloading model.safetensors"))
+    assert panel.offer._bar.value() / panel.offer._bar.maximum() == pytest.approx(0.5)
+    assert panel.offer._so_far.text() == "downloading model.safetensors  ·  2048 of 4096 MB"
+    with qtbot.waitSignal(panel.triggered) as signal:
+        press(panel.offer, "Cancel")
+    assert signal.args == [TextAction.CANCEL]
+
+
+def test_download_that_failed_says_how_to_do_without(panel) -> None:
+    panel.offer.offer(Offered(OFFER, failed=True))
+    assert titles(panel.offer) == ["Try again", "Look again", "Copy", "Not now"]
+    assert "/home/me/cache/dino" in plain(panel.offer._manual)
+    assert not panel.offer._bar.isVisible()
+
+
+def test_own_checkpoint_is_asked_for_and_the_choice_stays(panel, qtbot) -> None:
+    panel.show_detectors({"a": "A", "b": "B"}, {})
+    chosen = []
+    panel.detector_chosen.connect(chosen.append)
+    panel._detector.setCurrentIndex(1)
+    with qtbot.waitSignal(panel.triggered) as signal:
+        panel._detector.setCurrentIndex(panel._detector.count() - 1)
+    assert signal.args == [TextAction.OWN]
+    assert panel.detector == "b"
+    assert chosen == ["b"]
 
 
 def test_range_of_planes(qtbot) -> None:
@@ -163,7 +228,7 @@ def test_options_of_the_search(qtbot) -> None:
 def test_paths_of_an_offer_can_be_broken_into_lines(qtbot) -> None:
     card = OfferCard()
     qtbot.addWidget(card)
-    card.offer(Offer("a", "/very/long/path"))
+    card.offer(Offered(Offer("a", "/very/long/path")))
     assert "\u200b" in card._text.text()
 
 

@@ -14,6 +14,7 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ModelError
 from napari_segmate.core.registry import Registry, unknown_name
 from napari_segmate.detectors._files import (
+    address_of,
     download,
     folder_of,
     missing_files,
@@ -25,6 +26,7 @@ from napari_segmate.detectors.base import Detector, DetectorFamily, DetectorInfo
 
 __all__ = [
     "DETECTORS",
+    "address_of",
     "download",
     "folder_of",
     "get_detector",

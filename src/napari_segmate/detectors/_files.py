@@ -16,7 +16,7 @@ from napari_segmate.core.errors import CacheError, ModelError, OfflineError
 from napari_segmate.core.weights import WeightsFile, cache_folder, fetch, locate
 from napari_segmate.detectors.base import DetectorInfo
 
-__all__ = ["HUB", "download", "folder_of", "missing_files", "model_type", "offline"]
+__all__ = ["HUB", "address_of", "download", "folder_of", "missing_files", "model_type", "offline"]
 
 HUB = "https://huggingface.co"
 TIMEOUT_S = 30.0
@@ -88,6 +88,12 @@ def _failure(info: DetectorInfo, error: Exception) -> Exception:
     return offline(info, str(cause))
 
 
+def address_of(info: DetectorInfo, name: str) -> str:
+    """Return where on the web a file of a detector is."""
+    known = _known(info).get(name)
+    return known.url if known else f"{HUB}/{info.repository}/resolve/{info.revision}/{name}"
+
+
 def _known(info: DetectorInfo) -> Mapping[str, WeightsFile]:
     return {Path(file.filename).name: file for file in info.weights}
 
@@ -95,7 +101,7 @@ def _known(info: DetectorInfo) -> Mapping[str, WeightsFile]:
 def _get(
     info: DetectorInfo, name: str, file: WeightsFile | None, digest: str | None, context: Context
 ) -> None:
-    url = f"{HUB}/{info.repository}/resolve/{info.revision}/{name}"
+    url = address_of(info, name)
     target = folder_of(info) / name
     if file is None and digest:
         file = WeightsFile(f"{target.parent.name}/{name}", url, f"sha256:{digest}")

@@ -115,7 +115,7 @@ class ManyCommitter(Generic[Made]):
 
         data = layer.data
         if layer not in self._viewer.layers:
-            failed(LabelsError(f"'{layer.name}' was removed; accept again"))
+            failed(LabelsError(f"'{layer.name}' was removed; try again"))
         elif not is_writable(layer):
             self._notify(f"'{layer.name}' cannot be edited in place: it is copied into memory")
             use = then(lambda copy: setattr(layer, "data", copy))

@@ -117,6 +117,16 @@ class Engine(Protocol):
         """Return what can be chosen; imports nothing heavy."""
         ...
 
+    def own(self, name: str) -> DetectorEntry:
+        """Return one of the user's: a folder, a file, or ``"owner/name@revision"``.
+
+        Raises
+        ------
+        SegmateError
+            Nothing there, or nothing that could be one.
+        """
+        ...
+
     def phrases(self, text: str) -> tuple[str, ...]:
         """Return the concepts in a text.
 

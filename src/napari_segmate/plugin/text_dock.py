@@ -23,7 +23,9 @@ from napari_segmate.plugin.model_lists import follow_models
 from napari_segmate.plugin.prompt_history import PromptHistory
 from napari_segmate.plugin.runner import Job
 from napari_segmate.plugin.settings import General, read_general
-from napari_segmate.plugin.text_controller import DEFAULT_CONCEPT, Asked, TextController
+from napari_segmate.plugin.text_controller import DEFAULT_CONCEPT, TextController
+from napari_segmate.plugin.text_detectors import DetectorList
+from napari_segmate.plugin.text_finder import Asked
 from napari_segmate.sessions.text_boxes import colour_of
 from napari_segmate.sessions.text_state import TextState
 from napari_segmate.widgets.options_view import OptionValues
@@ -35,6 +37,7 @@ NEW_LABELS = "new labels layer"
 ONLY_WORDS = "This detector only understands words"
 NO_PATTERN = "Draw a box round one object, or select one, first"
 HISTORY_NAME = "prompts.json"
+OWN_NAME = "detectors.json"
 
 
 class TextDock(QWidget):
@@ -51,7 +54,8 @@ class TextDock(QWidget):
     models : sequence of ModelInfo, optional
         Models on offer; by default all that are known.
     history : Path, optional
-        File that remembers what was looked for; by default in the user's cache folder.
+        File that remembers what was looked for; by default in the user's cache folder. Own
+        checkpoints are remembered beside it.
     """
 
     def __init__(
@@ -76,12 +80,19 @@ class TextDock(QWidget):
             offer=self._offer,
             notify=_warn,
         )
-        self.history = PromptHistory(history or cache_folder() / HISTORY_NAME)
+        history = history or cache_folder() / HISTORY_NAME
+        self.history = PromptHistory(history)
         self._images = LayerChooser(self.viewer, lambda one: isinstance(one, Image), self._on_image)
         self._outputs = LayerChooser(
             self.viewer, self.controller.labels_accepts, self._on_output, NEW_LABELS
         )
         self.panel = TextPanel(self._images.native, self._outputs.native)
+        self.detectors = DetectorList(
+            self.panel,
+            self.controller.engine,
+            self.controller.runner,
+            history.with_name(OWN_NAME),
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
@@ -120,11 +131,6 @@ class TextDock(QWidget):
     def _start(self, general: General) -> None:
         self._fill_models()
         self.panel.show_model(general.model)
-        entries = self.controller.engine.detectors()
-        self.panel.show_detectors(
-            {one.name: one.title for one in entries},
-            {one.name: one.description for one in entries},
-        )
         self.panel.options.show_values(OptionValues(device=general.device))
         self._ask()
         self._show_output()
@@ -134,6 +140,7 @@ class TextDock(QWidget):
         self.controller.runner.submit(
             Job(lambda context: self.history.load(), self.panel.phrases.show_history)
         )
+        self.detectors.load()
 
     def event(self, a0: QEvent | None) -> bool:
         """Notice when napari takes the widget out of its dock for good."""
@@ -159,10 +166,11 @@ class TextDock(QWidget):
             TextAction.SEGMENT: controller.segment,
             TextAction.CLEAR: controller.clear,
             TextAction.TAKE_BACK: controller.take_back,
-            TextAction.CANCEL: controller.cancel,
-            TextAction.RETRY: controller.retry,
-            TextAction.DOWNLOAD: controller.download,
+            TextAction.CANCEL: controller.finder.cancel,
+            TextAction.RETRY: controller.jobs.retry,
+            TextAction.DOWNLOAD: controller.finder.download,
             TextAction.NOT_NOW: controller.decline,
+            TextAction.OWN: lambda: self.detectors.ask_for_own(self._ask),
         }
         acts[action]()
 
@@ -199,7 +207,7 @@ class TextDock(QWidget):
     # To the panel
 
     def _show(self, state: TextState) -> None:
-        if not hasattr(self, "panel"):
+        if not hasattr(self, "detectors"):
             return
         self.panel.show_state(state)
         self._show_can_find_alike(busy=state.status.phase.busy)
@@ -224,8 +232,7 @@ class TextDock(QWidget):
 
     def _show_can_find_alike(self, *, busy: bool) -> None:
         controller = self.controller
-        entries = {one.name: one for one in controller.engine.detectors()}
-        entry = entries.get(self.panel.detector)
+        entry = self.detectors.chosen
         able = entry is not None and entry.examples
         pattern = able and not busy and controller.pattern is not None
         self.panel.show_can_find_alike(pattern, NO_PATTERN if able else ONLY_WORDS)
@@ -245,7 +252,7 @@ class TextDock(QWidget):
         self.panel.show_models(titles, {info.name: info.description for info in models})
 
     def _show_planes(self, event: Any = None) -> None:
-        slider = self.controller.view_slider
+        slider = self.controller.finder.slider
         self.panel.show_planes(1 if slider is None else slider[1])
 
     def _show_channels(self, event: Any = None, image: Image | None = None) -> None:

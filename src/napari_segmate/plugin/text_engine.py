@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.detections import Detections, SelectParams, select
 from napari_segmate.core.phrases import split_phrases
-from napari_segmate.core.types import BoxYX, IntBoxYX
+from napari_segmate.core.types import BoxYX, IntBoxYX, Shape2D
 from napari_segmate.detectors import (
+    address_of,
     download,
     folder_of,
     get_detector,
@@ -46,6 +48,12 @@ class TextEngine:
             ),
         ]
 
+    def own(self, name: str) -> DetectorEntry:
+        """See `napari_segmate.plugin.finding.Engine`."""
+        info = get_detector(name)
+        # The title alone would not tell two checkpoints of one name apart.
+        return DetectorEntry(name, info.title, f"{info.description}\n{name}", info.examples)
+
     def phrases(self, text: str) -> tuple[str, ...]:
         """See `napari_segmate.plugin.finding.Engine`."""
         return split_phrases(text)
@@ -53,14 +61,17 @@ class TextEngine:
     def offer(self, detector: str) -> Offer | None:
         """See `napari_segmate.plugin.finding.Engine`."""
         info = get_detector(detector)
-        files = missing_files(info)
-        if not files or not usable(info):
+        missing = missing_files(info)
+        if not missing or not usable(info):
             return None
+        size = f"{info.size_mb} MB" if info.size_mb else "size not known"
         return Offer(
             f"{info.title} is not on this computer yet",
-            f"To download once: {info.size_mb} MB, licence {info.licence}, from "
+            f"To download once: {size}, licence {info.licence}, from "
             f"huggingface.co/{info.repository}, to {folder_of(info)}. Your images stay on this "
             "computer.",
+            tuple(address_of(info, name) for name in missing),
+            str(folder_of(info)),
         )
 
     def download(self, detector: str, context: Context) -> None:
@@ -85,7 +96,7 @@ class TextEngine:
     def alike(self, query: Query, box_yx: BoxYX, context: Context) -> Found:
         """See `napari_segmate.plugin.finding.Engine`."""
         detector = self._load(query, context)
-        box = query.region or (0, 0, *query.plane.shape)
+        box = _with_example(query.region or (0, 0, *query.plane.shape), box_yx, query.plane.shape)
         y0, x0, y1, x1 = box_yx
         inner = (y0 - box[0], x0 - box[1], y1 - box[0], x1 - box[1])
         image = query.plane.read(box)
@@ -123,6 +134,14 @@ class TextEngine:
             self._detector = load_detector(query.detector, device=query.device, context=context)
             self._key = key
         return self._detector
+
+
+def _with_example(region: IntBoxYX, box_yx: BoxYX, shape: Shape2D) -> IntBoxYX:
+    """Return a region grown so far that an example lies in it."""
+    y0, x0, y1, x1 = region
+    low = (max(0, min(y0, math.floor(box_yx[0]))), max(0, min(x0, math.floor(box_yx[1]))))
+    high = (max(y1, math.ceil(box_yx[2]) + 1), max(x1, math.ceil(box_yx[3]) + 1))
+    return (*low, min(high[0], shape[0]), min(high[1], shape[1]))
 
 
 def _found(seen: Detections, box: IntBoxYX) -> Found:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from napari_segmate.sessions.state import Phase, Progress, SessionState
 
-__all__ = ["Offer", "SearchFacts", "TextState", "state_of"]
+__all__ = ["Offer", "Offered", "SearchFacts", "TextState", "state_of"]
 
 NOTHING_SHOWN = (
     "All boxes are filtered out: move the score or size limits until the right ones appear"
@@ -27,11 +27,36 @@ class Offer:
     title : str
         What it is.
     text : str
-        Files, size, licence, where they go.
+        Size, licence, where from and where to.
+    addresses : tuple of str
+        Of the files, for those who get them in another way.
+    folder : str
+        Where these belong.
     """
 
     title: str
     text: str
+    addresses: tuple[str, ...] = ()
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class Offered:
+    """How far it is with an offer.
+
+    Parameters
+    ----------
+    offer : Offer
+        What is offered.
+    running : bool
+        The user has agreed, and it is being downloaded.
+    failed : bool
+        It did not work.
+    """
+
+    offer: Offer
+    running: bool = False
+    failed: bool = False
 
 
 @dataclass(frozen=True)

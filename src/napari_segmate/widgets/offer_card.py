@@ -1,48 +1,136 @@
-"""Explains a download before it begins."""
+"""Explains a download before it begins, shows how far it is, and how to do without."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QApplication,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
-from napari_segmate.sessions.text_state import Offer
+from napari_segmate.sessions.state import Progress
+from napari_segmate.sessions.text_state import Offered
 
 __all__ = ["OfferCard"]
 
+BY_HAND = "Get these files with another computer, and put them into {folder}:"
+COPY_TIP = "Copy the addresses and the folder, to paste them into a mail or a browser"
+KB, MB = 1 << 10, 1 << 20
+
 
 class OfferCard(QFrame):
-    """What would be downloaded, Download and Not now; hidden until there is something to offer."""
+    """What would be downloaded, Download and Not now; hidden until there is something to offer.
+
+    **By hand** tells which files belong where, for computers without a connection.
+    """
 
     accepted = Signal()
     declined = Signal()
+    looked = Signal()
+    """The user has put the files there."""
+    cancelled = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("segmate_offer")
         self.setStyleSheet("#segmate_offer { border: 1px solid #29b6f6; border-radius: 3px; }")
-        self._title, self._text = _label(), _label()
+        self._offered: Offered | None = None
+        self._title, self._text, self._manual, self._so_far = (_label() for _ in range(4))
         font = self._title.font()
         font.setBold(True)
         self._title.setFont(font)
-        accept, decline = QPushButton("Download"), QPushButton("Not now")
-        accept.clicked.connect(lambda: self.accepted.emit())
-        decline.clicked.connect(lambda: self.declined.emit())
-        row = QHBoxLayout()
-        row.addWidget(accept)
-        row.addWidget(decline)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 6, 8, 6)
-        layout.addWidget(self._title)
-        layout.addWidget(self._text)
-        layout.addLayout(row)
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setFixedHeight(10)
+        self._accept = _button("Download", self.accepted)
+        self._decline = _button("Not now", self.declined)
+        self._cancel = _button("Cancel", self.cancelled)
+        self._look = _button("Look again", self.looked)
+        self._by_hand = QPushButton("By hand …")
+        self._by_hand.clicked.connect(lambda: self._show_manual(on=True))
+        self._copy = QPushButton("Copy")
+        self._copy.setToolTip(COPY_TIP)
+        self._copy.clicked.connect(self._on_copy)
+        self._lay_out()
         self.hide()
 
-    def offer(self, offer: Offer | None) -> None:
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 6, 8, 6)
+        for widget in (self._title, self._text, self._manual, self._bar, self._so_far):
+            layout.addWidget(widget)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        for button in (
+            self._accept,
+            self._by_hand,
+            self._look,
+            self._copy,
+            self._decline,
+            self._cancel,
+        ):
+            button.setMinimumWidth(10)
+            row.addWidget(button)
+        layout.addLayout(row)
+
+    def offer(self, offered: Offered | None) -> None:
         """Show what can be downloaded; None hides the card."""
-        if offer is not None:
-            self._title.setText(offer.title)
-            self._text.setText(_breakable(offer.text))
-        self.setVisible(offer is not None)
+        self._offered = offered
+        if offered is not None:
+            self._title.setText(offered.offer.title)
+            self._text.setText(_breakable(offered.offer.text))
+            self._manual.setText(_breakable(self._instructions))
+            running = offered.running
+            for widget in (self._bar, self._so_far, self._cancel):
+                widget.setVisible(running)
+            for widget in (self._accept, self._decline):
+                widget.setVisible(not running)
+            self._accept.setText("Try again" if offered.failed else "Download")
+            self._show_manual(on=offered.failed)
+            self.show_progress(None)
+        self.setVisible(offered is not None)
+
+    def show_progress(self, progress: Progress | None) -> None:
+        """Show how far the download is, in bytes."""
+        done, total = (progress.done, progress.total) if progress is not None else (0, 0)
+        # Qt counts with 32 bits only.
+        self._bar.setRange(0, total // KB)
+        self._bar.setValue(done // KB)
+        said = f"{done / MB:.0f} of {total / MB:.0f} MB" if total >= MB else ""
+        text = progress.text if progress is not None else ""
+        self._so_far.setText("  ·  ".join(part for part in (text, said) if part))
+
+    @property
+    def _instructions(self) -> str:
+        if self._offered is None or not self._offered.offer.addresses:
+            return ""
+        offer = self._offered.offer
+        return "\n".join([BY_HAND.format(folder=offer.folder), *offer.addresses])
+
+    def _show_manual(self, *, on: bool) -> None:
+        offered = self._offered
+        able = offered is not None and not offered.running and bool(self._instructions)
+        self._manual.setVisible(on and able)
+        self._look.setVisible(on and able)
+        self._copy.setVisible(on and able)
+        self._by_hand.setVisible(able and not on)
+
+    def _on_copy(self) -> None:
+        clipboard = QApplication.clipboard()
+        assert clipboard is not None
+        clipboard.setText(self._instructions)
+
+
+def _button(title: str, clicked: Signal) -> QPushButton:
+    button = QPushButton(title)
+    button.clicked.connect(lambda: clicked.emit())
+    return button
 
 
 def _breakable(text: str) -> str:

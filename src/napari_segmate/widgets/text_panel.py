@@ -38,6 +38,10 @@ REGIONS: Mapping[str, str] = {
     "rectangle": "a rectangle that I draw",
 }
 WIDTH_PX = 320
+OWN = "…"
+"""Stands for a detector that is yet to be chosen; no detector is called so."""
+OWN_TITLE = "Own checkpoint …"
+OWN_TIP = "A model that you or others have trained: a folder, a .pth file, or a name on the hub"
 
 
 class TextAction(Enum):
@@ -54,6 +58,7 @@ class TextAction(Enum):
     RETRY = "retry"
     DOWNLOAD = "download"
     NOT_NOW = "not_now"
+    OWN = "own"
 
 
 TITLES: Mapping[TextAction, str] = {
@@ -108,6 +113,7 @@ class TextPanel(QWidget):
         self._detector, self._model, self._region = (_narrow(QComboBox()) for _ in range(3))
         for name, title in REGIONS.items():
             self._region.addItem(title, name)
+        self._last_detector = ""
         self._buttons: dict[TextAction, QPushButton] = {}
         self._connect()
         self._lay_out(image_chooser, output_chooser)
@@ -118,12 +124,14 @@ class TextPanel(QWidget):
 
     def _connect(self) -> None:
         self._model.currentIndexChanged.connect(lambda: self.model_chosen.emit(self.model))
-        self._detector.currentIndexChanged.connect(lambda: self.detector_chosen.emit(self.detector))
+        self._detector.currentIndexChanged.connect(self._on_detector)
         self._region.currentIndexChanged.connect(lambda: self.region_chosen.emit(self.region))
         self.phrases.entered.connect(self._on_enter)
         self.status.triggered.connect(lambda action: self.triggered.emit(FROM_STATUS[action]))
         self.offer.accepted.connect(lambda: self.triggered.emit(TextAction.DOWNLOAD))
         self.offer.declined.connect(lambda: self.triggered.emit(TextAction.NOT_NOW))
+        self.offer.looked.connect(lambda: self.triggered.emit(TextAction.RETRY))
+        self.offer.cancelled.connect(lambda: self.triggered.emit(TextAction.CANCEL))
 
     def _lay_out(self, image_chooser: QWidget, output_chooser: QWidget) -> None:
         content = QWidget()
@@ -188,6 +196,14 @@ class TextPanel(QWidget):
         self._buttons[action] = button
         return button
 
+    def _on_detector(self) -> None:
+        if self._detector.currentData() == OWN:
+            self.show_detector(self._last_detector)
+            self.triggered.emit(TextAction.OWN)
+            return
+        self._last_detector = self.detector
+        self.detector_chosen.emit(self.detector)
+
     def _on_enter(self) -> None:
         if self._buttons[TextAction.FIND].isEnabled():
             self.triggered.emit(TextAction.FIND)
@@ -218,6 +234,7 @@ class TextPanel(QWidget):
     def show_state(self, state: TextState) -> None:
         """Show what a search says."""
         self.status.show_state(state.status)
+        self.offer.show_progress(state.status.progress)
         self._buttons[TextAction.FIND].setEnabled(state.can_find)
         self._buttons[TextAction.SEGMENT].setEnabled(state.can_segment)
         self._buttons[TextAction.CLEAR].setEnabled(state.can_clear)
@@ -256,11 +273,13 @@ class TextPanel(QWidget):
 
     def show_detectors(self, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
         """Offer detectors by name; the choice stays if it can."""
-        _refill(self._detector, titles, tips)
+        _refill(self._detector, {**titles, OWN: OWN_TITLE}, {**tips, OWN: OWN_TIP})
+        self._last_detector = self.detector
 
     def show_detector(self, name: str) -> None:
         """Show which detector is chosen; emits nothing."""
         _choose(self._detector, name)
+        self._last_detector = self.detector
 
     def show_region(self, name: str) -> None:
         """Show which part is searched; emits nothing."""
