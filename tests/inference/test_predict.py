@@ -6,6 +6,7 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, ImageError, PromptError
 from napari_segmate.core.image import Contrast, ImageAxes, ImageSource
 from napari_segmate.core.prompts import Box, MaskPrompt, ObjectPrompts, Points
+from napari_segmate.core.types import MaskResult
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.inference.predict import predict
 from napari_segmate.inference.request import MaskOptions, Request
@@ -215,6 +216,61 @@ def test_excluding_from_a_mask_removes_pixels(fake_model, blobs):
     prompts = ObjectPrompts(Points([(12, 12)], [False]), mask=mask)
     (result,) = ask(blobs, fake_model, prompts, options=MaskOptions(fill_holes=False)).objects
     assert 0 < result.instance.area < 12 * 14 - 10
+
+
+class Stubborn(FakeSegmenter):
+    """Answers several clicks with everything bright, or an earlier answer with that answer.
+
+    Candidates: everything (best score), the left half, the right half; the right half only without
+    an earlier answer.
+    """
+
+    def decode(self, embedding, prompts, *, multimask=True, context=None):
+        self.decoded.append((tuple(prompts), multimask))
+        bright = embedding.arrays["bright"] > 127
+        left = bright & (np.arange(self.low) < self.low // 2)
+        answers = []
+        for one in prompts:
+            right = left if one.logits is not None else bright & ~left
+            answers.append([bright, left, right] if multimask else [bright])
+        scores = np.tile(np.float32([0.9, 0.8, 0.7])[: len(answers[0])], (len(prompts), 1))
+        logits = np.where(np.array(answers), 8, -8).astype(np.float32)
+        return MaskResult(logits, scores, embedding.image_shape)
+
+
+@pytest.fixture
+def bar():
+    return ArrayPlane.with_blobs((64, 64), [(20, 10, 40, 54)])
+
+
+def test_a_mask_that_ignores_clicks_gives_way_to_one_that_heeds_them(bar):
+    model = Stubborn()
+    plain, split = ask(
+        bar,
+        model,
+        click((30, 15), (30, 50)),
+        click((30, 15), (30, 50), positive=[True, False]),
+    ).objects
+    assert overlap(plain.instance, (20, 10, 40, 54)) > 0.8
+    assert overlap(split.instance, (20, 10, 40, 32)) > 0.8
+    assert len(split.candidates) == len(split.logits) == len(split.cut) == 1
+    # Two objects at once, and then only the one whose click was ignored.
+    assert [len(prompts) for prompts, _ in model.decoded] == [2, 1]
+
+
+def test_an_earlier_answer_is_left_when_clicks_ask_for_it(bar):
+    model = Stubborn()
+    (first,) = ask(bar, model, click((30, 50))).objects
+    prompts = click((30, 50), (30, 15), positive=[True, False])
+    (second,) = ask(bar, model, prompts, previous=(first.as_previous(),)).objects
+    assert overlap(second.instance, (20, 32, 40, 54)) > 0.8
+    assert second.previous is not None
+
+
+def test_of_masks_that_all_ignore_a_click_the_usual_one_stays(bar):
+    prompts = click((30, 15), (30, 50), (5, 5))
+    (result,) = ask(bar, Stubborn(), prompts).objects
+    assert overlap(result.instance, (20, 10, 40, 54)) > 0.8
 
 
 def test_a_request_can_be_cancelled(fake_model, blobs):

@@ -14,6 +14,7 @@ from napari_segmate.core.types import Embedding, FloatArray, Frame, Instance, Sh
 from napari_segmate.inference.candidates import Grid, grid_of, mask_in_frame, to_instance
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.inference.frames import is_cut
+from napari_segmate.inference.heeding import heeded
 from napari_segmate.inference.request import (
     MaskOptions,
     ObjectResult,
@@ -96,6 +97,27 @@ class Decoder:
             for one, logits, scores in zip(questions, masks.logits, masks.scores, strict=True)
         ]
         self._spent(decode=decoded - started, cut=perf_counter() - decoded)
+        return self._heeding(embedding, frame, questions, results)
+
+    def _heeding(
+        self,
+        embedding: Embedding,
+        frame: Frame,
+        questions: Sequence[Question],
+        results: list[ObjectResult],
+    ) -> list[ObjectResult]:
+        """Return results in which single masks that ignore clicks gave way to better ones.
+
+        Those come from the candidates for the same prompts, with the earlier answer and without:
+        an earlier answer that was far off is hard to leave.
+        """
+        numbers = [n for n, one in enumerate(results) if not one.multimask and _heed(one, 0) < 1]
+        alone = [n for n in numbers if questions[n].previous is not None]
+        for tried, previous in ((numbers, True), (alone, False)):
+            asked = [_several(questions[number], previous) for number in tried]
+            others = self._decode(embedding, frame, asked) if asked else []
+            for number, other in zip(tried, others, strict=True):
+                results[number] = _better(results[number], other)
         return results
 
     def _grid(self, low_shape: Shape2D, frame_shape: Shape2D) -> Grid:
@@ -136,6 +158,32 @@ class Decoder:
     def _spent(self, **seconds: float) -> None:
         sums = {name: getattr(self.timings, name) + more for name, more in seconds.items()}
         self.timings = replace(self.timings, **sums)
+
+
+def _heed(result: ObjectResult, candidate: int) -> float:
+    """Return the share of the clicks that a candidate heeds, less than 0 if there is none."""
+    if candidate >= len(result.candidates):
+        return -1.0
+    return heeded(result.candidates[candidate], result.prompts.points)
+
+
+def _several(question: Question, previous: bool) -> Question:
+    """Return a question for several candidates, with or without the earlier answer."""
+    return Question(question.prompts, question.previous if previous else None, True)
+
+
+def _better(single: ObjectResult, several: ObjectResult) -> ObjectResult:
+    """Return the single mask, or the best of several masks if that heeds more clicks."""
+    heeds = [_heed(several, number) for number in range(len(several.candidates))]
+    if max(heeds, default=-1.0) <= _heed(single, 0):
+        return single
+    best = int(np.argmax(heeds))
+    return replace(
+        single,
+        candidates=(several.candidates[best],),
+        logits=several.logits[best : best + 1],
+        cut=(several.cut[best],),
+    )
 
 
 def _size(logits: FloatArray) -> Shape2D:
