@@ -679,3 +679,14 @@ def test_output_carries_the_whole_transform_of_the_image(make_bench) -> None:
     image = bench.viewer.layers["image 0"]
     for name in ("scale", "translate", "rotate", "shear", "units", "axis_labels"):
         np.testing.assert_array_equal(getattr(bench.output, name), getattr(image, name))
+
+
+def test_sizes_are_said_in_micrometres_too_where_the_image_has_a_pixel_size(make_bench) -> None:
+    image = blob_image()
+    image.scale, image.units = (0.5, 0.5), "um"
+    bench = make_bench(image)
+    bench.settle()
+    field = bench.panel.options._diameter
+    field.setValue(20)
+    assert field.text() == "20 px (10 µm)"
+    assert bench.session.options.diameter == 20

@@ -18,6 +18,7 @@ from napari_segmate.plugin.answering import Answerer, default_answerer
 from napari_segmate.plugin.auto_controller import Asked, AutoController
 from napari_segmate.plugin.auto_search import least_limits, usual
 from napari_segmate.plugin.choosers import LayerChooser
+from napari_segmate.plugin.geometry import micrometres_per_pixel
 from napari_segmate.plugin.images import channel_axes
 from napari_segmate.plugin.keys import KeyBindings
 from napari_segmate.plugin.model_lists import follow_models
@@ -242,6 +243,7 @@ class AutoDock(QWidget):
             return
         controller = self.controller
         self.panel.show_state(state)
+        self.panel.show_pixel_size(micrometres_per_pixel(controller.image))
         can = {
             AutoAction.RUN: controller.can_run,
             AutoAction.ACCEPT: controller.can_accept,

@@ -20,6 +20,7 @@ from napari_segmate.plugin.answering import Answerer, ModelChoice, default_answe
 from napari_segmate.plugin.choosers import LayerChooser
 from napari_segmate.plugin.controller import Controller
 from napari_segmate.plugin.deferred import Deferred
+from napari_segmate.plugin.geometry import micrometres_per_pixel
 from napari_segmate.plugin.images import channel_axes
 from napari_segmate.plugin.keys import KeyBindings
 from napari_segmate.plugin.model_lists import follow_models
@@ -256,6 +257,7 @@ class SegmentDock(QWidget):
     def _show(self, state: SessionState) -> None:
         if hasattr(self, "panel"):
             self.panel.show_state(state)
+            self.panel.options.show_pixel_size(micrometres_per_pixel(self.controller.image))
 
     def _show_tool(self, name: str | None) -> None:
         if hasattr(self, "panel"):

@@ -12,7 +12,7 @@ import pint
 from napari.layers import Layer
 from napari.utils.transforms import Affine
 
-__all__ = ["Geometry", "unit_factors"]
+__all__ = ["Geometry", "micrometres_per_pixel", "unit_factors"]
 
 Units = Sequence[pint.Unit]
 Matrix = npt.NDArray[np.float64]
@@ -34,6 +34,25 @@ def unit_factors(source: Units, target: Units | None) -> npt.NDArray[np.float64]
         return np.ones(len(source))
     trailing = target[len(target) - len(source) :]
     return np.array([_factor(a, b) for a, b in zip(source, trailing, strict=True)])
+
+
+def micrometres_per_pixel(layer: Layer | None) -> float:
+    """Return how many micrometres a pixel of a plane of a layer is wide, 0 when it does not say.
+
+    Examples
+    --------
+    >>> from napari.layers import Image
+    >>> image = Image(np.zeros((4, 5)), scale=(500, 500), units="nm")
+    >>> micrometres_per_pixel(image), micrometres_per_pixel(Image(np.zeros((4, 5)), scale=(2, 2)))
+    (0.5, 0.0)
+    """
+    if layer is None:
+        return 0.0
+    registry: Any = pint.get_application_registry()  # type: ignore[no-untyped-call]
+    if not registry.Quantity(1.0, str(layer.units[-1])).check("[length]"):
+        return 0.0
+    factors = unit_factors(layer.units[-2:], (registry.um, registry.um))
+    return float(np.mean(np.abs(layer.scale[-2:]) * factors))
 
 
 def _factor(source: pint.Unit, target: pint.Unit) -> float:

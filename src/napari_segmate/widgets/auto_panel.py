@@ -30,6 +30,7 @@ from superqt.utils import signals_blocked
 
 from napari_segmate.sessions.state import SessionState
 from napari_segmate.widgets.actions import Action, with_key
+from napari_segmate.widgets.diameter_box import DiameterBox
 from napari_segmate.widgets.histogram_view import HistogramView, Series
 from napari_segmate.widgets.options_view import OptionsView
 from napari_segmate.widgets.planes_view import PlanesView
@@ -181,7 +182,7 @@ class AutoPanel(QWidget):
         for combo, titles in ((self._mode, MODES), (self._region, REGIONS)):
             for name, title in titles.items():
                 combo.addItem(title, name)
-        self._diameter = QDoubleSpinBox()
+        self._diameter = DiameterBox("Diameter of a typical object; 0 has it estimated")
         self._smallest, self._largest = _size_box("no limit"), _size_box("no limit")
         self._boxes = self._smallest, self._largest, self._diameter
         self._sliders = {name: _slider(tip) for name, (_, tip) in SLIDERS.items()}
@@ -202,11 +203,6 @@ class AutoPanel(QWidget):
     # Making
 
     def _lay_out(self, image_chooser: QWidget, output_chooser: QWidget) -> None:
-        self._diameter.setRange(0, LARGEST_PX)
-        self._diameter.setDecimals(0)
-        self._diameter.setSuffix(" px")
-        self._diameter.setSpecialValueText("estimated")
-        self._diameter.setToolTip("Diameter of a typical object; 0 has it estimated")
         self._search = _form(
             ("Image", image_chooser),
             ("Labels", output_chooser),
@@ -381,8 +377,11 @@ class AutoPanel(QWidget):
 
     def show_estimate(self, diameter: float) -> None:
         """Say how large objects were estimated to be, in pixels; 0 is not known."""
-        found = f"estimated: {diameter:.0f} px" if diameter else "estimated"
-        self._diameter.setSpecialValueText(found)
+        self._diameter.show_estimate(diameter)
+
+    def show_pixel_size(self, micrometres: float) -> None:
+        """Tell how many micrometres a pixel is wide; 0 is not known."""
+        self._diameter.show_pixel_size(micrometres)
 
     def show_planes(self, count: int) -> None:
         """Offer ranges of a stack; a single plane has none."""

@@ -12,7 +12,6 @@ from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
     QFormLayout,
     QSpinBox,
     QVBoxLayout,
@@ -24,6 +23,7 @@ from superqt.utils import signals_blocked
 from napari_segmate.core.image import ContrastMode
 from napari_segmate.core.labels import CommitPolicy
 from napari_segmate.sessions.prompt_set import PointMode
+from napari_segmate.widgets.diameter_box import DiameterBox
 
 __all__ = ["OptionValues", "OptionsView"]
 
@@ -44,7 +44,6 @@ MODE_TITLES: Mapping[Enum, str] = {
 DEVICE_TITLES = {"auto": "automatic", "cpu": "processor (CPU)"}
 NO_CHANNELS = -1
 LARGEST_MIN_SIZE = 1_000_000
-LARGEST_DIAMETER = 10_000
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class OptionsView(QCollapsible):
         self._colours = tuple(self._combo(name, {None: "–"}) for name in ("Red", "Green", "Blue"))
         self._fill = QCheckBox("Fill holes")
         self._size = QSpinBox()
-        self._diameter = QDoubleSpinBox()
+        self._diameter = DiameterBox("Typical object: small ones are shown to the model enlarged")
         self._finish_form()
         self.show_values(OptionValues())
         self.show_channel_axes({}, {})
@@ -130,12 +129,6 @@ class OptionsView(QCollapsible):
         self._size.setToolTip("Pieces smaller than this are dropped")
         self._size.valueChanged.connect(self._emit)
         self._form.addRow("Smallest", self._size)
-        self._diameter.setRange(0, LARGEST_DIAMETER)
-        self._diameter.setDecimals(0)
-        self._diameter.setSuffix(" px")
-        # Shown in place of 0.
-        self._diameter.setSpecialValueText("estimated")
-        self._diameter.setToolTip("Typical object: small ones are shown to the model enlarged")
         self._diameter.valueChanged.connect(self._emit)
         self._form.addRow("Object size", self._diameter)
         self._form.addRow("", self._fill)
@@ -207,8 +200,11 @@ class OptionsView(QCollapsible):
 
     def show_estimate(self, diameter: float) -> None:
         """Say how large objects were estimated to be, in pixels; 0 is not known."""
-        found = f"estimated: {diameter:.0f} px" if diameter else "estimated"
-        self._diameter.setSpecialValueText(found)
+        self._diameter.show_estimate(diameter)
+
+    def show_pixel_size(self, micrometres: float) -> None:
+        """Tell how many micrometres a pixel is wide; 0 is not known."""
+        self._diameter.show_pixel_size(micrometres)
 
     def show_devices(self, devices: Sequence[str]) -> None:
         """Offer devices, ``"auto"`` first."""
