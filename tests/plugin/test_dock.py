@@ -682,10 +682,11 @@ def test_output_carries_the_whole_transform_of_the_image(make_bench) -> None:
 
 
 def test_sizes_are_said_in_micrometres_too_where_the_image_has_a_pixel_size(make_bench) -> None:
-    image = blob_image()
-    image.scale, image.units = (0.5, 0.5), "um"
-    bench = make_bench(image)
+    bench = make_bench(blob_image())
+    image = bench.viewer.layers[0]
+    image.units, image.scale = ("um", "um"), (0.5, 0.5)
     bench.settle()
+    bench.dock.controller.session.invalidate()
     field = bench.panel.options._diameter
     field.setValue(20)
     assert field.text() == "20 px (10 µm)"
