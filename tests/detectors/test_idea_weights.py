@@ -12,6 +12,7 @@ from small_idea import save, sizes
 from napari_segmate.core.errors import UnsafeFileError, WeightsError
 from napari_segmate.detectors import _idea_weights as idea
 from napari_segmate.detectors import load_detector
+from napari_segmate.detectors._idea_names import convert
 
 transformers = pytest.importorskip("transformers")
 torch = pytest.importorskip("torch")
@@ -65,8 +66,7 @@ def no_package(monkeypatch):
 
 def _saved_shapes(state, folder):
     return {
-        name: value.shape
-        for name, value in idea.convert(idea.read_state(save(state, folder))).items()
+        name: value.shape for name, value in convert(idea.read_state(save(state, folder))).items()
     }
 
 
@@ -84,7 +84,7 @@ def test_every_name_and_shape_is_that_of_transformers(state, expected, tmp_path)
 
 def test_queries_keys_and_values_are_split_in_their_order() -> None:
     fused = torch.arange(12.0).reshape(6, 2)
-    parts = idea.convert({"transformer.decoder.layers.0.ca_text.in_proj_weight": fused})
+    parts = convert({"transformer.decoder.layers.0.ca_text.in_proj_weight": fused})
     start = "model.decoder.layers.0.encoder_attn_text."
     assert parts[f"{start}query.weight"].tolist() == [[0, 1], [2, 3]]
     assert parts[f"{start}value.weight"].tolist() == [[8, 9], [10, 11]]
@@ -157,7 +157,7 @@ def test_names_that_nobody_knows_are_refused() -> None:
     with pytest.raises(
         WeightsError, match=r"'neck\.convs\.0\.bn\.weight' belongs to no GroundingDINO"
     ):
-        idea.convert({"neck.convs.0.bn.weight": torch.zeros(1)})
+        convert({"neck.convs.0.bn.weight": torch.zeros(1)})
 
 
 class _Code:

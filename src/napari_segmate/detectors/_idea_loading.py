@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from napari_segmate.core.errors import WeightsError
+from napari_segmate.detectors._idea_names import convert
 from napari_segmate.detectors._idea_weights import (
     Sizes,
-    convert,
     measure,
     read_state,
     vocabulary_beside,
