@@ -109,7 +109,8 @@ def times(folder: str) -> dict[str, Any]:
 def times_table(found: dict[str, Any]) -> Table:
     """Return the times of the same steps beside each other."""
     quick = found["quick"]["seconds"]
-    views = schedule_of("sam", Preset.QUICK).views
+    schedule = schedule_of("sam", Preset.QUICK)
+    views, objects = schedule.views, schedule.objects
     titles = {
         "quick": "*quick*: the encoder has looked before",
         "frozen": "frozen encoder, looking at each step",
@@ -125,7 +126,7 @@ def times_table(found: dict[str, Any]) -> Table:
         epoch = f"{views * step / 60:.1f} min"
         rows.append([title, f"{step:.1f} s", epoch, f"{step / np.mean(quick):.1f}x", losses])
     return Table(
-        "A step with one view of 1024 x 1024 pixels and eight objects, ViT-B",
+        f"A step with one view of 1024 x 1024 pixels and {objects} objects, ViT-B",
         [
             "encoder",
             "step",

@@ -1,8 +1,9 @@
 """The longest time that napari's window does not answer while this plugin works.
 
 ``python -m benchmarks.gui_block`` (without a screen under ``xvfb-run``): a timer ticks in the event
-loop of a real viewer while images are encoded, clicks are answered, objects are committed and a
-model is downloaded from a server on this machine. What the GUI thread was doing when a turn took
+loop of a real viewer while images are encoded, clicks are answered, objects are committed, a model
+is downloaded from a server on this machine, and one is trained; ``--only training`` does that part
+alone. What the GUI thread was doing when a turn took
 more than 50 ms goes to the standard error.
 """
 
@@ -26,11 +27,14 @@ from benchmarks._images import CELL_SPACING, scene
 from benchmarks._report import Table, report
 from benchmarks._viewer import Driver, Heartbeat
 from napari_segmate.core.context import Context
+from napari_segmate.core.synthetic import touching_cells
 from napari_segmate.core.weights import WeightsFile, fetch
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.models import get_model, load_model
 from napari_segmate.models.base import ModelInfo, Segmenter
 from napari_segmate.plugin.answering import Answerer, ModelChoice
+from napari_segmate.plugin.train_dock import TrainDock
+from napari_segmate.plugin.training_run import TrainingRun, command_of
 
 SIDE = 2048
 DOWNLOAD_BYTES = 400 * 2**20
@@ -98,6 +102,43 @@ def working(clicks: int) -> dict[str, list[str]]:
         driver.close()
 
 
+def training(epochs: int, views: int) -> dict[str, list[str]]:
+    """Measure from the click on Train to the comparison at the end, and its showing."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["NAPARI_SEGMATE_MODELS"] = str(Path(folder) / "models")
+        driver = Driver(Answerer(EmbeddingStore()))
+        image, labels = touching_cells()
+        driver.viewer.add_image(image, name="cells")
+        driver.viewer.add_labels(labels, name="mine")
+        sizes = ["--epochs", str(epochs), "--views", str(views)]
+        root = Path(folder) / "trainings"
+        run = TrainingRun(root, driver.viewer, lambda one: [*command_of(one), *sizes])
+        dock = TrainDock(driver.viewer, run=run, folder=root)
+        driver.viewer.window.add_dock_widget(dock, name="Train", area="right")
+        driver.wait_until(dock.panel.train.isEnabled, 60)
+        driver.pump(2)
+
+        def start() -> None:
+            dock.panel.train.click()
+            driver.wait_until(lambda: bool(run.state.losses) or not run.state.stage.busy, 600)
+
+        def learn() -> None:
+            driver.wait_until(lambda: not run.state.stage.busy, 1200)
+            driver.pump(1)
+
+        try:
+            rows = {
+                "training: from the click to the first step": measure(start),
+                "training: steps, judging, result": measure(learn),
+            }
+            if run.state.error:
+                raise RuntimeError(run.state.error)
+            return rows
+        finally:
+            run.leave()
+            driver.close()
+
+
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *arguments: object) -> None:
         """Keep the table readable."""
@@ -151,20 +192,26 @@ def _download_again(driver: Driver, cache: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--clicks", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=6, help="of the training")
+    parser.add_argument("--views", type=int, default=32, help="of an epoch of the training")
+    parser.add_argument("--only", choices=["training"])
     parser.add_argument("--download-bytes", type=int, default=DOWNLOAD_BYTES)
     parser.add_argument("--no-save", action="store_true", help="print, write no file")
     options = parser.parse_args(argv)
-    rows = working(options.clicks)
-    rows[f"downloading {options.download_bytes / 2**20:.0f} MiB"] = downloading(
-        options.download_bytes
-    )
+    rows: dict[str, list[str]] = {}
+    if options.only is None:
+        rows = working(options.clicks)
+        size = options.download_bytes
+        rows[f"downloading {size / 2**20:.0f} MiB"] = downloading(size)
+    rows |= training(options.epochs, options.views)
     table = Table(
         f"Time between two turns of the event loop, viewer with a {SIDE} x {SIDE} image",
         ["while", "longest", "99th percentile", "over 50 ms", "turns"],
         [[name, *cells] for name, cells in rows.items()],
         "Embedded model; includes what napari itself does to draw.",
     )
-    report("gui_block", "Frozen window", [table], save=not options.no_save)
+    name = "gui_block" if options.only is None else f"gui_block_{options.only}"
+    report(name, "Frozen window", [table], save=not options.no_save)
 
 
 if __name__ == "__main__":

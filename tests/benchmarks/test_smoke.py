@@ -16,6 +16,7 @@ from benchmarks import (
     automask,
     click_latency,
     finetune,
+    finetune_vit,
     first_mask,
     memory,
     sam_encoder,
@@ -174,6 +175,7 @@ def test_every_benchmark_has_help(capsys):
         automask,
         click_latency,
         finetune,
+        finetune_vit,
         first_mask,
         memory,
         sam_encoder,
@@ -195,7 +197,8 @@ def test_frozen_window_is_measured_in_a_process_of_its_own(results):
     import subprocess
 
     command = [sys.executable, "-m", "benchmarks.gui_block", "--clicks", "1", "--no-save"]
-    command += ["--download-bytes", str(2**20)]
+    command += ["--download-bytes", str(2**20), "--epochs", "1", "--views", "4"]
     done = subprocess.run(command, cwd=first_mask.ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "committing objects" in done.stdout
+    assert "training: steps" in done.stdout

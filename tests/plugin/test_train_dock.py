@@ -272,7 +272,7 @@ def test_files_and_folders_are_added_by_name(make_bench, tmp_path) -> None:
         for name in "ab":
             tifffile.imwrite(tmp_path / folder / f"{name}.tif", picture)
     bench = make_bench()
-    bench.dock.add_matching([str(tmp_path / "images")], [str(tmp_path / "labels")])
+    bench.dock.pairs.add_matching([str(tmp_path / "images")], [str(tmp_path / "labels")])
     bench.settle()
     assert [row.name for row in bench.dock.rows] == ["a", "b"]
     assert [row.count for row in bench.dock.rows] == [3, 3]

@@ -38,6 +38,20 @@ def test_floats_with_fractions_are_refused_with_an_example() -> None:
         sample_of(picture(), squares() + 0.5)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_floats_that_are_no_numbers_are_refused_with_the_cure(value) -> None:
+    labels = np.zeros((8, 8))
+    labels[2, 2] = value
+    with pytest.raises(LabelsError, match="must be 0"):
+        sample_of(np.zeros((8, 8)), labels)
+
+
+def test_label_values_beyond_32_bits_are_kept_apart() -> None:
+    labels = np.zeros((8, 8), np.uint64)
+    labels[1, 1], labels[4, 4] = 2**40, 2**40 + 1
+    assert sample_of(np.zeros((8, 8)), labels).objects == 2
+
+
 def test_negative_labels_are_refused() -> None:
     with pytest.raises(LabelsError, match="-1"):
         sample_of(picture(), squares().astype(int) - 1)

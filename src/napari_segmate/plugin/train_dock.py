@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import napari
-from napari.layers import Image
 from napari.utils import notifications
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QEnterEvent, QPixmap, QShowEvent
-from qtpy.QtWidgets import QDialog, QFileDialog, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_segmate.core.errors import SegmateError
 from napari_segmate.core.training_events import Result
@@ -24,6 +23,7 @@ from napari_segmate.plugin.runner import Job, Runner
 from napari_segmate.plugin.settings import read_general
 from napari_segmate.plugin.training_cost import CostNote, cost_note
 from napari_segmate.plugin.training_folder import Order, TrainingFolder, leftovers
+from napari_segmate.plugin.training_list import TrainingRows
 from napari_segmate.plugin.training_names import (
     delete_own,
     forget_unfinished,
@@ -31,17 +31,14 @@ from napari_segmate.plugin.training_names import (
     propose_name,
 )
 from napari_segmate.plugin.training_rest import segment_rest
-from napari_segmate.plugin.training_rows import FileRow, LayerRow, Row
+from napari_segmate.plugin.training_rows import LayerRow, Row
 from napari_segmate.plugin.training_run import TrainingRun
 from napari_segmate.plugin.trainings import end_training, training_of
 from napari_segmate.sessions.training import Stage, TrainingState
-from napari_segmate.training.files import expand, pair_files
 from napari_segmate.widgets.train_panel import TrainPanel, TrainValues
+from napari_segmate.widgets.training_view import show_picture
 
 __all__ = ["TrainDock"]
-
-FILES = "Images (*.tif *.tiff *.png *.jpg *.jpeg *.npy);;All files (*)"
-FEW_OBJECTS = 8
 
 
 class TrainDock(QWidget):
@@ -73,7 +70,7 @@ class TrainDock(QWidget):
         self.training = run or training_of(self.viewer, self._root)
         self.runner = Runner()
         self.panel = TrainPanel()
-        self.rows: list[Row] = []
+        self.pairs = TrainingRows(self.viewer, self.panel.pairs, self.runner, self._on_rows)
         self._named = ""
         self._models: dict[str, ModelInfo] = {}
         self._in_window = 0
@@ -95,9 +92,6 @@ class TrainDock(QWidget):
         panel.commanded.connect(training.tell)
         panel.changed.connect(self._on_values)
         panel.measure_clicked.connect(self._on_measure)
-        panel.pairs.add_layers_clicked.connect(self._add_layers)
-        panel.pairs.add_files_clicked.connect(self._ask_files)
-        panel.pairs.add_folders_clicked.connect(self._ask_folders)
         panel.result.discard_clicked.connect(self._discard_model)
         panel.result.segment_clicked.connect(self._segment_rest)
         panel.result.picture_clicked.connect(self._enlarge_picture)
@@ -105,7 +99,7 @@ class TrainDock(QWidget):
         panel.banner.discard_clicked.connect(self._discard_left)
         training.changed.connect(self._on_state)
         stop_models = follow_models(self.viewer, self._show_models, self._choose_model)
-        close = _closer(self.runner, self.rows, stop_models)
+        close = _closer(self.runner, self.pairs, stop_models)
         self._close = close
         viewer_id = id(self.viewer)
         self.destroyed.connect(lambda: close())
@@ -119,7 +113,7 @@ class TrainDock(QWidget):
         names = self.panel.models()
         model = general.model if general.model in names else next(iter(names), "")
         self.panel.show_values(TrainValues(model=model, device=general.device))
-        self._add_layers(fitting=True)
+        self.pairs.add_layers()
         self._propose_name()
         self._on_values(self.panel.values)
         self.panel.show_state(self.training.state)
@@ -153,58 +147,10 @@ class TrainDock(QWidget):
 
     # Pairs
 
-    def _add_layers(self, fitting: bool = False) -> None:
-        row = LayerRow(self.viewer, self.runner, self._on_rows)
-        self._add(row)
-        used = {id(one.image) for one in self.rows if isinstance(one, LayerRow) and one is not row}
-        active = self.viewer.layers.selection.active
-        images = [active, *reversed(self.viewer.layers)]
-        free = [one for one in images if isinstance(one, Image) and id(one) not in used]
-        row.choose_fitting(next(iter(free), None))
-
-    def add_files(self, pairs: Sequence[tuple[Path, Path]]) -> None:
-        """Add pairs of files; a first row without labels makes room for them."""
-        for row in list(self.rows):
-            if isinstance(row, LayerRow) and row.labels is None:
-                self._remove(row)
-        for image, labels in pairs:
-            self._add(FileRow(image, labels, self.runner, self._on_rows))
-
-    def _add(self, row: Row) -> None:
-        row.set_annotation(self.panel.values.annotation)
-        row.view.remove_clicked.connect(lambda: self._remove(row))
-        self.rows.append(row)
-        self.panel.pairs.add(row.view)
-        self._on_rows()
-
-    def _remove(self, row: Row) -> None:
-        if row in self.rows:
-            self.rows.remove(row)
-            row.close()
-            self.panel.pairs.remove(row.view)
-            self._on_rows()
-
-    def _ask_files(self) -> None:
-        images, _ = QFileDialog.getOpenFileNames(self, "Images to learn from", "", FILES)
-        if not images:
-            return
-        folder = str(Path(images[0]).parent)
-        labels, _ = QFileDialog.getOpenFileNames(self, "Their label images", folder, FILES)
-        if labels:
-            self.add_matching(images, labels)
-
-    def _ask_folders(self) -> None:
-        images = QFileDialog.getExistingDirectory(self, "Folder of the images")
-        labels = images and QFileDialog.getExistingDirectory(self, "Folder of the labels", images)
-        if labels:
-            self.add_matching([images], [labels])
-
-    def add_matching(self, images: Sequence[str], labels: Sequence[str]) -> None:
-        """Add the files that names and folders mean, paired by their names."""
-        try:
-            self.add_files(pair_files(expand(images), expand(labels)))
-        except SegmateError as error:
-            _warn(str(error))
+    @property
+    def rows(self) -> list[Row]:
+        """The pairs to learn from."""
+        return self.pairs.rows
 
     def _on_rows(self) -> None:
         if not hasattr(self, "_close"):
@@ -215,9 +161,7 @@ class TrainDock(QWidget):
     # Form
 
     def _on_values(self, values: TrainValues) -> None:
-        for row in self.rows:
-            if row.annotation is not values.annotation:
-                row.set_annotation(values.annotation)
+        self.pairs.set_annotation(values.annotation)
         self._propose_name()
         self._show_estimate()
         self._show_can_train()
@@ -227,7 +171,7 @@ class TrainDock(QWidget):
         values = self.panel.values
         if values.name not in ("", self._named):
             return
-        image = next((row.name for row in self.rows if row.name), "")
+        image = self.pairs.name
         info = self._models.get(values.model)
         if info is not None and info.base:
             # A model of the user's own is named after its images already: only count on.
@@ -247,10 +191,9 @@ class TrainDock(QWidget):
         self.panel.show_can_train(not self._why_not(problem), self._why_not(problem))
 
     def _why_not(self, name_problem: str) -> str:
-        errors = [row.error for row in self.rows if row.error]
-        if errors:
-            return errors[0]
-        if not sum(row.count for row in self.rows):
+        if self.pairs.error:
+            return self.pairs.error
+        if not self.pairs.count:
             return "Label some objects first, with the Segment panel or the brush"
         if not self.panel.values.name:
             return "Give the new model a name"
@@ -300,14 +243,14 @@ class TrainDock(QWidget):
         self._begin(measure=False)
 
     def _on_measure(self) -> None:
-        if sum(row.count for row in self.rows):
+        if self.pairs.count:
             self._begin(measure=True)
         else:
             _warn("label some objects first: the time is measured on them")
 
     def _begin(self, *, measure: bool) -> None:
         try:
-            sources = [row.source() for row in self.rows]
+            sources = self.pairs.sources()
         except SegmateError as error:
             _warn(str(error))
             return
@@ -366,18 +309,13 @@ class TrainDock(QWidget):
 
     def _enlarge_picture(self) -> None:
         picture = QPixmap(self.result.picture if self.result is not None else "")
-        if picture.isNull():
-            return
-        dialog = QDialog(self)
-        dialog.setWindowTitle("Labelled by you, before, after")
-        label = QLabel()
-        label.setPixmap(picture)
-        layout = QVBoxLayout(dialog)
-        layout.addWidget(label)
-        dialog.open()
+        if not picture.isNull():
+            show_picture(self, picture, "Labelled by you, before, after")
 
 
-def _closer(runner: Runner, rows: list[Row], stop_models: Callable[[], None]) -> Callable[[], None]:
+def _closer(
+    runner: Runner, pairs: TrainingRows, stop_models: Callable[[], None]
+) -> Callable[[], None]:
     """Return what ends a dock; holds nothing that Qt has deleted by then."""
     done: list[bool] = []
 
@@ -386,8 +324,7 @@ def _closer(runner: Runner, rows: list[Row], stop_models: Callable[[], None]) ->
             return
         done.append(True)
         stop_models()
-        for row in rows:
-            row.close()
+        pairs.close()
         runner.close()
 
     return close

@@ -194,7 +194,8 @@ BUSY_HINTS = {
 
 def _progress(state: TrainingState) -> Progress:
     if state.progress is not None:
-        return state.progress
+        text = state.progress.text
+        return replace(state.progress, text=f"{text[:1].upper()}{text[1:]}")
     if state.start is None or state.step is None:
         return Progress(0, 0, state.message)
     parts = [f"Epoch {state.step.epoch} of {state.start.epochs}"]

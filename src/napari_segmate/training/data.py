@@ -168,6 +168,11 @@ def check_labels(labels: npt.ArrayLike, shape: Sequence[int], name: str = "") ->
             "that were drawn on this image"
         )
     if values.dtype.kind == "f":
+        if not np.isfinite(values).all():
+            raise LabelsError(
+                f"{what} hold not-a-number or infinite values; where nothing is labelled there "
+                "must be 0. Choose a label image"
+            )
         if not np.array_equal(values, np.floor(values)):
             raise LabelsError(
                 f"{what} hold fractions, such as {_fraction(values):g}, not whole numbers: this is "

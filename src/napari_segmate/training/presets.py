@@ -109,7 +109,8 @@ TINY = {
     ),
 }
 SAM = {
-    Preset.QUICK: Schedule(rate=5e-5, epochs=20, patience=5, views=24, batch=2),
+    # With more objects a step would take nearly as long as looking at the view again.
+    Preset.QUICK: Schedule(rate=5e-5, epochs=20, patience=5, views=24, batch=2, objects=4),
     Preset.BALANCED: Schedule(rate=1e-4, epochs=20, patience=5, views=24, batch=1),
     Preset.FULL: Schedule(rate=1e-5, epochs=50, patience=10, views=24, batch=1),
 }

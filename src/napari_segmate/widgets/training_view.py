@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QMouseEvent, QPixmap
 from qtpy.QtWidgets import (
+    QDialog,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -20,7 +21,7 @@ from napari_segmate.core.training_events import Command, Result
 from napari_segmate.sessions.training import Stage, TrainingState, measures
 from napari_segmate.widgets.curve_view import Curve, CurveView
 
-__all__ = ["Picture", "ResultView", "RunView"]
+__all__ = ["Picture", "ResultView", "RunView", "show_picture"]
 
 TALLEST_PX = 220
 """More of a picture in the dock would push everything else out of sight."""
@@ -154,6 +155,17 @@ class Picture(QLabel):
     def mouseReleaseEvent(self, ev: QMouseEvent | None) -> None:
         """Tell of a click."""
         self.clicked.emit()
+
+
+def show_picture(parent: QWidget, picture: QPixmap, title: str) -> None:
+    """Show a picture in a window of its own, in full size."""
+    dialog = QDialog(parent)
+    dialog.setWindowTitle(title)
+    label = QLabel()
+    label.setPixmap(picture)
+    layout = QVBoxLayout(dialog)
+    layout.addWidget(label)
+    dialog.open()
 
 
 class ResultView(QWidget):
