@@ -72,7 +72,7 @@ def descend(
     optimizer.zero_grad(set_to_none=True)
     params = PromptParams(objects=schedule.objects, min_area=12)
     rng = np.random.default_rng([SEED, number])
-    loss = step_loss(learner, entries, rng, params, generator)
+    loss = step_loss(learner, entries, rng, params, generator).total
     loss.backward()
     optimizer.step()
     return float(loss.detach())

@@ -19,7 +19,8 @@ from napari_segmate.training.data import Annotation
 from napari_segmate.training.learners import learner_of
 from napari_segmate.training.loop import Loop
 from napari_segmate.training.presets import Preset, Schedule
-from napari_segmate.training.resume import load_state
+from napari_segmate.training.resume import VERSION, load_state
+from napari_segmate.training.steps import StepLoss
 
 SCHEDULE = Schedule(rate=1e-3, epochs=2, patience=5, views=4, batch=2, objects=2, prompted=1.0)
 
@@ -120,7 +121,7 @@ def test_a_loss_that_is_not_a_number_ends_it_and_keeps_the_best(start, monkeypat
     training = Training(start)
     before = training.learner.weights()
     nan = torch.tensor(math.nan, requires_grad=True)
-    monkeypatch.setattr(loop_module, "step_loss", lambda *args: nan * 1)
+    monkeypatch.setattr(loop_module, "step_loss", lambda *args: StepLoss(nan * 1, nan.detach()))
     outcome = training.loop.run()
     assert outcome.reason == "not a number"
     assert "not-a-number" in training.of(Message)[0].text
@@ -217,8 +218,22 @@ def test_a_damaged_or_foreign_state_counts_as_none(tmp_path) -> None:
     file = tmp_path / "state.pt"
     file.write_bytes(b"half of it")
     assert load_state(file, "f") is None
-    torch.save({"version": 1, "fingerprint": "other"}, file)
+    torch.save({"version": VERSION, "fingerprint": "other"}, file)
     assert load_state(file, "f") is None
+    torch.save({"version": VERSION + 1, "fingerprint": "f"}, file)
+    assert load_state(file, "f") is None
+    torch.save({"version": VERSION, "fingerprint": "f"}, file)
+    assert load_state(file, "f") is not None
+
+
+def test_losses_of_steps_with_and_without_prompts_compare(start) -> None:
+    # Steps without prompts would else look much better, and so would training beside validation.
+    half = Training(start, schedule=replace(SCHEDULE, rate=1e-9, views=24, prompted=0.5, epochs=1))
+    half.loop.run()
+    losses = np.array([event.loss for event in half.of(Step)])
+    (held_out, _) = half.of(Validation)
+    assert losses.std() < 0.5 * losses.mean()
+    assert 0.3 * held_out.loss < losses.mean() < 3 * held_out.loss
 
 
 def test_another_label_is_another_training() -> None:

@@ -146,7 +146,7 @@ def _step(
     rng = np.random.default_rng(seed)
     generator = torch.Generator(learner.device)
     params = PromptParams(objects=schedule.objects, min_area=12)
-    loss = step_loss(learner, entries, rng, params, generator, schedule.prompted)
+    loss = step_loss(learner, entries, rng, params, generator, schedule.prompted).total
     if loss.requires_grad:
         loss.backward()  # type: ignore[no-untyped-call]
     for _, parameter in learner.learning():

@@ -23,12 +23,14 @@ from napari_segmate.training.learner import Learner
 from napari_segmate.training.presets import Schedule
 from napari_segmate.training.resume import load_state, save_state
 from napari_segmate.training.sampling import PromptParams
-from napari_segmate.training.steps import step_loss
+from napari_segmate.training.steps import StepLoss, step_loss
 
 __all__ = ["Loop", "Outcome"]
 
 GAIN = 1e-4
 """Smaller improvements are none."""
+LATEST = 0.2
+"""Weight of the latest loss of prompted steps in their usual one."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class _Progress:
     step: int = 0
     best_epoch: int = 0
     history: list[Judgement] = field(default_factory=list)
+    prompted: float | None = None
 
 
 class Loop:
@@ -210,25 +213,39 @@ class Loop:
         self, entries: Sequence[Entry], rng: np.random.Generator, generator: torch.Generator
     ) -> float:
         self._optimizer.zero_grad(set_to_none=True)
-        total = 0.0
+        total = shown = 0.0
         for start in range(0, len(entries), self._batch):
             part = entries[start : start + self._batch]
-            loss = self._loss(part, rng, generator) * (len(part) / len(entries))
-            if loss.requires_grad:
-                loss.backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())
+            found, share = self._loss(part, rng, generator), len(part) / len(entries)
+            if found.total.requires_grad:
+                (found.total * share).backward()  # type: ignore[no-untyped-call]
+            total += share * float(found.total.detach())
+            shown += share * self._shown(found)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self.schedule.clip)
         if not (math.isfinite(total) and torch.isfinite(norm)):
             return math.nan
         self._optimizer.step()
-        return total
+        return shown
+
+    def _shown(self, found: StepLoss) -> float:
+        """Return a loss that compares with that of the held-out views, where prompts are answered.
+
+        A step without prompts takes their usual loss.
+        """
+        progress = self._progress
+        if found.prompted is not None:
+            latest = float(found.prompted)
+            usual = latest if progress.prompted is None else progress.prompted
+            progress.prompted = usual + LATEST * (latest - usual)
+            return float(found.dense) + latest
+        return float(found.dense) + (progress.prompted or 0.0)
 
     def _loss(
         self, entries: Sequence[Entry], rng: np.random.Generator, generator: torch.Generator
-    ) -> Tensor:
-        return step_loss(
-            self.learner, entries, rng, self._params, generator, self.schedule.prompted
-        )
+    ) -> StepLoss:
+        # The first step shows what answers to prompts usually cost.
+        share = self.schedule.prompted if self._progress.step else 1.0
+        return step_loss(self.learner, entries, rng, self._params, generator, share)
 
     def _set_rate(self) -> None:
         for group in self._optimizer.param_groups:
@@ -275,6 +292,7 @@ class Loop:
             "epoch": progress.epoch,
             "step": progress.step,
             "best_epoch": progress.best_epoch,
+            "prompted": progress.prompted,
             "history": [(one.loss, one.iou, one.ap50) for one in progress.history],
             "weights": self._copied(),
             "best": self._best,
@@ -296,6 +314,7 @@ class Loop:
             state["step"],
             state["best_epoch"],
             [Judgement(*values) for values in state["history"]],
+            state["prompted"],
         )
         for epoch, one in enumerate(self._progress.history):
             best = epoch == self._progress.best_epoch

@@ -13,7 +13,7 @@ from napari_segmate.core.errors import CacheError
 
 __all__ = ["load_state", "save_state"]
 
-VERSION = 1
+VERSION = 2
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:

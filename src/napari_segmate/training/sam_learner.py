@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import MissingExtraError
 from napari_segmate.core.types import DenseMaps
+from napari_segmate.models._mobile_encoder import MobileEncoder
 from napari_segmate.models._sam_encoder import encode_image
 from napari_segmate.training.data import Sample
 from napari_segmate.training.learner import DenseTruth, Features, Learner
@@ -34,7 +35,7 @@ WHOLE = 1.25
 
 
 class SamLearner(Learner):
-    """A SAM with a ViT encoder; *balanced* adds low-rank updates to its attention (LoRA)."""
+    """A SAM, whichever its encoder; *balanced* adds low-rank updates to its attention (LoRA)."""
 
     network: Sam
 
@@ -108,13 +109,14 @@ class SamLearner(Learner):
             # The same in less time and memory, but nothing to learn by.
             return encode_image(encoder, self.network.preprocess(images), Context())
         tokens = encoder.patch_embed(self.network.preprocess(images))
-        if encoder.pos_embed is not None:
+        mobile = isinstance(encoder, MobileEncoder)
+        if not mobile and encoder.pos_embed is not None:
             tokens = tokens + encoder.pos_embed
-        for block in encoder.blocks:
+        for block in encoder.steps() if mobile else encoder.blocks:
             # What a block computes inside is computed again in the backward pass: the scores of
             # its attention alone would take gigabytes.
             tokens = checkpoint(block, tokens, use_reentrant=False)
-        embedding: Tensor = encoder.neck(tokens.permute(0, 3, 1, 2))
+        embedding: Tensor = encoder.neck(tokens if mobile else tokens.permute(0, 3, 1, 2))
         return embedding
 
     def maps(self, features: Features) -> Tensor | None:
@@ -176,19 +178,20 @@ class SamLearner(Learner):
         return logits, scores
 
     def activations_mb(self, schedule: Schedule) -> float:
-        """Return what attention over the whole image and the decoder hold."""
+        """Return what the encoder, such as attention over the whole image, and the decoder hold."""
         encoder = self.network.image_encoder
-        block = encoder.blocks[-1]
-        cells = (self.size // int(encoder.patch_embed.proj.kernel_size[0])) ** 2
-        scores = 4 * block.attn.num_heads * cells**2 / (1 << 20)
-        tokens = 4 * cells * int(encoder.patch_embed.proj.out_channels) / (1 << 20)
-        # Scores, scores with positions, softmax, and for the backward pass their gradients.
-        attention = scores * (3 if self.preset is Preset.QUICK else 6)
-        passing = 0.0 if self.preset is Preset.QUICK else tokens * (len(encoder.blocks) + 20)
+        quick = self.preset is Preset.QUICK
+        if isinstance(encoder, MobileEncoder):
+            cells = (self.size // encoder.stride) ** 2
+            held = encoder.activations_mb()
+            once, each = (held, 0.0) if quick else (0.0, held)
+        else:
+            cells = (self.size // int(encoder.patch_embed.proj.kernel_size[0])) ** 2
+            once, each = _vit_mb(encoder, cells, quick)
         objects = schedule.batch * schedule.objects
         decoder = objects * cells * 256 * 4 * 60 / (1 << 20) / 4
         views = schedule.views * (self.size**2 * 8 / (1 << 20) + 2 * cells * 256 / (1 << 20))
-        return float(attention + schedule.batch * passing + decoder + views)
+        return float(once + schedule.batch * each + decoder + views)
 
     def weights(self) -> dict[str, Tensor]:
         """Return the weights under SAM's official names, LoRA's updates added to them."""
@@ -202,6 +205,15 @@ class SamLearner(Learner):
     def metadata(self) -> dict[str, str]:
         """Return the family; the sizes can be read off the shapes of the weights."""
         return {"family": "sam"}
+
+
+def _vit_mb(encoder: Any, cells: int, quick: bool) -> tuple[float, float]:
+    """Return what attention over a whole image holds, and what each image of a batch holds."""
+    scores = 4 * encoder.blocks[-1].attn.num_heads * cells**2 / (1 << 20)
+    tokens = 4 * cells * int(encoder.patch_embed.proj.out_channels) / (1 << 20)
+    # Scores, scores with positions, softmax, and for the backward pass their gradients.
+    attention = scores * (3 if quick else 6)
+    return attention, 0.0 if quick else tokens * (len(encoder.blocks) + 20)
 
 
 def _groups(image_index: Tensor, prompts: Prompts) -> list[tuple[int, Tensor]]:

@@ -20,7 +20,7 @@ from napari_segmate.training.losses import mask_loss
 from napari_segmate.training.prompting import Prompts, first_prompts
 from napari_segmate.training.sampling import PromptParams, correct, targets_of
 
-__all__ = ["Objects", "objects_of", "step_loss", "truth_at"]
+__all__ = ["Objects", "StepLoss", "objects_of", "step_loss", "truth_at"]
 
 ROUNDS = (0.45, 0.35, 0.2)
 """Chances of no, one or two corrective clicks in a step."""
@@ -34,6 +34,25 @@ class Objects:
     masks: Tensor
     looked: Tensor
     prompts: Prompts
+
+
+@dataclass(frozen=True, eq=False)
+class StepLoss:
+    """The loss of a step, scalars.
+
+    Parameters
+    ----------
+    total : Tensor
+        To descend on.
+    dense : Tensor
+        The part of the instance head, 0 without one.
+    prompted : Tensor, optional
+        How wrong the answers to prompts were; None when none were answered.
+    """
+
+    total: Tensor
+    dense: Tensor
+    prompted: Tensor | None = None
 
 
 def objects_of(
@@ -61,8 +80,8 @@ def step_loss(
     params: PromptParams,
     generator: torch.Generator,
     prompted: float = 1.0,
-) -> Tensor:
-    """Return the loss of some views, a scalar to descend on.
+) -> StepLoss:
+    """Return the loss of some views.
 
     Parameters
     ----------
@@ -78,16 +97,18 @@ def step_loss(
         Chance that prompts are answered, too, where there is an instance head.
     """
     features = learner.features(stack_features(entries, learner.device))
-    loss = torch.zeros((), device=learner.device)
+    dense = torch.zeros((), device=learner.device)
     maps, truth = learner.maps(features), stack_truth(entries, learner.device)
     if maps is not None and truth is not None:
-        loss = learner.dense_loss(maps.float(), truth)
+        dense = learner.dense_loss(maps.float(), truth)
         if rng.random() >= prompted:
-            return loss
+            return StepLoss(dense, dense.detach())
     objects = objects_of(entries, rng, params, learner.device)
     if objects is None:
-        return loss
-    return loss + _prompted(learner, features, objects, rng, generator)
+        return StepLoss(dense, dense.detach())
+    extra = learner.extra_loss(features, objects.image_index, objects.prompts, objects.masks)
+    answers = _prompted(learner, features, objects, rng, generator)
+    return StepLoss(dense + extra + answers, dense.detach(), answers.detach())
 
 
 def _prompted(
@@ -97,8 +118,7 @@ def _prompted(
     rng: np.random.Generator,
     generator: torch.Generator,
 ) -> Tensor:
-    prompts = objects.prompts
-    loss = learner.extra_loss(features, objects.image_index, prompts, objects.masks)
+    prompts, loss = objects.prompts, torch.zeros((), device=learner.device)
     rounds = int(rng.choice(len(ROUNDS), p=ROUNDS)) + 1
     for number in range(rounds):
         logits, scores = learner.decode(features, objects.image_index, prompts, rng)
