@@ -24,6 +24,7 @@ from napari_segmate.detectors import (
     missing_files,
     usable,
 )
+from napari_segmate.detectors.base import DetectorInfo
 
 OWN = "someone/colonies@1f2e3d4"
 
@@ -156,6 +157,11 @@ def test_files_that_were_put_there_by_hand_will_do(served, tmp_path, monkeypatch
             (folder / name).write_bytes(content)
     assert missing_files(get_detector(OWN)) == ()
     assert load_detector(OWN, device="cpu").info.name == OWN
+
+
+def test_detector_that_needs_no_files_is_complete() -> None:
+    info = DetectorInfo("spots", "Spots", "Whatever is bright", "BSD-3-Clause", repository="")
+    assert missing_files(info) == ()
 
 
 def test_every_detector_tells_what_a_user_must_know() -> None:

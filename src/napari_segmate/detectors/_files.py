@@ -34,7 +34,7 @@ def folder_of(info: DetectorInfo) -> Path:
 
 def missing_files(info: DetectorInfo) -> tuple[str, ...]:
     """Return the files that are not there yet; a file of another size than published is not."""
-    if info.path is not None:
+    if info.path is not None or not (info.files or info.repository):
         return ()
     folder = folder_of(info)
     known = _known(info)
