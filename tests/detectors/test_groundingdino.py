@@ -137,9 +137,13 @@ def test_the_package_is_left_as_it_was(detector) -> None:
 
 
 @installed
-def test_importing_it_loads_no_opencv_and_leaves_qt_alone() -> None:
+def test_importing_it_loads_no_opencv_and_leaves_qt_alone(tmp_path) -> None:
+    # Does what opencv does when it is imported.
+    sets = "import os\nos.environ['QT_QPA_PLATFORM_PLUGIN_PATH'] = 'opencv'\n"
+    (tmp_path / "cv2.py").write_text(sets)
     code = (
         "import os, sys\n"
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
         "os.environ['QT_QPA_FONTDIR'] = 'mine'\n"
         "from napari_segmate.detectors import _groundingdino_shim as shim\n"
         "shim._import()\n"
