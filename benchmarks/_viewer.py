@@ -8,7 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic, perf_counter
+from time import monotonic, perf_counter, thread_time
 
 import torch  # noqa: F401 - before Qt: on Windows the order matters
 
@@ -122,6 +122,9 @@ class Driver:
 class Heartbeat:
     """Times between the ticks of a timer in the event loop: a long one is a frozen window.
 
+    `busy_s` is how much of each the GUI thread itself computed: what remains when other programs
+    keep the processor from it.
+
     Parameters
     ----------
     late_s : float
@@ -130,9 +133,10 @@ class Heartbeat:
 
     def __init__(self, late_s: float = 0.05) -> None:
         self.gaps_s: list[float] = []
+        self.busy_s: list[float] = []
         self.causes: list[str] = []
         self._late_s = late_s
-        self._last = perf_counter()
+        self._last, self._used = perf_counter(), thread_time()
         self._done = threading.Event()
         self._gui_thread = threading.get_ident()
         self._timer = QTimer()
@@ -141,9 +145,10 @@ class Heartbeat:
         self._timer.timeout.connect(self._tick)
 
     def _tick(self) -> None:
-        now = perf_counter()
+        now, used = perf_counter(), thread_time()
         self.gaps_s.append(now - self._last)
-        self._last = now
+        self.busy_s.append(used - self._used)
+        self._last, self._used = now, used
 
     def _watch(self) -> None:
         seen = 0.0
@@ -155,7 +160,7 @@ class Heartbeat:
                 self.causes.append(" < ".join(_place(frame) for frame in stack[:-7:-1]))
 
     def __enter__(self) -> Heartbeat:
-        self._last = perf_counter()
+        self._last, self._used = perf_counter(), thread_time()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
         self._timer.start()

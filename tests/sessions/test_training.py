@@ -4,8 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from napari_segmate.core.training_events import Failure, Message, Result, Start, Step, Validation
-from napari_segmate.sessions.state import Phase
+from napari_segmate.core.training_events import (
+    Failure,
+    Message,
+    Result,
+    Start,
+    Step,
+    Validation,
+    Work,
+)
+from napari_segmate.sessions.state import Phase, Progress
 from napari_segmate.sessions.training import (
     MOST_POINTS,
     Stage,
@@ -81,6 +89,24 @@ def test_long_trainings_keep_a_curve_of_bounded_length() -> None:
 )
 def test_verdict_is_honest(after_values, worse, words) -> None:
     assert words in verdict(replace(RESULT, after=after_values, worse=worse))
+
+
+def test_model_that_finds_next_to_nothing_is_not_praised() -> None:
+    poor = Result("mine", "", {"ap50": 0.0, "box_iou": 0.5}, {"ap50": 0.01, "box_iou": 0.8})
+    assert "hardly finds objects" in verdict(poor)
+    assert "hardly" not in verdict(replace(poor, after={"ap50": 0.4, "box_iou": 0.8}))
+    assert "hardly" not in verdict(replace(poor, before={}, after={"box_iou": 0.8}))
+
+
+def test_work_is_shown_and_after_the_last_step_there_is_nothing_to_pause() -> None:
+    state = follow(TrainingState(Stage.STARTING), Start(steps=2, epochs=1))
+    state = follow(state, Work(1, 4, "looking at the images"))
+    assert status(state).progress == Progress(1, 4, "Looking at the images")
+    assert state.pausable
+    state = follow(state, Step(step=2, epoch=1, loss=0.5))
+    assert state.progress is None and state.pausable
+    state = follow(state, Work(0, 2, "judging the model before"))
+    assert not state.pausable
 
 
 def test_measures_that_are_missing_or_no_numbers_are_shown_as_such() -> None:

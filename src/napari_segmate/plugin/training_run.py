@@ -251,7 +251,7 @@ class TrainingRun(QObject):
         if command is Command.CANCEL:
             self._set(replace(self.state, stage=Stage.CANCELLING, progress=None))
             self._unwanted.set()
-        elif not stage.pausable:
+        elif not self.state.pausable:
             return
         else:
             stages = {Command.PAUSE: Stage.PAUSED, Command.RESUME: Stage.RUNNING}

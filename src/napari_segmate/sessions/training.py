@@ -17,7 +17,16 @@ from napari_segmate.core.training_events import (
 )
 from napari_segmate.sessions.state import Phase, Progress, SessionState
 
-__all__ = ["Stage", "TrainingState", "duration", "follow", "measures", "status", "verdict"]
+__all__ = [
+    "Stage",
+    "TrainingState",
+    "duration",
+    "finds_objects",
+    "follow",
+    "measures",
+    "status",
+    "verdict",
+]
 
 MOST_POINTS = 500
 """Points of the curve of losses; when there are more, neighbours are averaged."""
@@ -31,6 +40,8 @@ MEASURES = {
 }
 GAINS = ("ap50", "msa", "click_iou", "box_iou")
 SMALL_GAIN = 0.01
+FEW_FOUND = 0.05
+"""AP50 below which finding everything is no good advice."""
 AFTER_FAILURE = "Your labels are as they were. Change what it says above, then press Train again"
 
 
@@ -102,6 +113,11 @@ class TrainingState:
     def has_best(self) -> bool:
         """True when stopping now would keep a model."""
         return any(one.best for one in self.validations)
+
+    @property
+    def pausable(self) -> bool:
+        """True while there is something to pause or to stop: not in the comparison at the end."""
+        return self.stage.pausable and (self.step is None or self.progress is None)
 
     @property
     def epochs(self) -> int:
@@ -220,6 +236,11 @@ def verdict(result: Result) -> str:
             f"'{result.model}' is worse than the model it began with on objects it had not seen. "
             "Discard it, label more objects and train again"
         )
+    if not finds_objects(result):
+        return (
+            f"'{result.model}' hardly finds objects by itself; it may still be better at clicks "
+            "and boxes. Label more of them and train again"
+        )
     gains = [
         result.after[name] - value
         for name, value in result.before.items()
@@ -231,6 +252,17 @@ def verdict(result: Result) -> str:
         f"'{result.model}' is ready and chosen in every panel. "
         "Segment the rest, correct it, and train again"
     )
+
+
+def finds_objects(result: Result) -> bool:
+    """Tell whether the new model can be asked to find everything.
+
+    Examples
+    --------
+    >>> finds_objects(Result("mine", "", {}, {"ap50": 0.0})), finds_objects(Result("mine", ""))
+    (False, True)
+    """
+    return result.after.get("ap50", 1.0) >= FEW_FOUND
 
 
 def measures(result: Result) -> list[tuple[str, str, str]]:

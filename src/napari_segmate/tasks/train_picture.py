@@ -16,10 +16,14 @@ GAP = 8
 COLOURS = np.array([[40, 220, 90], [255, 190, 0], [255, 60, 160]], np.uint8)
 """Truth, before, after."""
 LARGEST = 512
+WIDE = 1.5
+"""Ratio of the sides from which on images stand below each other."""
 
 
 def comparison(image: RGBImage, labels: Sequence[LabelArray]) -> RGBImage:
     """Return the image beside itself with the outlines of each label image drawn in.
+
+    Wide images stand one below the other.
 
     Parameters
     ----------
@@ -34,9 +38,11 @@ def comparison(image: RGBImage, labels: Sequence[LabelArray]) -> RGBImage:
         panel = image[cut].copy()
         panel[_outlines(one[cut])] = COLOURS[number % len(COLOURS)]
         panels.append(panel)
-    gap = np.full((panels[0].shape[0], GAP, 3), 255, np.uint8)
+    height, width = panels[0].shape[:2]
+    below = width > WIDE * height
+    gap = np.full((GAP, width, 3) if below else (height, GAP, 3), 255, np.uint8)
     parts = [part for panel in panels for part in (panel, gap)][:-1]
-    return np.concatenate(parts, axis=1)
+    return np.concatenate(parts, axis=0 if below else 1)
 
 
 def _outlines(labels: LabelArray) -> npt.NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_segmate.core.training_events import Command, Result
-from napari_segmate.sessions.training import Stage, TrainingState, measures
+from napari_segmate.sessions.training import Stage, TrainingState, finds_objects, measures
 from napari_segmate.widgets.curve_view import Curve, CurveView
 
 __all__ = ["Picture", "ResultView", "RunView", "show_picture"]
@@ -72,8 +72,8 @@ class RunView(QWidget):
         self._pause.setToolTip(
             "Go on with the training" if self._paused else "Leave the processor to you for a while"
         )
-        self._pause.setEnabled(state.stage.pausable)
-        self._stop.setEnabled(state.stage.pausable)
+        self._pause.setEnabled(state.pausable)
+        self._stop.setEnabled(state.pausable)
         self._buttons.setVisible(state.stage.busy)
         # What is hidden needs no drawing, and the curves of a failed start are empty.
         busy = state.stage.busy and state.stage is not Stage.MEASURING
@@ -209,7 +209,8 @@ class ResultView(QWidget):
         self._fill([("On what was held out", "before", "after"), *measures(result)])
         self._picture.show_file(result.picture)
         # The button that is the better advice is the one that strikes the eye.
-        for button, strong in ((self.segment, not result.worse), (self.discard, result.worse)):
+        good = finds_objects(result) and not result.worse
+        for button, strong in ((self.segment, good), (self.discard, result.worse)):
             font = button.font()
             font.setBold(strong)
             button.setFont(font)
