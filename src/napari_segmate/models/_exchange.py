@@ -33,17 +33,20 @@ def export_official(source: Path, target: Path, overwrite: bool = False) -> Path
     """
     import torch
 
-    from napari_segmate.models._sam_network import build_sam
+    from napari_segmate.models._sam_network import build_sam, is_sam
 
     checkpoint = read_checkpoint(source)
     check_version(source, checkpoint.metadata)
-    if "image_encoder.patch_embed.proj.weight" not in checkpoint.state:
+    if not is_sam(checkpoint.state):
         raise ModelError(
             f"{source.name} is no SAM, so SAM's own format cannot hold it; copy the file {source}"
         )
     if target.exists() and not overwrite:
         raise ModelError(f"there is a file {target} already; choose another name")
-    state = {name: value.float() for name, value in checkpoint.state.items()}
+    state = {
+        name: value.float() if value.is_floating_point() else value
+        for name, value in checkpoint.state.items()
+    }
     weights = build_sam(state, source.name).state_dict()
     part = target.with_name(f".{target.name}.part")
     try:

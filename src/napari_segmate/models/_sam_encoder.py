@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_segmate.core.context import Context
+from napari_segmate.models._mobile_encoder import MobileEncoder, encode_mobile
 
 __all__ = ["encode_image"]
 
@@ -33,13 +34,15 @@ SCORES = 1 << 20
 """Scores at a time in windowed blocks."""
 
 
-def encode_image(encoder: ImageEncoderViT, images: Tensor, context: Context) -> Tensor:
+def encode_image(
+    encoder: ImageEncoderViT | MobileEncoder, images: Tensor, context: Context
+) -> Tensor:
     """Return the embedding of preprocessed images, as ``encoder(images)`` would.
 
     Parameters
     ----------
-    encoder : ImageEncoderViT
-        Upstream's encoder, with its weights.
+    encoder : ImageEncoderViT or MobileEncoder
+        Upstream's encoder or that of MobileSAM, with its weights.
     images : (B, 3, S, S) float
         Normalised and padded.
     context : Context
@@ -49,6 +52,8 @@ def encode_image(encoder: ImageEncoderViT, images: Tensor, context: Context) -> 
     -------
     (B, C, S / 16, S / 16)
     """
+    if isinstance(encoder, MobileEncoder):
+        return encode_mobile(encoder, images, context)
     tokens = encoder.patch_embed(images)
     if encoder.pos_embed is not None:
         tokens = tokens + encoder.pos_embed

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from napari_segmate.core.errors import WeightsError
 from napari_segmate.models._checkpoint import INSTANCE_DECODER
+from napari_segmate.models._mobile_encoder import MobileEncoder, build_mobile_encoder, is_mobile
 
-__all__ = ["architecture_of", "build_sam"]
+__all__ = ["architecture_of", "build_sam", "is_sam"]
 
 WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 PATCH = "image_encoder.patch_embed.proj.weight"
@@ -35,6 +36,11 @@ def architecture_of(state: Mapping[str, Tensor]) -> str | None:
         return None
     width = int(state[PATCH].shape[0])
     return WIDTHS.get(width, f"vit_{width}")
+
+
+def is_sam(state: Mapping[str, Tensor]) -> bool:
+    """Tell whether these are the weights of a SAM, whichever its encoder."""
+    return architecture_of(state) is not None or is_mobile(state)
 
 
 def build_sam(state: Mapping[str, Tensor], name: str) -> Sam:
@@ -61,21 +67,22 @@ def build_sam(state: Mapping[str, Tensor], name: str) -> Sam:
         first = str(error).splitlines()
         raise WeightsError(
             f"{name} is not a complete SAM ({' '.join(first[:2]).strip()}); choose a checkpoint of "
-            "SAM ViT-B, ViT-L or ViT-H, or one trained from them"
+            "SAM ViT-B, ViT-L, ViT-H or MobileSAM, or one trained from them"
         ) from error
     return network.eval()
 
 
 def _empty(state: Mapping[str, Tensor]) -> Sam:
-    width, _, _, patch = state[PATCH].shape
-    grid = int(state[POSITIONS].shape[1])
     channels = int(state["image_encoder.neck.0.weight"].shape[0])
+    encoder, patch = _encoder(state, channels)
+    size = int(encoder.img_size)
+    grid = size // patch
     return Sam(
-        image_encoder=_encoder(state, int(width), int(patch), grid, channels),
+        image_encoder=encoder,
         prompt_encoder=PromptEncoder(
             embed_dim=channels,
             image_embedding_size=(grid, grid),
-            input_image_size=(grid * patch, grid * patch),
+            input_image_size=(size, size),
             mask_in_chans=int(state["prompt_encoder.mask_downscaling.3.weight"].shape[0]),
         ),
         mask_decoder=_decoder(state, channels),
@@ -85,8 +92,18 @@ def _empty(state: Mapping[str, Tensor]) -> Sam:
 
 
 def _encoder(
-    state: Mapping[str, Tensor], width: int, patch: int, grid: int, channels: int
-) -> ImageEncoderViT:
+    state: Mapping[str, Tensor], channels: int
+) -> tuple[ImageEncoderViT | MobileEncoder, int]:
+    """Return the encoder and how many pixels a cell of its embedding is long."""
+    if is_mobile(state):
+        mobile = build_mobile_encoder(state)
+        return mobile, mobile.stride
+    width, _, _, patch = state[PATCH].shape
+    return _vit(state, int(width), int(patch), channels), int(patch)
+
+
+def _vit(state: Mapping[str, Tensor], width: int, patch: int, channels: int) -> ImageEncoderViT:
+    grid = int(state[POSITIONS].shape[1])
     lengths = _by_number(state, r"image_encoder\.blocks\.(\d+)\.attn\.rel_pos_h")
     # A table of relative positions has 2 n - 1 rows for n positions along an axis.
     sizes = [(int(table.shape[0]) + 1) // 2 for table in lengths]

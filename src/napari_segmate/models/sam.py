@@ -13,6 +13,7 @@ import numpy.typing as npt
 from napari_segmate.core.context import Context
 from napari_segmate.core.types import DenseMaps, Embedding, FloatArray, RGBImage, Shape2D
 from napari_segmate.core.weights import WeightsFile
+from napari_segmate.models._microsam import USUAL, generalist, suggested
 from napari_segmate.models._prompts import PromptArrays
 from napari_segmate.models._segmenter import NetworkSegmenter
 from napari_segmate.models.base import Checkpoint, ModelFamily, ModelInfo, Segmenter
@@ -28,7 +29,7 @@ __all__ = ["FAMILY", "SamSegmenter"]
 
 
 class SamSegmenter(NetworkSegmenter):
-    """A SAM with a ViT encoder; the longer side of an image is resized to the input size."""
+    """A SAM, whichever its encoder; the longer side of an image is resized to the input size."""
 
     batch = 4
     confident = 8.0
@@ -246,51 +247,6 @@ def _official(name: str, file: str, sha256: str, size: int, parameters: int) -> 
     )
 
 
-_Suggested = tuple[tuple[str, float], ...]
-
-
-def _suggested(
-    centre: float, boundary: float, smoothing: float, score: float, stability: float
-) -> _Suggested:
-    """Return micro-sam's settings for a model: distances of seeds, blur in pixels, thresholds."""
-    return (
-        ("least_centre", round(1 - centre, 2)),
-        ("seed", round(1 - boundary, 2)),
-        ("smoothing", smoothing / 2),
-        ("min_area", 100),
-        ("score", score),
-        ("stability", stability),
-    )
-
-
-USUAL = _suggested(0.5, 0.5, 1.6, 0.88, 0.95)
-"""For models of micro-sam's that it has no settings for."""
-
-
-def _generalist(
-    name: str, what: str, place: str, digest: str, decoder: str, suggested: _Suggested
-) -> ModelInfo:
-    architecture = name[:5]
-    address = f"https://uk1s3.embassy.ebi.ac.uk/public-datasets/bioimage.io/{place}"
-    return ModelInfo(
-        name=name,
-        title=f"micro-sam {what} ViT-{architecture[-1].upper()}",
-        description=f"Segment Anything for {what}, by micro-sam",
-        architecture=architecture,
-        licence="CC-BY-4.0",
-        source="https://github.com/computational-cell-analytics/micro-sam",
-        weights=WeightsFile(
-            f"{name}.pt",
-            f"{address}.pt",
-            f"xxh128:{digest}",
-        ),
-        extra=(WeightsFile(f"{name}_decoder.pt", f"{address}_decoder.pt", f"xxh128:{decoder}"),),
-        instance_head=True,
-        suggested=suggested,
-        parameters={"vit_b": 93_735_472, "vit_l": 312_342_832}[architecture],
-    )
-
-
 FAMILY = ModelFamily(
     name="sam",
     models=(
@@ -315,37 +271,37 @@ FAMILY = ModelFamily(
             2_564_550_879,
             641_090_608,
         ),
-        _generalist(
+        generalist(
             "vit_b_lm",
             "light microscopy",
             "diplomatic-bug/1.2/files/vit_b",
             "fe9252a29f3f4ea53c15a06de471e186",
             "708b15ac620e235f90bb38612c4929ba",
-            _suggested(0.4, 0.5, 2.0, 0.65, 0.7),
+            suggested(0.4, 0.5, 2.0, 0.65, 0.7),
         ),
-        _generalist(
+        generalist(
             "vit_l_lm",
             "light microscopy",
             "idealistic-rat/1.2/files/vit_l",
             "017f20677997d628426dec80a8018f9d",
             "2faeafa03819dfe03e7c46a44aaac64a",
-            _suggested(0.4, 0.4, 1.6, 0.65, 0.73),
+            suggested(0.4, 0.4, 1.6, 0.65, 0.73),
         ),
-        _generalist(
+        generalist(
             "vit_b_em_organelles",
             "organelles in EM",
             "noisy-ox/1.2/files/vit_b",
             "f3bf2ed83d691456bae2c3f9a05fb438",
             "bb6398956a6b0132c26b631c14f95ce2",
-            _suggested(0.3, 0.4, 1.2, 0.75, 0.75),
+            suggested(0.3, 0.4, 1.2, 0.75, 0.75),
         ),
-        _generalist(
+        generalist(
             "vit_l_em_organelles",
             "organelles in EM",
             "humorous-crab/1.2/files/vit_l",
             "810b084b6e51acdbf760a993d8619f2d",
             "334877640bfdaaabce533e3252a17294",
-            _suggested(0.3, 0.4, 1.2, 0.8, 0.8),
+            suggested(0.3, 0.4, 1.2, 0.8, 0.8),
         ),
     ),
     load=_load,
