@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ METADATA_KEY = "napari_segmate"
 SCHEMA = 1
 
 
+@cache
 def package_version() -> str:
     """Return the version of this package, ``"unknown"`` when it is not installed."""
     try:
