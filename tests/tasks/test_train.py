@@ -30,7 +30,7 @@ from napari_segmate.models._own import check_name, own_path, read_header, write_
 from napari_segmate.tasks import evaluate
 from napari_segmate.tasks.train import Params, estimate, run, target_of
 from napari_segmate.training.control import Control
-from napari_segmate.training.data import sample_of
+from napari_segmate.training.data import Annotation, sample_of
 from napari_segmate.training.presets import INVERTED, TINY, Preset
 from napari_segmate.training.snapshot import write_snapshot
 
@@ -183,6 +183,40 @@ def test_a_full_disk_at_the_end_is_an_error_with_a_cure(tmp_path, monkeypatch) -
     with pytest.raises(CacheError, match="free some space"):
         write_own(tmp_path / "m.safetensors", {"a": torch.zeros(1)}, {})
     assert not list(tmp_path.glob("*"))
+
+
+def test_after_a_full_disk_the_same_training_goes_on(tiny, own_folder, monkeypatch) -> None:
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("safetensors.torch.save_file", full)
+        with pytest.raises(CacheError, match="free some space"):
+            run(two_planes(), Params(name="mine", **SMALL), model=tiny)
+    assert not list(own_folder.rglob("*.safetensors"))
+    events: list = []
+    run(two_planes(), Params(name="mine", **SMALL), emit=events.append, model=tiny)
+    assert not [event for event in events if isinstance(event, Step)]
+    assert (own_folder / "mine.safetensors").is_file()
+    assert not list(own_folder.glob(".mine*"))
+
+
+@pytest.mark.parametrize(
+    ("preset", "annotation"),
+    [(Preset.BALANCED, Annotation.OBJECTS), (Preset.FULL, Annotation.RECTANGLE)],
+)
+def test_other_presets_learn_from_partly_labelled_planes(tiny, preset, annotation) -> None:
+    def partly(name: str, seed: int):
+        whole = grid_of_objects(name, seed=seed)
+        some = np.where(whole.labels <= 5, whole.labels, 0)
+        return sample_of(whole.image, some, annotation, name=name)
+
+    events: list = []
+    samples = [partly("a", 0), partly("b", 5)]
+    result = run(samples, Params(preset=preset, **SMALL), emit=events.append, model=tiny)
+    (step,) = (event for event in events if isinstance(event, Step))
+    assert np.isfinite(step.loss)
+    assert not json.loads(read_header(Path(result.path))["data"])["whole"]
 
 
 def test_a_model_from_a_newer_version_says_so(own_folder) -> None:

@@ -44,6 +44,7 @@ def test_measuring_takes_times_and_changes_nothing(start) -> None:
     before = learner(start).weights()
     one, found = pace(start)
     assert min(found.look, found.step, found.judge) > 0
+    assert 0.02 < found.view_mb < 2
     assert all(parameter.grad is None for _, parameter in one.learning())
     for name, value in one.weights().items():
         assert torch.equal(value, before[name]), name

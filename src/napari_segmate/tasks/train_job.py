@@ -127,4 +127,7 @@ def estimated(job: Job) -> Start:
     seconds = pace.seconds(schedule, judged, once=job.params.preset is Preset.QUICK)
     seconds += pace.comparison(len(job.compared), objects)
     memory = peak_mb(learner.device) + growth_mb(learner)
+    if not learner.device.startswith("cuda"):
+        # Views stay in the main memory.
+        memory += pace.view_mb * (schedule.views + judged)
     return Start(schedule.steps, schedule.epochs, learner.device, seconds, memory)

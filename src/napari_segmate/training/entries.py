@@ -43,6 +43,18 @@ class Entry:
     looked: npt.NDArray[np.bool_]
     truth: DenseTruth | None
 
+    @property
+    def megabytes(self) -> float:
+        """What it takes in memory."""
+        truth = (
+            []
+            if self.truth is None
+            else [getattr(self.truth, one.name) for one in fields(self.truth)]
+        )
+        tensors = [*self.prepared.values(), *truth]
+        arrays = self.labels.nbytes + self.looked.nbytes
+        return (arrays + sum(one.nbytes for one in tensors)) / (1 << 20)
+
 
 def make_entry(view: View, learner: Learner, teacher: Learner | None = None) -> Entry:
     """Return a view ready for steps.

@@ -39,7 +39,7 @@ PROMPTS = 5
 
 @dataclass(frozen=True)
 class Pace:
-    """Measured times, in seconds.
+    """Measured times, in seconds, and the size of a view.
 
     Parameters
     ----------
@@ -51,12 +51,15 @@ class Pace:
         Of the optimiser.
     judge : float
         For a held-out view.
+    view_mb : float
+        What is kept of a view, in MB.
     """
 
     look: float
     encode: float
     step: float
     judge: float
+    view_mb: float = 0.0
 
     def seconds(self, schedule: Schedule, judged: int, *, once: bool) -> float:
         """Return how long the epochs take.
@@ -128,6 +131,7 @@ def _measure(learner: Learner, views: Views, schedule: Schedule, seed: int) -> P
         # The first one also makes room.
         float(np.mean(steps[1:] or steps)),
         _seconds(learner, lambda: judge(learner, one, seed)),
+        one[0].megabytes,
     )
 
 
