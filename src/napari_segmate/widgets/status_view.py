@@ -90,7 +90,10 @@ class StatusView(QFrame):
         self._cancel.setVisible(busy)
         total = progress.total if progress is not None else 0
         self._bar.setRange(0, total)
+        # A bar draws itself, and so the whole window, at once; this way it waits for its turn.
+        self._bar.setUpdatesEnabled(False)
         self._bar.setValue(progress.done if progress is not None else 0)
+        self._bar.setUpdatesEnabled(True)
         if busy and progress is not None and progress.text:
             self._text.setText(progress.text)
             self._text.setVisible(True)
