@@ -187,11 +187,39 @@ def test_edit_while_boxes_still_come_deletes_none_of_them(desk) -> None:
     found = [(n, (0.0, n, 9.0, n + 1.0), "cell", 0.5) for n in range(100)]
     desk.book.set_found((), found)
     desk.boxes.show(desk.book.shown)
+    desk.qtbot.waitUntil(lambda: len(desk.layer.data) > 0)
+    assert not desk.boxes.complete
     desk.layer.selected_data = {0}
     desk.layer.remove_selected()
     desk.qtbot.waitUntil(lambda: desk.boxes.complete, timeout=30_000)
     assert len(desk.layer.data) == 99
     assert len(desk.book.shown) == 99
+
+
+def test_box_drawn_while_others_come_and_go_stays(desk) -> None:
+    desk.find(*FOUND)
+    desk.qtbot.waitUntil(lambda: desk.boxes.complete)
+    desk.book.set_found((), [])
+    desk.boxes.show(desk.book.shown)
+    desk.layer.add([[[40, 40], [40, 60], [60, 60], [60, 40]]], shape_type="rectangle")
+    desk.qtbot.waitUntil(lambda: desk.boxes.complete)
+    desk.qtbot.wait(20)
+    assert len(desk.layer.data) == 1
+    assert [box.origin.value for box in desk.book.shown] == ["drawn"]
+
+
+def test_layer_is_written_once_for_many_moves_of_a_slider(desk, monkeypatch) -> None:
+    desk.find(*FOUND)
+    desk.qtbot.waitUntil(lambda: desk.boxes.complete)
+    removed = []
+    remove = desk.layer.remove
+    monkeypatch.setattr(desk.layer, "remove", lambda rows: removed.append(rows) or remove(rows))
+    for found in ([], FOUND, FOUND[:1], FOUND, FOUND[1:]):
+        desk.book.set_found((), found)
+        desk.boxes.show(desk.book.shown)
+    desk.qtbot.waitUntil(lambda: desk.boxes.complete)
+    assert len(removed) == 1
+    assert len(desk.layer.data) == len(FOUND) - 1
 
 
 def test_boxes_lie_on_their_planes(qtbot) -> None:

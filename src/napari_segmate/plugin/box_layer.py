@@ -59,6 +59,7 @@ class BoxLayer:
         self._concepts: tuple[str, ...] = ()
         self._concept = ""
         self._width = 1.0
+        self._wanted: set[int] = set()
         self._timer = QTimer()
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._write_some)
@@ -201,52 +202,57 @@ class BoxLayer:
     # Boxes in
 
     def show(self, boxes: Sequence[TextBox]) -> None:
-        """Show these boxes and no others; those that are there already stay untouched."""
+        """Show these boxes and no others; those that are there already stay untouched.
+
+        They come and go in the next turns of the event loop, see `complete`.
+        """
         if not boxes and self.layer is None:
             return
         layer = self.ensure()
         if layer is None:
             return
-        wanted = {box.number for box in boxes}
-        self._delete(layer, wanted)
+        # Not at once: while a slider moves only the last of many calls counts.
+        self._wanted = {box.number for box in boxes}
         self._waiting = [box for box in boxes if box.number not in self._written]
-        self._write_some()
+        if self._waiting or self._wanted != self._written:
+            self._timer.start()
 
     @property
     def complete(self) -> bool:
-        """True when all boxes are in the layer."""
-        return not self._waiting
+        """True when the boxes to be shown are in the layer, and no others."""
+        return not self._timer.isActive()
 
     def _delete(self, layer: Shapes, wanted: set[int]) -> None:
         numbers = layer.features[NUMBER].tolist()
-        gone = {at for at, number in enumerate(numbers) if number not in wanted}
-        if not gone:
-            return
-        chosen = {numbers[at] for at in layer.selected_data if at not in gone}
-        with self._quiet():
-            layer.selected_data = gone
-            layer.remove_selected()
-            left = layer.features[NUMBER].tolist()
-            layer.selected_data = {at for at, number in enumerate(left) if number in chosen}
+        ours = self._written - wanted
+        gone = {at for at, number in enumerate(numbers) if number in ours}
         self._written &= wanted
+        if gone:
+            with self._quiet(), layer.events.data.blocker():
+                layer.remove(sorted(gone))
 
     def _write_some(self) -> None:
         layer, end = self.layer, time.monotonic() + BUDGET_S
         if layer is None or self._plane is None:
             self.stop()
             return
+        if self._written - self._wanted and not self._drawing:
+            # A turn of its own, so that none is long.
+            self._delete(layer, self._wanted)
+            return
         while self._waiting and time.monotonic() < end and not self._drawing:
             some, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
             self._add(layer, some)
-        if self._waiting:
-            self._timer.start()
-        else:
+        if not self._waiting:
             self._timer.stop()
+            with self._quiet():
+                # Once for all that was written: napari looks at the extent of all layers each time.
+                layer.events.data(value=layer.data, action=ActionType.CHANGED)
 
     def _add(self, layer: Shapes, boxes: Sequence[TextBox]) -> None:
         before = layer.features.iloc[: len(layer.data)]
         chosen = set(layer.selected_data)
-        with self._quiet():
+        with self._quiet(), layer.events.data.blocker():
             layer.add(
                 [self._corners(box) for box in boxes],
                 shape_type="rectangle",
@@ -279,6 +285,8 @@ class BoxLayer:
         layer, plane = self.layer, self._plane
         if layer is None or plane is None:
             return [], set()
+        # Rows that are about to go would be taken for boxes of the user's.
+        self._delete(layer, self._wanted)
         features = layer.features
         rows = [
             self._row(plane, data, number, concept)
@@ -308,7 +316,8 @@ class BoxLayer:
         layer = self.layer
         if layer is None or len(boxes) != len(layer.data):
             return
-        self._written = {box.number for box in boxes}
+        before, self._written = self._written, {box.number for box in boxes}
+        self._wanted |= self._written - before
         table = _table(boxes)
         if not table.equals(layer.features.reset_index(drop=True)):
             with self._quiet():

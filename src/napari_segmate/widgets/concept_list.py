@@ -12,6 +12,7 @@ from superqt.utils import signals_blocked
 __all__ = ["ConceptList"]
 
 MOST_ROWS = 6
+COLOUR_ROLE = Qt.ItemDataRole.UserRole + 1
 SWATCH_PX = 12
 TIP = "Boxes that you draw get the chosen concept; a click gives it to the boxes that are selected"
 
@@ -49,7 +50,10 @@ class ConceptList(QListWidget):
                 item = self.item(row)
                 assert item is not None
                 item.setText(f"{concept}   {counts.get(concept, 0)}")
-                item.setIcon(_swatch(colours.get(concept, "#ffffff")))
+                colour = colours.get(concept, "#ffffff")
+                if item.data(COLOUR_ROLE) != colour:
+                    item.setData(COLOUR_ROLE, colour)
+                    item.setIcon(_swatch(colour))
         self.choose(kept)
         self.setVisible(bool(concepts))
         self.setFixedHeight(self.sizeHint().height())
