@@ -15,12 +15,14 @@ from benchmarks import (
     accuracy,
     automask,
     click_latency,
+    detectors,
     finetune,
     finetune_vit,
     first_mask,
     memory,
     sam_encoder,
     small_model,
+    text_boxes,
     unseen,
 )
 from benchmarks._images import scene
@@ -174,12 +176,14 @@ def test_every_benchmark_has_help(capsys):
         accuracy,
         automask,
         click_latency,
+        detectors,
         finetune,
         finetune_vit,
         first_mask,
         memory,
         sam_encoder,
         small_model,
+        text_boxes,
         unseen,
     )
     for module in modules:

@@ -58,10 +58,9 @@ def ready(
         What it needs is not installed, does not fit, or cannot be downloaded.
     """
     context = context or Context()
-    if not Path(name).exists():
-        info = get_detector(str(name))
-        if usable(info) and missing_files(info):
-            download(info, context)
+    info = get_detector(name)
+    if usable(info) and missing_files(info):
+        download(info, context)
     return load_detector(name, device=device, context=context)
 
 
