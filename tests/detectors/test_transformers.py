@@ -155,6 +155,55 @@ def test_every_layer_refines_boxes_with_its_own_head(tmp_path) -> None:
     np.testing.assert_array_equal(right.scores, again.scores)
 
 
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("kind", ["grounding_dino", "mm_grounding_dino"])
+def test_heads_are_found_under_either_of_their_names(tmp_path, kind, shared) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = build(tmp_path / "base", kind=kind, shared=shared)
+    before = load_detector(folder, device="cpu").detect(IMAGE, ("cell",), detail=64)
+    weights = load_file(folder / "model.safetensors")
+    names = {name: name for name in weights}
+    names |= {name: f"model.decoder.{name}" for name in weights if guard.HEAD.match(name)}
+    moved = {names[name]: value for name, value in weights.items()}
+    assert moved.keys() != weights.keys()
+    save_file(moved, folder / "model.safetensors", metadata={"format": "pt"})
+    after = load_detector(folder, device="cpu").detect(IMAGE, ("cell",), detail=64)
+    np.testing.assert_array_equal(after.boxes_yx, before.boxes_yx)
+
+
+def test_weights_of_half_precision_are_taken(tmp_path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder = build(tmp_path / "half")
+    weights = {
+        name: value.half() if value.dtype == torch.float32 else value
+        for name, value in load_file(folder / "model.safetensors").items()
+    }
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "dtype": "float16"}))
+    assert len(load_detector(folder, device="cpu").detect(IMAGE, ("cell",), detail=64)) == 20
+
+
+def test_head_that_did_not_arrive_is_noticed(tmp_path, monkeypatch) -> None:
+    import torch
+    from transformers import GroundingDinoForObjectDetection
+
+    folder = build(tmp_path / "base")
+    real = GroundingDinoForObjectDetection.from_pretrained
+
+    def forgetful(*args, **more):
+        model, loaded = real(*args, **more)
+        torch.nn.init.ones_(model.bbox_embed[0].layers[0].bias)
+        return model, loaded
+
+    monkeypatch.setattr(GroundingDinoForObjectDetection, "from_pretrained", forgetful)
+    with pytest.raises(ModelError, match="loads the heads of"):
+        load_detector(folder, device="cpu")
+
+
 def test_heads_that_were_loaded_wrongly_are_noticed(tmp_path, monkeypatch) -> None:
     from napari_segmate.detectors import transformers as family
 
@@ -162,6 +211,6 @@ def test_heads_that_were_loaded_wrongly_are_noticed(tmp_path, monkeypatch) -> No
     config = json.loads((folder / "config.json").read_text())
     old = {name: value for name, value in config.items() if not name.endswith("_share")}
     (folder / "config.json").write_text(json.dumps(old))
-    monkeypatch.setattr(family, "own_heads", lambda folder: {})
+    monkeypatch.setattr(family, "own_heads", lambda saved: {})
     with pytest.raises(ModelError, match="loads the heads of"):
         load_detector(folder, device="cpu")

@@ -16,7 +16,12 @@ from napari_segmate.detectors._idea_weights import (
     read_state,
     vocabulary_beside,
 )
-from napari_segmate.detectors._transformers_guard import check_heads, check_loaded, without_bars
+from napari_segmate.detectors._transformers_guard import (
+    HEAD,
+    check_heads,
+    check_loaded,
+    without_bars,
+)
 
 __all__ = ["load_into_transformers", "tokenizer_of"]
 
@@ -36,12 +41,14 @@ def load_into_transformers(checkpoint: Path) -> tuple[Any, Any]:
     state = read_state(checkpoint)
     sizes = measure(state, checkpoint.name)
     tokenizer = tokenizer_of(vocabulary, sizes["text_config"]["vocab_size"])
+    converted = convert(state)
     with without_bars():
         model, loaded = library.GroundingDinoForObjectDetection.from_pretrained(
-            None, config=_config(sizes), state_dict=convert(state), output_loading_info=True
+            None, config=_config(sizes), state_dict=dict(converted), output_loading_info=True
         )
     check_loaded(loaded, checkpoint)
-    check_heads(model, checkpoint)
+    heads = {name: value for name, value in converted.items() if HEAD.match(name)}
+    check_heads(model, heads, checkpoint)
     return model, tokenizer
 
 

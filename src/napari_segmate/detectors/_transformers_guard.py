@@ -5,6 +5,7 @@ Each check stands for a way in which some version did.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ __all__ = [
     "check_separators",
     "check_version",
     "own_heads",
+    "saved_heads",
     "without_bars",
 ]
 
@@ -34,6 +36,9 @@ PROBE = (101, 1996, 1996, 1996, 1012, 1996, 1996, 1012, 102)
 SEPARATORS = (101, 102, 1012, 1029)
 SIGNS = ("[CLS]", "[SEP]", ".", "?")
 RIGHT_POSITIONS = (0, 0, 1, 2, 3, 0, 1, 2, 0)
+HEAD = re.compile(r"(?:model\.decoder\.)?(bbox|class)_embed\.(\d+)\.")
+SHARED = {"bbox": "bbox", "class": "cls"}
+"""What settings call them."""
 CURE = 'install another one: pip install "transformers>=5.23"'
 
 
@@ -100,11 +105,13 @@ def check_separators(tokenizer: Any, where: Path) -> None:
         )
 
 
-def own_heads(folder: Path) -> Mapping[str, bool]:
-    """Return settings for heads that a file holds for every layer of the decoder.
+def saved_heads(folder: Path) -> dict[str, Any]:
+    """Return the weights of the heads of the decoder in a file of transformers.
 
-    Files of MM-GroundingDINO and LLMDet were written when such heads were never shared, and do not
-    say so; transformers 5 shares them unless told, and every layer gets the first one's.
+    Raises
+    ------
+    WeightsError
+        The file is damaged.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -113,30 +120,53 @@ def own_heads(folder: Path) -> Mapping[str, bool]:
         return {}
     try:
         with safe_open(path, "pt") as file:
-            names = set(file.keys())
+            return {name: file.get_tensor(name) for name in file.keys() if HEAD.match(name)}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"{path} cannot be read ({error}): it is damaged, or half a download. Download it again"
         ) from error
-    settings = {
-        "decoder_bbox_embed_share": "bbox_embed.1.layers.0.weight",
-        "decoder_cls_embed_share": "class_embed.1.bias",
-    }
-    return {setting: False for setting, name in settings.items() if name in names}
 
 
-def check_heads(model: Any, where: Path) -> None:
-    """Raise when layers of the decoder refine boxes with another head than the one they learned."""
+def own_heads(saved: Mapping[str, Any]) -> dict[str, bool]:
+    """Return settings for heads that a file holds for every layer of the decoder.
+
+    Files of MM-GroundingDINO and LLMDet were written when such heads were never shared, and need
+    not say so; transformers 5 shares them unless told, and layers get the first one's.
+
+    Examples
+    --------
+    >>> own_heads({"bbox_embed.0.layers.0.bias": 0, "bbox_embed.1.layers.0.bias": 0})
+    {'decoder_bbox_embed_share': False}
+    """
+    several = {match[1] for name in saved if (match := HEAD.match(name)) and int(match[2]) > 0}
+    return {f"decoder_{SHARED[kind]}_embed_share": False for kind in sorted(several)}
+
+
+def check_heads(model: Any, saved: Mapping[str, Any], where: Path) -> None:
+    """Raise when layers of the decoder refine boxes with another head than the one they learned.
+
+    Which of the names that stand for one head a file has, depends on what wrote it; versions of
+    transformers took the wrong one, or none, and reported nothing.
+    """
     import torch
 
+    own = dict(model.named_parameters(remove_duplicate=False))
+    lost = [
+        name
+        for name, value in saved.items()
+        if name not in own or not torch.equal(own[name], value.to(own[name].dtype))
+    ]
     pairs = zip(model.bbox_embed, model.model.decoder.bbox_embed, strict=True)
-    for head, inner in pairs:
-        for one, other in zip(head.parameters(), inner.parameters(), strict=True):
-            if not torch.equal(one, other):
-                raise ModelError(
-                    f"this version of transformers loads the heads of {where} wrongly, so that "
-                    f"boxes would be wrong; {CURE}, or choose another detector"
-                )
+    same = all(
+        torch.equal(one, other)
+        for head, inner in pairs
+        for one, other in zip(head.parameters(), inner.parameters(), strict=True)
+    )
+    if lost or not same:
+        raise ModelError(
+            f"this version of transformers loads the heads of {where} wrongly, so that boxes would "
+            f"be wrong; {CURE}, or choose another detector"
+        )
 
 
 def check_loaded(info: Mapping[str, Sequence[Any]], where: Path) -> None:

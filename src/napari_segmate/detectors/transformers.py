@@ -21,6 +21,7 @@ from napari_segmate.detectors._transformers_guard import (
     check_separators,
     check_version,
     own_heads,
+    saved_heads,
     without_bars,
 )
 from napari_segmate.detectors.base import Detector, DetectorFamily, DetectorInfo
@@ -64,6 +65,7 @@ def load(info: DetectorInfo, folder: Path, device: str) -> Detector:
 
 
 def _load_folder(folder: Path) -> tuple[Any, Any, Any]:
+    import torch
     from transformers import AutoConfig, AutoModelForZeroShotObjectDetection, AutoProcessor
 
     kind = model_type(folder)
@@ -73,13 +75,17 @@ def _load_folder(folder: Path) -> tuple[Any, Any, Any]:
         raise WeightsError(
             f"{folder} has no vocabulary; put tokenizer.json or vocab.txt of the model there"
         )
-    heads = own_heads(folder)
+    heads = saved_heads(folder)
     processors: Any = AutoProcessor
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, **heads)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, **own_heads(heads))
         with without_bars():
             model, loaded = AutoModelForZeroShotObjectDetection.from_pretrained(
-                folder, config=config, local_files_only=True, output_loading_info=True
+                folder,
+                config=config,
+                dtype=torch.float32,
+                local_files_only=True,
+                output_loading_info=True,
             )
         processor = processors.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -88,7 +94,7 @@ def _load_folder(folder: Path) -> tuple[Any, Any, Any]:
             "there"
         ) from error
     check_loaded(loaded, folder)
-    check_heads(model, folder)
+    check_heads(model, heads, folder)
     return model, processor.tokenizer, processor.image_processor
 
 
