@@ -54,7 +54,7 @@ class Desk:
 
         def settled() -> bool:
             controller = dock.controller
-            waiting = controller._busy or controller._tuning or controller._look.waiting
+            waiting = controller.jobs.busy or controller._tuning or controller._look.waiting
             return not waiting and controller.runner.idle
 
         self.qtbot.waitUntil(settled, timeout=60_000)

@@ -59,7 +59,7 @@ class Window:
         controller = self.dock.controller
 
         def settled() -> bool:
-            busy = controller._busy or controller._tuning or controller._look.waiting
+            busy = controller.jobs.busy or controller._tuning or controller._look.waiting
             return not busy and controller.runner.idle and self.other.controller.runner.idle
 
         self.qtbot.wait(30)

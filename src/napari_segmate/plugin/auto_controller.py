@@ -2,95 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Shapes
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.errors import Cancelled, ImageError, SegmateError
-from napari_segmate.models.base import ModelInfo
+from napari_segmate.core.errors import ImageError, SegmateError
 from napari_segmate.plugin.answering import Answerer, ModelChoice
-from napari_segmate.plugin.auto_objects import Accepted, accepted, objects_of
-from napari_segmate.plugin.auto_search import Search, params_of, tuned
-from napari_segmate.plugin.committing_many import ManyCommitter, Places
+from napari_segmate.plugin.auto_accepting import Accepting
+from napari_segmate.plugin.auto_asked import Asked
+from napari_segmate.plugin.auto_objects import Accepted
+from napari_segmate.plugin.auto_search import Search, tuned
 from napari_segmate.plugin.deferred import Deferred
-from napari_segmate.plugin.many_objects import ManyObjects, WrittenMany
+from napari_segmate.plugin.jobs import Jobs
 from napari_segmate.plugin.proposals import Index, PlaneProposal, Proposals
 from napari_segmate.plugin.region_layer import RegionLayer
-from napari_segmate.plugin.runner import Job, Runner
+from napari_segmate.plugin.runner import Job
 from napari_segmate.plugin.shape_region import region_of_shapes
 from napari_segmate.plugin.viewing import View
 from napari_segmate.sessions.auto_state import AutoFacts, auto_state_of
-from napari_segmate.sessions.state import Progress, SessionState
+from napari_segmate.sessions.state import SessionState
 from napari_segmate.tasks.auto import Mode, Params, Proposal, Region, generate
-from napari_segmate.widgets.auto_panel import AutoValues
-from napari_segmate.widgets.options_view import OptionValues
-from napari_segmate.widgets.planes_view import PlaneChoice
 
-__all__ = ["Asked", "AutoController"]
+__all__ = ["AutoController"]
 
 DRAW_FIRST = "Drag a rectangle round the part to search"
 CHOOSE_SHAPES = "Draw a polygon in a shapes layer of your own, and choose that layer"
-STOPPED = "Stopped; what was proposed so far stays"
 TRY_AGAIN = "Try again, or choose another model"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the panel says.
-
-    Parameters
-    ----------
-    values : AutoValues
-        Mode, size and sliders.
-    model : str
-        Who looks.
-    has_head : bool
-        Whether that model finds objects without clicks.
-    region : str
-        ``"plane"``, ``"visible"``, ``"rectangle"`` or ``"shapes"``.
-    planes : PlaneChoice
-        Which planes of a stack.
-    options : OptionValues
-        Contrast, device, what happens to other labels.
-    info : ModelInfo, optional
-        What is known of the model.
-    """
-
-    values: AutoValues = field(default_factory=AutoValues)
-    model: str = "tiny"
-    has_head: bool = True
-    region: str = "plane"
-    planes: PlaneChoice = field(default_factory=PlaneChoice)
-    options: OptionValues = field(default_factory=OptionValues)
-    info: ModelInfo | None = None
-
-    @property
-    def mode(self) -> Mode:
-        """How objects are found."""
-        if self.values.mode:
-            return Mode(self.values.mode)
-        return Mode.OBJECTS if self.has_head else Mode.GRID
-
-    @property
-    def suggested(self) -> tuple[tuple[str, float], ...]:
-        """Settings that suit the model."""
-        return () if self.info is None else self.info.suggested
-
-    @property
-    def params(self) -> Params:
-        """The same for the task."""
-        return params_of(self.values, self.mode, fill_holes=self.options.fill_holes, info=self.info)
-
-    @property
-    def key(self) -> Hashable:
-        """What the slow step depends on."""
-        return self.model, self.params.prepare_key()
 
 
 class AutoController:
@@ -131,7 +72,8 @@ class AutoController:
         self.shapes: Shapes | None = None
         self.delete_key = ""
         self.found: Callable[[PlaneProposal], None] = lambda plane: None
-        self.runner = Runner()
+        self.jobs = Jobs(self.refresh, TRY_AGAIN)
+        self.runner = self.jobs.runner
         self._answerer = answerer
         self._show = show
         self._show_found = show_found
@@ -142,15 +84,14 @@ class AutoController:
         self._live: PlaneProposal | None = None
         self._tuning: Job | None = None
         self._when_tuned: Callable[[], None] | None = None
-        self._busy: Progress | None = None
-        self._doing = self._error = self._cure = self._notice = self._trouble = ""
-        self._again: Callable[[], None] = self.run
+        self._trouble = ""
         self._closed = False
         self._look = Deferred(self._update_plane)
         self._refresh_later = Deferred(self.refresh)
         self.view = View(viewer, self._look, self._look)
         self.region = RegionLayer(viewer, self._refresh_later)
-        self.committer: ManyCommitter[list[Accepted]] = ManyCommitter(viewer, self.runner, notify)
+        self.accepting = Accepting(viewer, self.jobs, self.view, notify, self._redraw)
+        self.committer = self.accepting.committer
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
@@ -158,7 +99,7 @@ class AutoController:
         if self._closed:
             return
         self._closed = True
-        self.runner.close()
+        self.jobs.close()
         self._look.stop()
         self._refresh_later.stop()
         self.committer.close()
@@ -200,7 +141,7 @@ class AutoController:
         if asked.region != before.region:
             self._change_region(asked.region)
         if asked != before:
-            self._error = self._notice = ""
+            self.jobs.unsay()
         self.refresh()
         self._tune()
 
@@ -226,22 +167,22 @@ class AutoController:
     @property
     def can_run(self) -> bool:
         """True when there is something to look at, and nothing else is going on."""
-        return self._shown_index is not None and self._busy is None and not self._region_missing
+        return self._shown_index is not None and self.jobs.busy is None and not self._region_missing
 
     @property
     def can_accept(self) -> bool:
         """True when there are proposals that nobody is changing."""
-        return self._busy is None and any(plane.kept.size for plane in self.book)
+        return self.jobs.busy is None and any(plane.kept.size for plane in self.book)
 
     def run(self) -> None:
         """Find the objects of the planes that are chosen, the one on the screen first."""
         if not self.can_run:
             return
-        self._again = self.run
+        self.jobs.again = self.run
         try:
             region = self._region()
         except SegmateError as error:
-            self._fail(error)
+            self.jobs.fail(error)
             return
         asked, shown = self.asked, self._shown_index
         visible = self.view.visible_yx
@@ -299,7 +240,7 @@ class AutoController:
     def _find_next(self) -> None:
         """Look at the next plane; sliders get their turn in between."""
         if not self._waiting:
-            self._rest()
+            self.jobs.rest()
             self.refresh()
             return
         search = self._waiting.pop(0)
@@ -315,14 +256,15 @@ class AutoController:
             self._propose(image, plane)
             self._find_next()
 
-        self._run(
+        self.jobs.run(
             lambda context: search.run(
                 self._answerer, lambda: self.asked.params, self._keep_live, context
             ),
             done,
             "Looking for objects; you can look around meanwhile",
-            place,
-            lambda: self._show_live(image),
+            place=place,
+            look_in=lambda: self._show_live(image),
+            failed=self._drop_jobs,
         )
 
     def _keep_live(self, plane: PlaneProposal) -> None:
@@ -372,7 +314,7 @@ class AutoController:
 
         def failed(error: BaseException) -> None:
             self._tuning = self._when_tuned = None
-            self._fail(error)
+            self.jobs.fail(error)
 
         self._tuning = self.runner.submit(Job(work, done, failed))
 
@@ -408,53 +350,12 @@ class AutoController:
         planes = [plane for plane in self.book if plane.kept.size]
         if only is not None and not linked:
             planes = [only[0]]
-        apart = self._anisotropy(image)
-
-        def make(targets: Places, context: Context) -> tuple[ManyObjects, list[Accepted]]:
-            parts = accepted(planes, only, linked=linked, anisotropy=apart)
-            return objects_of(parts, targets), parts
-
-        self._again = self.accept
-        self._busy, self._doing = Progress(0, 0), "Writing the objects …"
-        self.refresh()
-        places = {plane.index: plane.shown for plane in planes}
-        self.committer.write(image, places, make, self._on_written, self._on_not_written)
-
-    def _anisotropy(self, image: Image) -> float:
-        shown, slider = self.view.shown, self.slider
-        if shown is None or slider is None:
-            return 1.0
-        pixel = float(np.mean(np.abs(image.scale[[shown.axes.y, shown.axes.x]])))
-        return float(abs(image.scale[shown.fixed[slider[0]]])) / pixel
-
-    def _on_written(self, written: WrittenMany, parts: list[Accepted]) -> None:
-        self._rest()
-        there, asked = np.array(written.labels), set[int]()
-        for part in parts:
-            part.leave(np.isin(part.numbers + written.first - 1, there))
-            asked.update(part.numbers.tolist())
-        self._redraw(parts)
-        count, left = len(there), len(asked) - len(there)
-        stays = f"; {left} of them lie on other objects and stay proposals" if left else ""
-        self._say(
-            f"{count} object{'' if count == 1 else 's'} written to '{written.layer.name}'{stays}"
-        )
-
-    def _on_not_written(self, error: BaseException) -> None:
-        self._rest()
-        self._fail(error)
+        self.jobs.again = self.accept
+        self.accepting.write(image, planes, only, linked=linked)
 
     def take_back(self) -> None:
         """Remove the objects accepted last from the output; they are proposed again."""
-
-        def done(parts: list[Accepted]) -> None:
-            for part in parts:
-                part.come_back()
-            self._redraw(parts)
-            self._say("Taken back")
-
-        if not self.committer.take_back(done):
-            self._say("There is nothing left to take back")
+        self.accepting.take_back()
 
     def _redraw(self, parts: list[Accepted]) -> None:
         for book in self._books.values():
@@ -470,95 +371,39 @@ class AutoController:
         found = self._pointed_at(position)
         if found is not None:
             self.book.drop(*found)
-            self._error = self._notice = ""
+            self.jobs.unsay()
             self._show_found()
             self.refresh()
 
     def _pointed_at(self, position: Any) -> tuple[PlaneProposal, int] | None:
-        if self._busy is not None or self._shown_index is None:
+        if self.jobs.busy is not None or self._shown_index is None:
             return None
         found = self.book.at(position, self._shown_index)
         if found is None:
-            self._say("There is no proposal there; point at one")
+            self.jobs.say("There is no proposal there; point at one")
         return found
 
     def discard(self) -> None:
         """Take all proposals away."""
         self._stop_jobs()
         self.book.clear()
-        self._error = self._notice = ""
+        self.jobs.unsay()
         self._show_found()
-        self.refresh()
-
-    # Jobs
-
-    def _run(
-        self,
-        work: Callable[[Context], Any],
-        done: Callable[[Any], None],
-        doing: str,
-        place: str,
-        look_in: Callable[[], None],
-    ) -> None:
-        """Let the worker do something, with its progress in the status."""
-        self._error = self._notice = ""
-        self._busy, self._doing = Progress(0, 0, place), doing
-
-        def progress(at: int, total: int, text: str) -> None:
-            if self._closed:
-                return
-            said = "  ·  ".join(part for part in (place, text) if part)
-            self._busy = Progress(at, total, said)
-            look_in()
-            self.refresh()
-
-        def finished(result: Any) -> None:
-            if not self._closed:
-                done(result)
-
-        def failed(error: BaseException) -> None:
-            if not self._closed and self._busy is not None:
-                look_in()
-                self._stop_jobs()
-                self._fail(error)
-
-        self.runner.submit(Job(work, finished, failed, progress))
         self.refresh()
 
     def cancel(self) -> None:
         """Stop what runs; what was found so far stays."""
-        if self._busy is not None:
-            self._stop_jobs()
-            self._say(STOPPED)
-
-    def retry(self) -> None:
-        """Do again what has failed."""
-        self._error = ""
-        self._again()
+        if self.jobs.busy is not None:
+            self._drop_jobs()
+            self.jobs.cancel()
 
     def _stop_jobs(self) -> None:
+        self._drop_jobs()
+        self.jobs.stop()
+
+    def _drop_jobs(self) -> None:
+        """Forget what was to follow."""
         self._waiting, self._tuning, self._when_tuned, self._live = [], None, None, None
-        self.runner.cancel_all()
-        self._rest()
-
-    def _rest(self) -> None:
-        self._busy, self._doing = None, ""
-
-    def _fail(self, error: BaseException) -> None:
-        if isinstance(error, Cancelled):
-            return
-        known = isinstance(error, SegmateError)
-        self._error = str(error) if known else f"{type(error).__name__}: {error}"
-        self._cure, self._notice = "" if known else TRY_AGAIN, ""
-        self.refresh()
-
-    def say(self, text: str) -> None:
-        """Show a sentence until the next thing happens."""
-        self._say(text)
-
-    def _say(self, text: str) -> None:
-        self._notice, self._error = text, ""
-        self.refresh()
 
     # The plane in view
 
@@ -593,14 +438,7 @@ class AutoController:
     @property
     def state(self) -> SessionState:
         """What to show now."""
-        return auto_state_of(
-            self._facts(),
-            busy=self._busy,
-            doing=self._doing,
-            error=self._error,
-            cure=self._cure,
-            notice=self._notice,
-        )
+        return auto_state_of(self._facts(), **self.jobs.said)
 
     def _facts(self) -> AutoFacts:
         index = self._shown_index

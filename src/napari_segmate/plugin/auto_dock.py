@@ -15,7 +15,8 @@ from superqt.utils import ensure_main_thread
 
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.answering import Answerer, default_answerer
-from napari_segmate.plugin.auto_controller import Asked, AutoController
+from napari_segmate.plugin.auto_asked import Asked
+from napari_segmate.plugin.auto_controller import AutoController
 from napari_segmate.plugin.auto_search import least_limits, usual
 from napari_segmate.plugin.choosers import LayerChooser
 from napari_segmate.plugin.geometry import micrometres_per_pixel
@@ -168,7 +169,7 @@ class AutoDock(QWidget):
             # The mouse is on the button: the user still has to point at the object.
             what, act = pointed[action]
             self._picker.start(act)
-            self.controller.say(f"Click on the object to {what}")
+            self.controller.jobs.say(f"Click on the object to {what}")
         else:
             self.trigger(action)
 
@@ -186,7 +187,7 @@ class AutoDock(QWidget):
             AutoAction.DISCARD: controller.discard,
             AutoAction.TAKE_BACK: controller.take_back,
             AutoAction.CANCEL: controller.cancel,
-            AutoAction.RETRY: controller.retry,
+            AutoAction.RETRY: controller.jobs.retry,
         }
         self._picker.stop()
         acts[action]()

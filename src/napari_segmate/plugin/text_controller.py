@@ -15,9 +15,9 @@ from napari_segmate.plugin.box_layer import BoxLayer
 from napari_segmate.plugin.committing_many import ManyCommitter
 from napari_segmate.plugin.deferred import Deferred
 from napari_segmate.plugin.finding import Engine
+from napari_segmate.plugin.jobs import Jobs
 from napari_segmate.plugin.region_layer import RegionLayer
 from napari_segmate.plugin.text_finder import Asked, Finder
-from napari_segmate.plugin.text_jobs import Jobs
 from napari_segmate.plugin.text_search import Findings
 from napari_segmate.plugin.text_segmenting import Segmenting
 from napari_segmate.plugin.viewing import View
@@ -28,6 +28,7 @@ from napari_segmate.widgets.filter_view import FilterValues
 __all__ = ["TextController"]
 
 SETTLE_MS = 250
+TRY_AGAIN = "Try again, or choose another detector"
 DEFAULT_CONCEPT = "object"
 """Concept of boxes that are drawn before anything was typed."""
 
@@ -71,7 +72,7 @@ class TextController:
         self.text = ""
         self.concept = ""
         self.searched: Callable[[str], None] = lambda text: None
-        self.jobs = Jobs(self._refresh)
+        self.jobs = Jobs(self._refresh, TRY_AGAIN)
         self.runner = self.jobs.runner
         self._show = show
         self._show_found = show_found

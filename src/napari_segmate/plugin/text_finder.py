@@ -9,8 +9,8 @@ from typing import Any
 
 from napari_segmate.core.types import IntBoxYX
 from napari_segmate.plugin.finding import Engine, Found, Query
+from napari_segmate.plugin.jobs import Jobs
 from napari_segmate.plugin.region_layer import RegionLayer
-from napari_segmate.plugin.text_jobs import Jobs
 from napari_segmate.plugin.text_search import Findings
 from napari_segmate.plugin.viewing import View
 from napari_segmate.sessions.text_boxes import PlaneIndex, TextBox

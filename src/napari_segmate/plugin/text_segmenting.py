@@ -11,9 +11,9 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.plugin.answering import Answerer, ModelChoice
 from napari_segmate.plugin.committing_many import ManyCommitter, Places
+from napari_segmate.plugin.jobs import Jobs
 from napari_segmate.plugin.many_objects import ManyObjects, WrittenMany
 from napari_segmate.plugin.text_finder import Asked
-from napari_segmate.plugin.text_jobs import Jobs
 from napari_segmate.plugin.text_objects import as_objects
 from napari_segmate.plugin.viewing import View
 from napari_segmate.sessions.text_boxes import BoxBook, TextBox

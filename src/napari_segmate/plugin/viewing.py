@@ -175,12 +175,17 @@ class View:
 
     @property
     def anisotropy(self) -> float:
-        """Distance of the planes over that of the pixels; 1 where it is not known."""
+        """Distance of the planes over that of the pixels, along the slider that was moved last.
+
+        1 where it is not known.
+        """
         image, shown = self._both()
-        if not shown.fixed:
+        slider = self.slider()
+        if slider is None:
             return 1.0
         sides = np.abs(image.scale[[shown.axes.y, shown.axes.x]])
-        return float(abs(image.scale[shown.fixed[-1]]) / max(sides.mean(), 1e-12)) or 1.0
+        apart = abs(image.scale[shown.fixed[slider[0]]])
+        return float(apart / max(sides.mean(), 1e-12)) or 1.0
 
     def neighbours(self) -> list[ViewedPlane]:
         """Return the planes next to the one in view, along the slider that was moved last."""

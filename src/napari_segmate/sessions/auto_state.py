@@ -67,6 +67,7 @@ def auto_state_of(
     error: str = "",
     cure: str = "",
     notice: str = "",
+    then: str = "",
 ) -> SessionState:
     """Return what the status line shows.
 
@@ -82,6 +83,8 @@ def auto_state_of(
         What went wrong, and what helps.
     notice : str
         What has just been done; comes before what to do next.
+    then : str
+        What to do next, if it is not the usual.
 
     Examples
     --------
@@ -97,7 +100,7 @@ def auto_state_of(
         return SessionState(Phase.ERROR, cure or hint, error)
     done = facts.count and not facts.region_missing
     phase = Phase.PREVIEW if done else Phase.NEEDS_PROMPT if facts.image else Phase.IDLE
-    return SessionState(phase, f"{notice}. {hint}" if notice else hint)
+    return SessionState(phase, f"{notice}. {then or hint}" if notice else hint)
 
 
 def _hint(facts: AutoFacts) -> str:

@@ -1,4 +1,4 @@
-"""What runs for the text dock, and what is said of it: progress, success, failure, how to go on."""
+"""What runs for a dock, and what is said of it: progress, success, failure, how to go on."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from napari_segmate.sessions.state import Progress
 __all__ = ["Jobs", "Said"]
 
 STOPPED = "Stopped; what was found so far stays"
-TRY_AGAIN = "Try again, or choose another detector"
 
 
 class Said(TypedDict):
-    """What `napari_segmate.sessions.text_state.state_of` wants to know of jobs."""
+    """What the states of the docks want to know of jobs."""
 
     busy: Progress | None
     doing: str
@@ -34,10 +33,13 @@ class Jobs:
     ----------
     changed : callable
         Called without arguments when there is something else to tell.
+    cure : str
+        What usually helps when a job fails.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], cure: str) -> None:
         self.runner = Runner()
+        self._usual_cure = cure
         self.again: Callable[[], None] | None = None
         self._changed = changed
         self._closed = False
@@ -73,7 +75,8 @@ class Jobs:
         doing: str,
         *,
         place: str = "",
-        cure: str = TRY_AGAIN,
+        cure: str | None = None,
+        look_in: Callable[[], None] = lambda: None,
         failed: Callable[[], None] = lambda: None,
     ) -> None:
         """Let the worker do something.
@@ -86,8 +89,10 @@ class Jobs:
             Called with its result; it must call `rest` when nothing else follows.
         doing, place : str
             What is done, and which part of it, in words.
-        cure : str
-            What helps if it fails.
+        cure : str, optional
+            What helps if it fails; by default what usually does.
+        look_in : callable
+            Called now and then while it runs, and once more when it has failed.
         failed : callable
             Called before a failure, or that it was stopped, is told.
         """
@@ -95,8 +100,11 @@ class Jobs:
         self._busy, self._doing = self._busy or Progress(0, 0, place), doing
 
         def progress(at: int, total: int, text: str) -> None:
+            if self._closed:
+                return
             said = "  ·  ".join(part for part in (place, text) if part)
             self._busy = Progress(at, total, said)
+            look_in()
             self._changed()
 
         def finished(result: Any) -> None:
@@ -105,11 +113,18 @@ class Jobs:
 
         def broken(error: BaseException) -> None:
             if not self._closed and self._busy is not None:
+                look_in()
                 self.stop()
                 failed()
-                self.fail(error, cure)
+                self.fail(error, self._usual_cure if cure is None else cure)
 
         self.runner.submit(Job(work, finished, broken, progress))
+        self._changed()
+
+    def begin(self, doing: str) -> None:
+        """Tell that something runs that is not run by this; `rest` when it is done."""
+        self.unsay()
+        self._busy, self._doing = Progress(0, 0), doing
         self._changed()
 
     def cancel(self) -> None:
