@@ -45,8 +45,9 @@ class DiameterBox(QDoubleSpinBox):
             return
         self._micrometres = micrometres
         self.show_estimate(self._estimate)
-        if self.value():
-            self.lineEdit().setText(self.textFromValue(self.value()))
+        field = self.lineEdit()
+        if field is not None and self.value():
+            field.setText(self.textFromValue(self.value()))
 
     def _said(self, pixels: float) -> str:
         size = f"{pixels:.4g} px"
