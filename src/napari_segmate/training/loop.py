@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from napari_segmate.training.entries import Entry
 from napari_segmate.training.judge import Judgement, judge
 from napari_segmate.training.learner import Learner
 from napari_segmate.training.presets import Schedule
-from napari_segmate.training.resume import load_state, save_state
+from napari_segmate.training.resume import Progress, load_state, save_state
 from napari_segmate.training.sampling import PromptParams
 from napari_segmate.training.steps import StepLoss, step_loss
 
@@ -54,15 +54,6 @@ class Outcome:
     best_epoch: int
     history: tuple[Judgement, ...]
     reason: str
-
-
-@dataclass
-class _Progress:
-    epoch: int = 0
-    step: int = 0
-    best_epoch: int = 0
-    history: list[Judgement] = field(default_factory=list)
-    prompted: float | None = None
 
 
 class Loop:
@@ -113,7 +104,7 @@ class Loop:
         self._optimizer = torch.optim.AdamW(
             self._parameters.values(), lr=schedule.rate, weight_decay=schedule.weight_decay
         )
-        self._progress = _Progress()
+        self._progress = Progress()
         self._best = self._copied()
         self._can_save = True
         self._began = time.monotonic()
@@ -286,14 +277,9 @@ class Loop:
             self._emit(Message(f"{error}. The training goes on, but cannot be resumed"))
 
     def _state(self) -> dict[str, Any]:
-        progress = self._progress
         return {
             "fingerprint": self._fingerprint,
-            "epoch": progress.epoch,
-            "step": progress.step,
-            "best_epoch": progress.best_epoch,
-            "prompted": progress.prompted,
-            "history": [(one.loss, one.iou, one.ap50) for one in progress.history],
+            **self._progress.state(),
             "weights": self._copied(),
             "best": self._best,
             "optimizer": self._optimizer.state_dict(),
@@ -309,13 +295,7 @@ class Loop:
         self._restore(state["weights"])
         self._best = dict(state["best"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._progress = _Progress(
-            state["epoch"],
-            state["step"],
-            state["best_epoch"],
-            [Judgement(*values) for values in state["history"]],
-            state["prompted"],
-        )
+        self._progress = Progress.of(state)
         for epoch, one in enumerate(self._progress.history):
             best = epoch == self._progress.best_epoch
             self._emit(Validation(epoch, one.loss, one.iou, one.ap50, best))

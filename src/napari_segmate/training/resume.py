@@ -4,16 +4,52 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from napari_segmate.core.errors import CacheError
+from napari_segmate.training.judge import Judgement
 
-__all__ = ["load_state", "save_state"]
+__all__ = ["Progress", "load_state", "save_state"]
 
 VERSION = 2
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    Parameters
+    ----------
+    epoch, step : int
+        The last ones that are done.
+    best_epoch : int
+        After which the best weights were found.
+    history : list of Judgement
+        One per epoch, the first one before training.
+    prompted : float, optional
+        The usual loss of answers to prompts.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    best_epoch: int = 0
+    history: list[Judgement] = field(default_factory=list)
+    prompted: float | None = None
+
+    def state(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        history = [(one.loss, one.iou, one.ap50) for one in self.history]
+        return {**vars(self), "history": history}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Progress:
+        """Return it from plain values."""
+        values = {one.name: state[one.name] for one in fields(cls)}
+        return cls(**{**values, "history": [Judgement(*each) for each in state["history"]]})
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:

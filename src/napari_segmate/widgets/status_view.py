@@ -78,6 +78,9 @@ class StatusView(QFrame):
         error = state.error[:1].upper() + state.error[1:]
         first, second = (error, state.hint) if error else (state.hint, "")
         self._title.setText(first)
+        if state.phase.busy and state.progress is not None:
+            # Not hidden only to be shown again below: the panel would be laid out anew each time.
+            second = state.progress.text or second
         self._text.setText(second)
         self._text.setVisible(bool(second))
         self._retry.setVisible(state.phase is Phase.ERROR)
