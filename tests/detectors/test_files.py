@@ -139,6 +139,7 @@ def test_repository_without_safetensors_is_refused(hub) -> None:
 
 @pytest.mark.parametrize("name", [OWN, "grounding-dino-tiny", "llmdet-tiny"])
 def test_hub_that_cannot_be_reached_leaves_instructions(tmp_path, monkeypatch, name) -> None:
+    pytest.importorskip("transformers")
     monkeypatch.setenv("NAPARI_SEGMATE_CACHE", str(tmp_path))
     monkeypatch.setattr(_files, "HUB", "http://127.0.0.1:9")
     info = get_detector(name)

@@ -249,6 +249,7 @@ def test_half_a_checkpoint_counts_as_missing(tmp_path, monkeypatch) -> None:
 
 
 def test_auto_prefers_what_is_there(tmp_path, monkeypatch) -> None:
+    pytest.importorskip("transformers")
     monkeypatch.setenv("NAPARI_SEGMATE_CACHE", str(tmp_path))
     monkeypatch.setattr(groundingdino, "find_spec", lambda name: True)
     monkeypatch.setattr(groundingdino, "_version", lambda name: ())
