@@ -49,7 +49,12 @@ class MovedTruth(TextEngine):
         found = None if self.ready else super().offer(detector)
         if found is None:
             return None
-        return replace(found, text=found.text.replace(str(cache_folder()), CACHE))
+        folder = str(cache_folder())
+        return replace(
+            found,
+            text=found.text.replace(folder, CACHE),
+            folder=found.folder.replace(folder, CACHE),
+        )
 
     def detect(self, query, context):
         rng = np.random.default_rng(1)
@@ -113,6 +118,8 @@ def text(folder: Path) -> None:
     studio.dock.panel.phrases.show_text("large nucleus, small nucleus")
     studio.do(TextAction.FIND)
     studio.shoot("text_download")
+    studio.dock.panel.offer._by_hand.click()
+    studio.shoot("text_by_hand")
     studio.engine.ready = True
     studio.do(TextAction.NOT_NOW)
     studio.do(TextAction.FIND)

@@ -135,8 +135,10 @@ def test_download_by_hand_names_files_and_folder(panel, qtbot) -> None:
     panel.offer.offer(Offered(OFFER))
     assert not panel.offer._manual.isVisible()
     press(panel.offer, "By hand …")
+    assert "model.safetensors, vocab.txt" in plain(panel.offer._manual)
     assert panel.offer._manual.isVisible()
-    assert titles(panel.offer) == ["Download", "Look again", "Copy", "Not now"]
+    assert panel.offer.minimumSizeHint().width() < 320
+    assert titles(panel.offer) == ["Look again", "Copy", "Download", "Not now"]
     press(panel.offer, "Copy")
     copied = QApplication.clipboard().text()
     assert "into /home/me/cache/dino" in copied
@@ -160,7 +162,7 @@ def test_download_shows_how_far_it_is_and_can_be_cancelled(panel, qtbot) -> None
 
 def test_download_that_failed_says_how_to_do_without(panel) -> None:
     panel.offer.offer(Offered(OFFER, failed=True))
-    assert titles(panel.offer) == ["Try again", "Look again", "Copy", "Not now"]
+    assert titles(panel.offer) == ["Look again", "Copy", "Try again", "Not now"]
     assert "/home/me/cache/dino" in plain(panel.offer._manual)
     assert not panel.offer._bar.isVisible()
 

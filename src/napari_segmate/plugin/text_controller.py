@@ -158,6 +158,7 @@ class TextController:
 
     def set_filter(self, values: FilterValues) -> None:
         """Filter again what was found; the detector is not asked."""
+        self.jobs.forget_notice()
         self.findings.set_values(values, self.shown_index)
         self._show_found()
 

@@ -34,7 +34,7 @@ from napari_segmate.widgets.text_panel import TextAction, TextPanel
 __all__ = ["TextDock"]
 
 NEW_LABELS = "new labels layer"
-ONLY_WORDS = "This detector only understands words"
+ONLY_WORDS = "This detector only understands words; OWLv2 and OWL-ViT take examples, too"
 NO_PATTERN = "Draw a box round one object, or select one, first"
 HISTORY_NAME = "prompts.json"
 OWN_NAME = "detectors.json"

@@ -27,7 +27,7 @@ from napari_segmate.widgets.filter_view import FilterValues
 
 __all__ = ["TextEngine"]
 
-AUTO = DetectorEntry("auto", "Automatic", "The first detector that is installed and present")
+AUTO = "The first detector that is installed and present; now {title}"
 
 
 class TextEngine:
@@ -39,9 +39,9 @@ class TextEngine:
 
     def detectors(self) -> Sequence[DetectorEntry]:
         """See `napari_segmate.plugin.finding.Engine`."""
-        infos = list_detectors()
+        infos, first = list_detectors(), get_detector("auto")
         return [
-            AUTO,
+            DetectorEntry("auto", "Automatic", AUTO.format(title=first.title), first.examples),
             *(
                 DetectorEntry(info.name, info.title, info.description, info.examples)
                 for info in infos

@@ -14,7 +14,7 @@ NOTHING_SHOWN = (
 )
 NOTHING_FOUND = (
     "Nothing found. Lower the score, try plainer words (round bright blob, dark spot), a smaller "
-    "region, or search in tiles (Options)"
+    "region, tiles (Options), or Automask for all objects of one kind"
 )
 
 
@@ -218,7 +218,8 @@ def _nothing(facts: SearchFacts) -> str:
     if facts.best is not None and facts.best < facts.score:
         return (
             f"No box scores above {facts.score:.2f}; the best one has {facts.best:.2f}. Lower the "
-            "score, or try plainer words (round bright blob, dark spot)"
+            "score, try plainer words (round bright blob, dark spot), or draw a box round one "
+            "object and press More like this"
         )
     return NOTHING_SHOWN if facts.hidden else NOTHING_FOUND
 

@@ -20,6 +20,7 @@ from napari_segmate.sessions.text_state import Offered
 __all__ = ["OfferCard"]
 
 BY_HAND = "Get these files with another computer, and put them into {folder}:"
+SHORT = "{by_hand} {names}. Copy gives their addresses"
 COPY_TIP = "Copy the addresses and the folder, to paste them into a mail or a browser"
 KB, MB = 1 << 10, 1 << 20
 
@@ -63,21 +64,18 @@ class OfferCard(QFrame):
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 6)
-        for widget in (self._title, self._text, self._manual, self._bar, self._so_far):
+        for widget in (self._title, self._text, self._bar, self._so_far, self._manual):
             layout.addWidget(widget)
-        row = QHBoxLayout()
-        row.setSpacing(4)
-        for button in (
-            self._accept,
-            self._by_hand,
-            self._look,
-            self._copy,
-            self._decline,
-            self._cancel,
+        for buttons in (
+            (self._look, self._copy),
+            (self._accept, self._by_hand, self._decline, self._cancel),
         ):
-            button.setMinimumWidth(10)
-            row.addWidget(button)
-        layout.addLayout(row)
+            row = QHBoxLayout()
+            row.setSpacing(4)
+            for button in buttons:
+                button.setMinimumWidth(10)
+                row.addWidget(button)
+            layout.addLayout(row)
 
     def offer(self, offered: Offered | None) -> None:
         """Show what can be downloaded; None hides the card."""
@@ -85,7 +83,7 @@ class OfferCard(QFrame):
         if offered is not None:
             self._title.setText(offered.offer.title)
             self._text.setText(_breakable(offered.offer.text))
-            self._manual.setText(_breakable(self._instructions))
+            self._manual.setText(_breakable(self._short))
             running = offered.running
             for widget in (self._bar, self._so_far, self._cancel):
                 widget.setVisible(running)
@@ -107,15 +105,22 @@ class OfferCard(QFrame):
         self._so_far.setText("  ·  ".join(part for part in (text, said) if part))
 
     @property
-    def _instructions(self) -> str:
-        if self._offered is None or not self._offered.offer.addresses:
-            return ""
-        offer = self._offered.offer
-        return "\n".join([BY_HAND.format(folder=offer.folder), *offer.addresses])
+    def _addresses(self) -> tuple[str, ...]:
+        return () if self._offered is None else self._offered.offer.addresses
+
+    @property
+    def _by_hand_into(self) -> str:
+        return "" if self._offered is None else BY_HAND.format(folder=self._offered.offer.folder)
+
+    @property
+    def _short(self) -> str:
+        """What to do, with the names of files alone: their addresses are wider than the dock."""
+        names = ", ".join(one.rsplit("/", 1)[-1] for one in self._addresses)
+        return SHORT.format(by_hand=self._by_hand_into, names=names)
 
     def _show_manual(self, *, on: bool) -> None:
         offered = self._offered
-        able = offered is not None and not offered.running and bool(self._instructions)
+        able = offered is not None and not offered.running and bool(self._addresses)
         self._manual.setVisible(on and able)
         self._look.setVisible(on and able)
         self._copy.setVisible(on and able)
@@ -124,7 +129,7 @@ class OfferCard(QFrame):
     def _on_copy(self) -> None:
         clipboard = QApplication.clipboard()
         assert clipboard is not None
-        clipboard.setText(self._instructions)
+        clipboard.setText("\n".join([self._by_hand_into, *self._addresses]))
 
 
 def _button(title: str, clicked: Signal) -> QPushButton:
