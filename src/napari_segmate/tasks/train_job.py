@@ -29,6 +29,8 @@ from napari_segmate.training.splits import Split, split
 
 __all__ = ["Job", "estimated", "prepare"]
 
+COMPARING = 1.2
+"""What a process held at the end, measured with the comparison, for what it holds in the steps."""
 JUDGED_PLANES = 6
 """Most held-out planes that both models are judged by at the end."""
 
@@ -129,5 +131,5 @@ def estimated(job: Job) -> Start:
     memory = peak_mb(learner.device) + growth_mb(learner)
     if not learner.device.startswith("cuda"):
         # Views stay in the main memory.
-        memory += pace.view_mb * (schedule.views + judged)
+        memory = COMPARING * (memory + pace.view_mb * (schedule.views + judged))
     return Start(schedule.steps, schedule.epochs, learner.device, seconds, memory)

@@ -30,13 +30,13 @@ class Cost:
     megabytes: float
 
 
-# As ``segmate train --estimate`` says for five images of 384 x 384 pixels with 70 cells each, on
-# two cores of an AMD EPYC; those of ViT-L and ViT-H follow from ViT-B's by their sizes.
+# The usual schedules at the times of steps that benchmarks/finetune and finetune_vit measured on two
+# cores of an AMD EPYC, unless a training ends early; ViT-L and ViT-H follow from ViT-B by size.
 COSTS: Mapping[str, Mapping[Preset, Cost]] = {
     "tiny": {
-        Preset.QUICK: Cost(300, 1800),
-        Preset.BALANCED: Cost(700, 2000),
-        Preset.FULL: Cost(1800, 2200),
+        Preset.QUICK: Cost(300, 1900),
+        Preset.BALANCED: Cost(700, 2200),
+        Preset.FULL: Cost(1800, 2400),
     },
     "vit_b": {
         Preset.QUICK: Cost(1500, 5000),
