@@ -30,8 +30,8 @@ class Cost:
     megabytes: float
 
 
-# The usual schedules at the times of steps that benchmarks/finetune and finetune_vit measured on two
-# cores of an AMD EPYC, unless a training ends early; ViT-L and ViT-H follow from ViT-B by size.
+# The usual schedules at the times of steps that benchmarks/finetune and finetune_vit measured on
+# two cores of an AMD EPYC, unless a training ends early; ViT-L and ViT-H follow from ViT-B by size.
 COSTS: Mapping[str, Mapping[Preset, Cost]] = {
     "tiny": {
         Preset.QUICK: Cost(300, 1900),
