@@ -93,6 +93,15 @@ def test_train_and_evaluate_from_files(folders, capsys) -> None:
     assert "already" in capsys.readouterr().err
 
 
+def test_an_estimate_says_time_and_memory_and_trains_nothing(folders, tmp_path, capsys) -> None:
+    images, labels = folders
+    data = ["--images", str(images), "--labels", str(labels)]
+    assert main(["train", *data, "--estimate", "--polarity", "--device", "cpu", *SMALL]) == 0
+    said = capsys.readouterr().out
+    assert "at most about" in said and "GB" in said
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
 def test_a_preset_that_is_none_names_those_there_are(folders, capsys) -> None:
     images, labels = folders
     data = ["--images", str(images), "--labels", str(labels)]
