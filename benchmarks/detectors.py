@@ -288,11 +288,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.case:
         print(json.dumps(CASES[options.case[0]](*options.case[1:])))
         return
-    tables = [rest_table(max(20, options.repeats))]
+    tables = []
     if find_spec("transformers") is None:
         print("the detector is left out: transformers is not installed")
     elif not options.no_network:
-        tables.insert(0, network_table(options.repeats))
+        tables.append(network_table(options.repeats))
+    tables.append(rest_table(max(20, options.repeats)))
     report("detectors", "Text to boxes to masks", tables, save=not options.no_save)
 
 

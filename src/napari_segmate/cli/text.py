@@ -268,7 +268,7 @@ class _Searcher:
         write_whole(target.with_suffix(".classes.csv"), classes_as_csv(found))
         if image in self.box_files:
             content = boxes_as_json(found, image.name, self.detector.info.name)
-            write_whole(self.box_files[image], json.dumps(content, indent=1) + "\n")
+            write_whole(self.box_files[image], json.dumps(content) + "\n")
         try:
             save_sidecar(target, found.records)
         except OSError as error:
