@@ -206,10 +206,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows[f"downloading {size / 2**20:.0f} MiB"] = downloading(size)
     rows |= training(options.epochs, options.views)
     table = Table(
-        f"Time between two turns of the event loop, viewer with a {SIDE} x {SIDE} image",
+        "Time between two turns of the event loop",
         ["while", "longest", "99th percentile", "over 50 ms", "longest computing", "turns"],
         [[name, *cells] for name, cells in rows.items()],
-        "Embedded model; includes what napari itself does to draw. *Longest computing* is the "
+        f"Embedded model, viewer with a {SIDE} x {SIDE} image, for training one of 512 x 512; "
+        "includes what napari itself does to draw. *Longest computing* is the "
         "processor time of the GUI thread in one turn, whatever else the machine does.",
     )
     name = "gui_block" if options.only is None else f"gui_block_{options.only}"

@@ -39,7 +39,7 @@ COSTS: Mapping[str, Mapping[Preset, Cost]] = {
         Preset.FULL: Cost(1800, 2400),
     },
     "vit_b": {
-        Preset.QUICK: Cost(1500, 5000),
+        Preset.QUICK: Cost(1500, 4300),
         Preset.BALANCED: Cost(20_000, 9000),
         Preset.FULL: Cost(60_000, 10_500),
     },

@@ -46,14 +46,11 @@ class Entry:
     @property
     def megabytes(self) -> float:
         """What it takes in memory."""
-        truth = (
-            []
-            if self.truth is None
-            else [getattr(self.truth, one.name) for one in fields(self.truth)]
-        )
-        tensors = [*self.prepared.values(), *truth]
-        arrays = self.labels.nbytes + self.looked.nbytes
-        return (arrays + sum(one.nbytes for one in tensors)) / (1 << 20)
+        tensors = list(self.prepared.values())
+        if self.truth is not None:
+            tensors += [getattr(self.truth, one.name) for one in fields(self.truth)]
+        held = sum(one.element_size() * one.nelement() for one in tensors)
+        return float((held + self.labels.nbytes + self.looked.nbytes) / (1 << 20))
 
 
 def make_entry(view: View, learner: Learner, teacher: Learner | None = None) -> Entry:
