@@ -83,7 +83,7 @@ def get_detector(name: str | Path) -> DetectorInfo:
     if own is None:
         raise unknown_name("detector", str(name), [AUTO, *(info.name for info in infos)])
     with suppress(ModelError):  # said when it is loaded
-        return replace(own, examples=any(info.examples for info in _family_of(own).detectors))
+        return replace(own, examples=_family_of(own).examples)
     return own
 
 

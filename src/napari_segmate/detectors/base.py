@@ -113,6 +113,8 @@ class DetectorFamily:
     recognise : callable
         Tells whether a folder or a file of the user's is for this family; looks at names and at
         ``config.json`` only.
+    examples : bool
+        All of them can look for more of what is in a box.
     """
 
     name: str
@@ -120,3 +122,4 @@ class DetectorFamily:
     check: Callable[[], None]
     load: Callable[[DetectorInfo, Path, str], Detector]
     recognise: Callable[[Path], bool] = _nothing
+    examples: bool = False

@@ -21,7 +21,7 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.detections import Detections
 from napari_segmate.core.errors import MissingExtraError, ModelError, PromptError
 from napari_segmate.core.types import BoxYX, RGBImage, Shape2D
-from napari_segmate.detectors._boxes import corners_in
+from napari_segmate.detectors._boxes import corners_in, example_in
 from napari_segmate.detectors._files import model_type
 from napari_segmate.detectors._grounding import check_image, check_phrases
 from napari_segmate.detectors._transformers_guard import check_loaded, without_bars
@@ -100,7 +100,7 @@ class OwlDetector:
         from napari_segmate._torch import inference
 
         check_image(image)
-        box = _inside(box_yx, (image.shape[0], image.shape[1]))
+        box = example_in(box_yx, (image.shape[0], image.shape[1]))
         (context or Context()).check()
         with inference(self._device):
             features, boxes = self._look(image, DETAIL)
@@ -177,16 +177,6 @@ def _side(detail: int, native: int, patch: int) -> int:
     (960, 496)
     """
     return native if detail == DETAIL else max(1, round(detail / patch)) * patch
-
-
-def _inside(box_yx: BoxYX, shape: Shape2D) -> npt.NDArray[np.float64]:
-    box = np.asarray(np.clip(box_yx, -0.5, np.array(shape * 2) - 0.5), dtype=np.float64)
-    if not (box[2:] > box[:2]).all():
-        raise PromptError(
-            f"the example {tuple(round(value, 1) for value in box_yx)} has no area in an image of "
-            f"{shape[0]} x {shape[1]} pixels; draw a box round one whole object"
-        )
-    return box
 
 
 def _pattern(boxes: npt.NDArray[np.float64], box: npt.NDArray[np.float64], embeds: Any) -> int:
@@ -286,4 +276,5 @@ FAMILY = DetectorFamily(
     check=check,
     load=load,
     recognise=recognise,
+    examples=True,
 )

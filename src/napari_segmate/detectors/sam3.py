@@ -1,0 +1,195 @@
+"""SAM 3 from a folder of the user's, through the transformers library: words, or an example.
+
+`SAM 3 <https://arxiv.org/abs/2511.16719>`_ may not be downloaded without asking its authors, who
+decide case by case, so that no name stands for it here: whoever has its files points at their
+folder. It draws masks, too; here its boxes are used, and the model that is chosen for segmenting
+draws the outlines in them, as with any other detector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_segmate.core.context import Context
+from napari_segmate.core.detections import Detections, join
+from napari_segmate.core.errors import MissingExtraError, ModelError, PromptError
+from napari_segmate.core.types import BoxYX, FloatArray, RGBImage, Shape2D
+from napari_segmate.detectors._boxes import corners_in, example_in
+from napari_segmate.detectors._files import model_type
+from napari_segmate.detectors._grounding import check_image, check_phrases
+from napari_segmate.detectors._transformers_guard import check_loaded, without_bars
+from napari_segmate.detectors.base import DETAIL, Detector, DetectorFamily, DetectorInfo
+
+__all__ = ["FAMILY"]
+
+TYPES = ("sam3", "sam3_video")
+"""The published files are those of the model for videos, which holds the one for images."""
+FILES = ("config.json", "model.safetensors", "processor_config.json", "tokenizer.json")
+EXAMPLE = "visual"
+"""What SAM 3 reads where an example says all."""
+
+
+class Sam3Detector:
+    """A loaded SAM 3."""
+
+    def __init__(self, info: DetectorInfo, model: Any, processor: Any, device: str) -> None:
+        self.info = info
+        self._model = model
+        self._processor = processor
+        self._device = device
+
+    def detect(
+        self,
+        image: RGBImage,
+        phrases: Sequence[str],
+        *,
+        detail: int = DETAIL,
+        context: Context | None = None,
+    ) -> Detections:
+        """See `napari_segmate.detectors.base.Detector`; `detail` is always that of its training.
+
+        Raises
+        ------
+        ImageError
+            Not 8-bit RGB.
+        PromptError
+            No concept, or one of too many words.
+        """
+        from napari_segmate._torch import inference
+
+        context = context or Context()
+        check_image(image)
+        cleaned = check_phrases(phrases)
+        unique = tuple(dict.fromkeys(cleaned))
+        words = [self._read(phrase) for phrase in unique]
+        context.check()
+        parts = []
+        with inference(self._device):
+            seen = self._look(image)
+            for phrase, tokens in zip(unique, words, strict=True):
+                context.check()
+                parts.append(self._found(seen, image, phrase, tokens))
+        shape = (image.shape[0], image.shape[1])
+        found = join(parts, unique, shape)
+        scores = found.scores[:, [unique.index(phrase) for phrase in cleaned]]
+        return Detections(found.boxes_yx, scores, tuple(phrases), shape, self.info.name)
+
+    def alike(
+        self, image: RGBImage, box_yx: BoxYX, phrase: str, *, context: Context | None = None
+    ) -> Detections:
+        """See `napari_segmate.detectors.base.Detector`.
+
+        Raises
+        ------
+        ImageError
+            Not 8-bit RGB.
+        PromptError
+            The box has no area, or lies outside the image.
+        """
+        import torch
+
+        from napari_segmate._torch import inference
+
+        check_image(image)
+        shape = (image.shape[0], image.shape[1])
+        y0, x0, y1, x1 = (example_in(box_yx, shape) + 0.5) / (shape * 2)
+        middle = [[[(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0]]]
+        example = torch.tensor(middle, dtype=torch.float32, device=self._device)
+        (context or Context()).check()
+        with inference(self._device):
+            return self._found(
+                self._look(image), image, phrase, self._read(EXAMPLE), input_boxes=example
+            )
+
+    def _read(self, phrase: str) -> Any:
+        most = self._model.config.text_config.max_position_embeddings
+        tokenizer = self._processor.tokenizer
+        if len(tokenizer(phrase)["input_ids"]) > most:
+            raise PromptError(
+                f"{phrase[:40]!r} … is too long: {self.info.title} reads {most - 2} pieces of "
+                "words; use few and short ones"
+            )
+        tokens = tokenizer(phrase, padding="max_length", max_length=most, return_tensors="pt")
+        return tokens.to(self._device)
+
+    def _look(self, image: RGBImage) -> Any:
+        images = self._processor.image_processor(images=image, return_tensors="pt")
+        return self._model.get_vision_features(pixel_values=images["pixel_values"].to(self._device))
+
+    def _found(
+        self, seen: Any, image: RGBImage, phrase: str, tokens: Any, **example: Any
+    ) -> Detections:
+        from napari_segmate._torch import to_array
+
+        answer = self._model(
+            vision_embeds=seen,
+            input_ids=tokens["input_ids"],
+            attention_mask=tokens["attention_mask"],
+            **example,
+        )
+        likely = answer.pred_logits[0].float().sigmoid()
+        if answer.presence_logits is not None:
+            likely = likely * answer.presence_logits[0].float().sigmoid()
+        scores: FloatArray = np.asarray(to_array(likely), dtype=np.float32)
+        x0, y0, x1, y1 = to_array(answer.pred_boxes[0].float()).T
+        centred = np.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], axis=1)
+        shape: Shape2D = (image.shape[0], image.shape[1])
+        return Detections(
+            corners_in(centred, shape), scores[:, None], (phrase,), shape, self.info.name
+        )
+
+
+def load(info: DetectorInfo, folder: Path, device: str) -> Detector:
+    """Load a model from its folder; the network is not asked.
+
+    Raises
+    ------
+    ModelError, WeightsError
+        Not such a model, half a download, or a transformers library without SAM 3.
+    """
+    import transformers
+    from safetensors import SafetensorError
+
+    if not hasattr(transformers, "Sam3Model"):
+        raise ModelError(
+            f"transformers {transformers.__version__} does not know SAM 3; install another one: "
+            'pip install "transformers>=5.23"'
+        )
+    if not recognise(folder):
+        kind = model_type(folder)
+        found = f"a model of type {kind!r}" if kind else "no model of transformers"
+        raise ModelError(f"{folder} holds {found}, not a SAM 3")
+    processors: Any = transformers.Sam3Processor
+    try:
+        with without_bars():
+            model, loaded = transformers.Sam3Model.from_pretrained(
+                folder, local_files_only=True, output_loading_info=True
+            )
+        processor = processors.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"{folder} holds no SAM 3 that can be loaded ({error}); put {', '.join(FILES)} there"
+        ) from error
+    check_loaded(loaded, folder)
+    return Sam3Detector(info, model.eval().to(device), processor, device)
+
+
+def recognise(path: Path) -> bool:
+    """Tell whether a folder holds a SAM 3."""
+    return model_type(path) in TYPES
+
+
+def check() -> None:
+    """Raise when what this detector needs is not installed."""
+    if find_spec("transformers") is None:
+        raise MissingExtraError.for_feature("SAM 3", "text")
+
+
+FAMILY = DetectorFamily(
+    name="sam3", detectors=(), check=check, load=load, recognise=recognise, examples=True
+)
