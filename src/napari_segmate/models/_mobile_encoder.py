@@ -148,11 +148,12 @@ class MobileEncoder(nn.Module):
         """Return the embedding (B, C, S / 16, S / 16) of preprocessed images (B, 3, S, S)."""
         return encode_mobile(self, images, Context())
 
-    def activations_mb(self) -> float:
-        """Return the memory of training one image when each step is computed again for it."""
+    def activations_mb(self, learning: bool) -> float:
+        """Return the memory of an image in it; when it learns, each step is computed again."""
         cells = (self.img_size / PATCH_STRIDE) ** 2
-        # Inside the widest step: two convolutions, normalisations and activations.
-        inside = 6 * self.inner * cells
+        # Inside the widest step: what two convolutions, normalisations and activations keep, and,
+        # as measured, what processors take for the gradients.
+        inside = (28 if learning else 6) * self.inner * cells
         # Between steps: each merging halves the sides and widens what is there.
         between = len(self.steps()) * self.inner / 4 * cells
         return float(4 * (inside + between) / (1 << 20))

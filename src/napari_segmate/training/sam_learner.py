@@ -183,7 +183,7 @@ class SamLearner(Learner):
         quick = self.preset is Preset.QUICK
         if isinstance(encoder, MobileEncoder):
             cells = (self.size // encoder.stride) ** 2
-            held = encoder.activations_mb()
+            held = encoder.activations_mb(learning=not quick)
             once, each = (held, 0.0) if quick else (0.0, held)
         else:
             cells = (self.size // int(encoder.patch_embed.proj.kernel_size[0])) ** 2
