@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import small_owl
 from qtpy.QtCore import Qt
 from small_dino import build
 
@@ -13,6 +14,7 @@ from napari_segmate.plugin.finding import Query
 from napari_segmate.plugin.text_dock import TextDock
 from napari_segmate.plugin.text_engine import TextEngine
 from napari_segmate.sessions.state import Phase
+from napari_segmate.widgets.checkpoint_dialog import CheckpointDialog
 from napari_segmate.widgets.filter_view import FilterValues
 from napari_segmate.widgets.text_options import SearchOptions
 from napari_segmate.widgets.text_panel import TextAction
@@ -97,6 +99,37 @@ def test_typed_text_becomes_committed_labels(with_files, make_dock, qtbot) -> No
     assert not labels.data.any()
 
 
+def test_example_finds_more_with_an_own_checkpoint(cache, make_dock, qtbot, tmp_path) -> None:
+    folder = small_owl.build(tmp_path / "my owl")
+    image, _ = synthetic.nuclei()
+    dock = make_dock(image)
+    panel, controller = dock.panel, dock.controller
+    assert "only understands words" in panel.button(TextAction.ALIKE).toolTip()
+    panel._detector.setCurrentIndex(panel._detector.count() - 1)
+    dialog = panel.findChild(CheckpointDialog)
+    dialog.give(str(folder))
+    dialog._buttons.accepted.emit()
+    settle(qtbot, dock)
+    assert panel._detector.currentText() == "my owl"
+    controller.draw()
+    controller.boxes.layer.add([[[40, 40], [40, 80], [80, 80], [80, 40]]], shape_type="rectangle")
+    settle(qtbot, dock)
+    panel.filter._set(score=0.0, overlap=1.0)
+    panel.button(TextAction.ALIKE).click()
+    settle(qtbot, dock)
+    assert controller.state.status.error == ""
+    found = controller.findings.on(())
+    assert len(found.boxes_yx) == 16
+    assert set(controller.boxes.layer.features["origin"]) == {"found", "drawn"}
+    panel.button(TextAction.SEGMENT).click()
+    settle(qtbot, dock)
+    labels = controller.committer.output.layer
+    assert labels.data.any()
+    assert set(labels.features["class"]) == {"object"}
+    labels.undo()
+    assert not labels.data.any()
+
+
 def test_first_use_explains_the_download(cache, make_dock, qtbot) -> None:
     dock = make_dock(np.zeros((64, 64), np.uint8))
     dock.panel.phrases.show_text("cell")
@@ -115,7 +148,7 @@ def test_without_network_the_files_and_their_place_are_named(
     def unreachable(*args, **kwargs):
         raise OSError("no route to host")
 
-    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", unreachable)
+    monkeypatch.setattr("napari_segmate.detectors._files.urlopen", unreachable)
     dock = make_dock(np.zeros((64, 64), np.uint8))
     dock.panel.phrases.show_text("cell")
     dock.panel.button(TextAction.FIND).click()
@@ -124,8 +157,10 @@ def test_without_network_the_files_and_their_place_are_named(
     settle(qtbot, dock)
     status = dock.controller.state.status
     assert status.phase is Phase.ERROR
+    assert "no route to host" in status.error
     assert "config.json" in status.error
     assert str(cache) in status.error
+    assert dock.panel.offer._manual.isVisible()
 
 
 def test_region_is_read_alone_and_its_boxes_lie_in_the_plane(with_files) -> None:

@@ -164,10 +164,11 @@ def load(info: DetectorInfo, folder: Path, device: str) -> Detector:
         kind = model_type(folder)
         found = f"a model of type {kind!r}" if kind else "no model of transformers"
         raise ModelError(f"{folder} holds {found}, not a SAM 3")
+    models: Any = transformers.Sam3Model
     processors: Any = transformers.Sam3Processor
     try:
         with without_bars():
-            model, loaded = transformers.Sam3Model.from_pretrained(
+            model, loaded = models.from_pretrained(
                 folder, local_files_only=True, output_loading_info=True
             )
         processor = processors.from_pretrained(folder, local_files_only=True)
