@@ -165,6 +165,22 @@ def test_nothing_is_found_in_noise(tiny, shape):
     assert run(plane_of(noise), tiny).count == 0
 
 
+@pytest.mark.parametrize("kind", ["counts", "bytes", "salt", "hot pixels", "hot pixels in noise"])
+def test_nothing_is_found_in_other_noise(tiny, kind):
+    rng = np.random.default_rng(1)
+    shape, flat = (180, 180), np.full((180, 180), 300.0)
+    noise = {
+        "counts": rng.poisson(3, shape),
+        "bytes": rng.integers(0, 256, shape),
+        "salt": 255 * (rng.random(shape) > 0.99),
+        "hot pixels": flat,
+        "hot pixels in noise": rng.normal(flat, 20),
+    }[kind].astype(np.uint16)
+    if kind.startswith("hot"):
+        noise[tuple(rng.integers(0, 180, (2, 40)))] = 65535
+    assert run(plane_of(noise), tiny).count == 0
+
+
 def test_one_object_as_large_as_the_image_is_one_object(tiny):
     y, x = np.indices((300, 300))
     inside = (y - 150) ** 2 + (x - 150) ** 2 < 130**2
