@@ -206,3 +206,17 @@ def test_frozen_window_is_measured_in_a_process_of_its_own(results):
     assert done.returncode == 0, done.stderr
     assert "committing objects" in done.stdout
     assert "training: steps" in done.stdout
+
+
+@pytest.mark.viewer
+@pytest.mark.skipif(
+    sys.platform.startswith("linux") and not os.environ.get("DISPLAY"), reason="needs a screen"
+)
+def test_text_dock_is_measured_in_a_process_of_its_own(results):
+    pytest.importorskip("napari")
+    import subprocess
+
+    command = [sys.executable, "-m", "benchmarks.text_window", "--seconds", "0.1", "--no-save"]
+    done = subprocess.run(command, cwd=first_mask.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "moving the score slider" in done.stdout

@@ -26,9 +26,9 @@ __all__ = ["BOXES_NAME", "BoxLayer"]
 BOXES_NAME = "SegMate boxes"
 NUMBER, CONCEPT, SCORE, ORIGIN = "box", "concept", "score", "origin"
 FINISHED = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
-AT_ONCE = 24
-"""Boxes put into the layer in one go: napari needs about 0.5 ms for each."""
-BUDGET_S = 0.02
+AT_ONCE = 10
+"""Boxes put into the layer in one go: napari needs some 20 ms, and 0.5 ms for each."""
+BUDGET_S = 0.01
 """How long the event loop is held up before it gets its turn."""
 
 
