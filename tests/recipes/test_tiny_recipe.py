@@ -170,3 +170,43 @@ def test_scores_become_a_table_with_what_is_missing_left_open(recipe):
     text = evaluate.as_markdown({"nuclei": scores, "synthetic parts": parts})
     assert "| nuclei | 3 | 0.80 |" in text
     assert "whole 0.90, part – (2 images)" in text
+
+
+def test_calibration_learns_what_scores_are_worth(recipe):
+    import calibrate
+
+    rng = np.random.default_rng(0)
+    rows = [
+        calibrate.Answer("nuclei", f"n{number % 9}", score, sharp, again, 0.2 + 0.6 * score)
+        for number, (score, sharp) in enumerate(rng.uniform(0.4, 1, (90, 2)).tolist())
+        for again in (False, True)
+    ]
+    fitted = calibrate.fit(rows)
+    assert fitted.constant == pytest.approx(0.2, abs=0.02)
+    assert fitted.score == pytest.approx(0.6, abs=0.02)
+    (before,), (after,) = (calibrate.errors(rows, one).values() for one in (None, fitted))
+    assert after < 0.01 < before
+
+
+def test_calibration_is_stored_with_the_weights_it_was_made_for(recipe, data_sets, tmp_path):
+    import calibrate
+    import pack
+
+    from napari_segmate.models._calibration import Calibration
+    from napari_segmate.models._checkpoint import file_sha256
+    from napari_segmate.models._tiny_network import save_tiny
+
+    weights, facts = tmp_path / "tiny.safetensors", tmp_path / "tiny.json"
+    torch.manual_seed(0)
+    save_tiny(weights, TinyNetwork(TinyConfig(width=32, detail=16)), {})
+    facts.write_text(json.dumps({"sha256": file_sha256(weights), "steps": "3"}))
+    pack.write_pack(tmp_path / "images.npz", pack.read_sets(data_sets))
+    command = [f"--work={tmp_path}", f"--weights={weights}", f"--json={facts}"]
+    command += ["--images=1", "--objects=1", "--threads=1"]
+    calibrate.main(command)
+    stored = json.loads(facts.read_text())
+    assert stored["steps"] == "3"
+    assert Calibration.from_facts(stored) is not None
+    facts.write_text(json.dumps({"sha256": "of others"}))
+    with pytest.raises(SystemExit, match="other weights"):
+        calibrate.main(command)

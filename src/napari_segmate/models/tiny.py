@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.types import DenseMaps, Embedding, FloatArray, RGBImage, Shape2D
+from napari_segmate.models._calibration import Calibration
 from napari_segmate.models._prompts import PromptArrays
 from napari_segmate.models._segmenter import NetworkSegmenter
 from napari_segmate.models.base import Checkpoint, ModelFamily, ModelInfo, Segmenter
@@ -36,6 +38,8 @@ class TinySegmenter(NetworkSegmenter):
 
     batch = 8
     confident = 6.0
+    calibration: Calibration | None = None
+    """What predicted IoUs are worth; None takes them as they are."""
     _network: TinyNetwork
 
     @property
@@ -78,6 +82,11 @@ class TinySegmenter(NetworkSegmenter):
             mask_input=tensor(prompts.logits),
             multimask=multimask,
         )
+
+    def _expected(self, scores: FloatArray, logits: FloatArray, again: bool) -> FloatArray:
+        if self.calibration is None:
+            return scores
+        return self.calibration.expected(scores, logits, again)
 
     def _low_shape(self, image_shape: Shape2D) -> Shape2D:
         height, width = (_padded_length(length) // 2 for length in image_shape)
@@ -135,8 +144,13 @@ def _load(
 
     if path is not None:
         return TinySegmenter(info, load_tiny(path), file_sha256(path), device, fast)
-    with as_file(files("napari_segmate") / "weights" / "tiny.safetensors") as embedded:
-        return TinySegmenter(info, load_tiny(embedded), file_sha256(embedded), device, fast)
+    weights = files("napari_segmate") / "weights"
+    with as_file(weights / "tiny.safetensors") as embedded:
+        model = TinySegmenter(info, load_tiny(embedded), file_sha256(embedded), device, fast)
+        facts = json.loads((weights / "tiny.json").read_text())
+        if facts["sha256"] == file_sha256(embedded):
+            model.calibration = Calibration.from_facts(facts)
+        return model
 
 
 def _recognise(checkpoint: Checkpoint) -> str | None:
