@@ -8,9 +8,9 @@ from typing import Any
 from napari_segmate.plugin.layers import DisplayedPlane
 from napari_segmate.plugin.many_objects import ManyObjects, Patch
 from napari_segmate.sessions.text_boxes import PlaneIndex, TextBox
-from napari_segmate.tasks.boxes import PlaneBoxes, PlaneObjects, SegmentedBoxes, segment_boxes
+from napari_segmate.tasks.boxes import SegmentedBoxes
 
-__all__ = ["PlaneBoxes", "PlaneObjects", "SegmentedBoxes", "as_objects", "segment_boxes"]
+__all__ = ["as_objects"]
 
 
 def as_objects(
