@@ -44,10 +44,10 @@ def test_small_objects_are_found_better_enlarged(model):
 
 
 def test_large_objects_are_looked_at_as_they_are(model):
-    image, _ = dots(radius=14)
+    image, _ = dots(radius=17, pitch=40)
     store = EmbeddingStore()
     whole = WholeImage(image, model, store)
-    click = [ObjectPrompts(Points([(16, 16)]))]
+    click = [ObjectPrompts(Points([(20, 20)]))]
     logits, _ = whole.decode(click, multimask=False)
     embedding = model.encode(image)
     expected = model.upscale(model.decode(embedding, click, multimask=False).logits, (160, 160))
