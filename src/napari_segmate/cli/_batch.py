@@ -100,7 +100,9 @@ class Done:
 
     def as_text(self) -> str:
         """Return it as a line for the user."""
-        parts = [f"{counted(self.objects, 'object')} in {counted(self.images, 'image')}"]
+        parts = []
+        if self.images or not self.skipped:
+            parts = [f"{counted(self.objects, 'object')} in {counted(self.images, 'image')}"]
         if self.skipped:
             parts.append(f"{self.skipped} done before (--overwrite does them again)")
         if self.errors:
@@ -199,7 +201,8 @@ def run_all(jobs: Jobs, work: Work, *, overwrite: bool, context: Context) -> Don
         except Cancelled:
             raise
         except (SegmateError, OSError, MemoryError) as error:
-            errors.append(f"{image}: {error}")
+            told = str(error)
+            errors.append(told if told.startswith(str(image)) else f"{image}: {told}")
     context.report(len(jobs), len(jobs), "done")
     return Done(objects, len(jobs) - skipped - len(errors), skipped, tuple(errors))
 

@@ -147,14 +147,14 @@ def train(
     """
     emit = _print_line if events else _print_words
     try:
-        from napari_segmate.core.errors import ParameterError
+        from napari_segmate.core.registry import unknown_name
         from napari_segmate.tasks.train import Params, run, target_of
         from napari_segmate.tasks.train import estimate as estimate_of
         from napari_segmate.training.control import Control
         from napari_segmate.training.presets import Preset
 
         if preset not in set(Preset):
-            raise ParameterError(f"no preset {preset!r}; choose one of {[str(p) for p in Preset]}")
+            raise unknown_name("preset", preset, [str(one) for one in Preset])
         if not estimate:
             target_of(output, overwrite)
         samples = read_data(images, labels, data, annotated, rectangle)
@@ -234,7 +234,10 @@ def _table(result: Result) -> str:
     for name, after in result.after.items():
         lines.append(f"{name:<12}{result.before.get(name, float('nan')):>8.3f}{after:>8.3f}")
     if result.worse:
-        lines.append("It is not better than the model it began with: better not use it.")
+        lines.append(
+            "On balance of AP50, mean AP and overlap it is not better than the model it began "
+            "with: better not use it."
+        )
     if result.picture:
         lines.append(f"picture: {result.picture}")
     return "\n".join(lines)

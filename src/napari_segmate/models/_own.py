@@ -149,7 +149,7 @@ def check_name(name: str, taken: Sequence[str], overwrite: bool = False) -> str:
     if own_path(stripped).exists() and not overwrite:
         raise ParameterError(
             f"there is a model {stripped!r} already ({own_path(stripped)}); choose another name, "
-            "or say that it is to be replaced"
+            "or replace it (--overwrite, overwrite=True)"
         )
     return stripped
 

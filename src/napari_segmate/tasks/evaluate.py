@@ -82,9 +82,11 @@ class Scores:
 
     @property
     def overall(self) -> float:
-        """One number to compare models of one kind by: the mean of AP50 and the IoU."""
+        """One number to compare models of one kind by: the mean of AP50, mean AP and the IoU."""
         prompted = (self.click_iou + self.box_iou) / 2
-        return prompted if self.ap50 is None else (prompted + self.ap50) / 2
+        if self.ap50 is None or self.msa is None:
+            return prompted
+        return (prompted + (self.ap50 + self.msa) / 2) / 2
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ def target_of(name: str | Path, overwrite: bool = False) -> Path:
 def _check_free(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise ParameterError(
-            f"there is a file {path} already; choose another name, or say that it is to be replaced"
+            f"there is a file {path} already; choose another name, or replace it (--overwrite, "
+            "overwrite=True)"
         )
 
 
