@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import math
 from types import SimpleNamespace
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 from fakes import FakeSegmenter
 from napari.components import ViewerModel
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import QApplication
 
 from napari_segmate.core.errors import OfflineError
 from napari_segmate.core.labels import CommitPolicy
@@ -123,6 +126,22 @@ def make_text(qtbot, tmp_path):
 @pytest.fixture
 def bench(make_text) -> TextBench:
     return make_text(blob_image())
+
+
+def test_dock_ends_after_qt_has_deleted_its_timers(make_text) -> None:
+    before = {id(one) for one in gc.get_objects() if isinstance(one, QTimer)}
+    bench = make_text(blob_image())
+    bench.find()
+    bench.press(TextAction.SEGMENT)
+    timers = [one for one in gc.get_objects() if isinstance(one, QTimer) and id(one) not in before]
+    assert timers
+    for timer in timers:
+        timer.deleteLater()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    bench.dock.shut_down()
+    # All ends were reached: the viewer calls nothing of the dock any more.
+    bench.viewer.layers.clear()
+    assert bench.controller.runner.close(5)
 
 
 def test_words_become_boxes_with_concept_and_score(bench) -> None:

@@ -15,8 +15,8 @@ import pandas as pd
 from napari.components import ViewerModel
 from napari.layers import Shapes
 from napari.layers.base import ActionType
-from qtpy.QtCore import QTimer
 
+from napari_segmate.plugin.deferred import Repeated
 from napari_segmate.plugin.geometry import Geometry
 from napari_segmate.plugin.layers import DisplayedPlane
 from napari_segmate.sessions.text_boxes import BoxRow, Origin, TextBox, colour_of
@@ -60,9 +60,7 @@ class BoxLayer:
         self._concept = ""
         self._width = 1.0
         self._wanted: set[int] = set()
-        self._timer = QTimer()
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self._write_some)
+        self._timer = Repeated(self._write_some)
 
     # Where it is
 
@@ -220,7 +218,7 @@ class BoxLayer:
     @property
     def complete(self) -> bool:
         """True when the boxes to be shown are in the layer, and no others."""
-        return not self._timer.isActive()
+        return not self._timer.running
 
     def _delete(self, layer: Shapes, wanted: set[int]) -> None:
         numbers = layer.features[NUMBER].tolist()

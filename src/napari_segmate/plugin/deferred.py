@@ -1,4 +1,4 @@
-"""Calls that can wait: many triggers, one call."""
+"""Calls that can wait: many triggers, one call; or one trigger, a call per turn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from qtpy.QtCore import QTimer
 
-__all__ = ["Deferred"]
+__all__ = ["Deferred", "Repeated"]
 
 
 class Deferred:
@@ -39,5 +39,34 @@ class Deferred:
 
     def stop(self) -> None:
         """Forget a trigger."""
+        with suppress(RuntimeError):  # Qt is gone before Python at the end
+            self._timer.stop()
+
+
+class Repeated:
+    """Calls a function whenever the event loop is free, from `start` to `stop`.
+
+    Parameters
+    ----------
+    function : callable
+        What to call, without arguments.
+    """
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._timer = QTimer()
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(function)
+
+    def start(self) -> None:
+        """Call from now on."""
+        self._timer.start()
+
+    @property
+    def running(self) -> bool:
+        """True from start to stop."""
+        return self._timer.isActive()
+
+    def stop(self) -> None:
+        """Call no more."""
         with suppress(RuntimeError):  # Qt is gone before Python at the end
             self._timer.stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from napari.layers import Labels
-from qtpy.QtCore import QTimer
 
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.labels import MOST_OVERLAP, Change, CommitPolicy
 from napari_segmate.io.provenance import Record, to_json
+from napari_segmate.plugin.deferred import Repeated
 from napari_segmate.plugin.layers import DisplayedPlane
 from napari_segmate.plugin.output import OutputLabels, set_records
 
@@ -139,9 +139,7 @@ class ManyWriter:
         self._output = output
         self._work: list[Callable[[], None]] = []
         self._history: ExitStack | None = None
-        self._timer = QTimer()
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self._go_on)
+        self._timer = Repeated(self._go_on)
 
     @property
     def busy(self) -> bool:
@@ -197,8 +195,7 @@ class ManyWriter:
         """Finish at once what has been begun: half of the objects would be worse."""
         while self._work:
             self._next()
-        with suppress(RuntimeError):  # Qt is gone before Python at the end
-            self._timer.stop()
+        self._timer.stop()
 
     def _start(self, layer: Labels, work: Sequence[Callable[[], None]]) -> None:
         # A hidden layer keeps a stale slice, which napari would write through.

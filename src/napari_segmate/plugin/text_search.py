@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QTimer
 
+from napari_segmate.plugin.deferred import Repeated
 from napari_segmate.plugin.finding import Engine, Found
 from napari_segmate.sessions.text_boxes import BoxBook, PlaneIndex, colour_of
 from napari_segmate.widgets.filter_view import FilterValues
@@ -42,9 +42,7 @@ class Findings:
         self._found: dict[PlaneIndex, Found] = {}
         self._waiting: list[PlaneIndex] = []
         self.values = FilterValues()
-        self._timer = QTimer()
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self._filter_next)
+        self._timer = Repeated(self._filter_next)
 
     def add(self, index: PlaneIndex, found: Found) -> None:
         """Take what a detector saw on a plane; it replaces what was found there before."""
