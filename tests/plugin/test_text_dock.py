@@ -330,7 +330,7 @@ def test_download_can_be_cancelled_and_is_offered_again(bench) -> None:
 
 def test_download_that_fails_says_which_files_to_put_where(bench, monkeypatch) -> None:
     def unreachable(detector, context):
-        raise OfflineError("no route to host")
+        raise OfflineError("no route to host; put fake.safetensors there", brief="no route to host")
 
     monkeypatch.setattr(bench.engine, "download", unreachable)
     bench.engine.missing = True
@@ -338,7 +338,8 @@ def test_download_that_fails_says_which_files_to_put_where(bench, monkeypatch) -
     card = bench.panel.offer
     card.accepted.emit()
     bench.settle()
-    assert "No route to host" in bench.hint
+    assert "No route to host" in bench.hint and "fake.safetensors" not in bench.hint
+    assert not bench.panel.status._retry.isVisibleTo(bench.panel), "the card has one"
     assert card._manual.isVisibleTo(card)
     manual = card._manual.text().replace("\u200b", "")
     assert "/tmp/fake" in manual and "fake.safetensors" in manual

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox
+from qtpy.QtWidgets import QApplication, QComboBox
 
 from napari_segmate.core.contrast import ContrastMode
 from napari_segmate.core.labels import CommitPolicy
@@ -110,6 +110,27 @@ def test_status_offers_cancel_while_busy_and_retry_after_an_error(qtbot) -> None
     assert not status._cancel.isVisibleTo(status)
     assert status._retry.isVisibleTo(status)
     assert status._title.text() == "No memory"
+
+
+def test_long_words_of_a_status_wrap_and_are_copied_whole(qtbot) -> None:
+    status = StatusView()
+    qtbot.addWidget(status)
+    text = f"Put it from https://example.org/{'0a1b' * 40}/tree into /home/{'me' * 60}"
+    status.show_state(SessionState(phase=Phase.ERROR, error=text, hint="x" * 200))
+    assert status.minimumSizeHint().width() < 300
+    title = status._title
+    title.setSelection(0, 1000)
+    qtbot.keyClick(title, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    clipboard = QApplication.clipboard()
+    assert clipboard is not None
+    assert clipboard.text() == text
+
+
+def test_retry_is_not_offered_where_it_cannot_help(qtbot) -> None:
+    status = StatusView()
+    qtbot.addWidget(status)
+    status.show_state(SessionState(phase=Phase.ERROR, error="no", can_retry=False))
+    assert not status._retry.isVisibleTo(status)
 
 
 def test_tools_and_polarity_are_told_and_shown(qtbot) -> None:

@@ -61,7 +61,19 @@ class UnsafeFileError(WeightsError):
 
 
 class OfflineError(SegmateError, OSError):
-    """A file must be downloaded and cannot be."""
+    """A file must be downloaded and cannot be.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, and which files to put where.
+    brief : str
+        What is wrong alone, for those who show the files in another way.
+    """
+
+    def __init__(self, message: str = "", *, brief: str = "") -> None:
+        super().__init__(message)
+        self.brief = brief or message
 
 
 class CacheError(SegmateError, OSError):

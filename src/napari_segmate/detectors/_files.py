@@ -119,9 +119,10 @@ def offline(info: DetectorInfo, reason: str = "") -> OfflineError:
     files = ", ".join(
         f"{name} ({elsewhere[name]})" if name in elsewhere else name for name in missing_files(info)
     )
+    brief = f"{info.title} cannot be downloaded without a connection{reason and f' ({reason})'}"
     return OfflineError(
-        f"{info.title} cannot be downloaded without a connection{reason and f' ({reason})'}; put "
-        f"{files} from {home}/tree/{info.revision} into {folder_of(info)}"
+        f"{brief}; put {files} from {home}/tree/{info.revision} into {folder_of(info)}",
+        brief=brief,
     )
 
 

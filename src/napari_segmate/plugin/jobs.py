@@ -10,7 +10,7 @@ from napari_segmate.core.errors import Cancelled, SegmateError
 from napari_segmate.plugin.runner import Job, Runner
 from napari_segmate.sessions.state import Progress
 
-__all__ = ["Jobs", "Said"]
+__all__ = ["Jobs", "Said", "words_of"]
 
 STOPPED = "Stopped; what was found so far stays"
 
@@ -76,6 +76,7 @@ class Jobs:
         *,
         place: str = "",
         cure: str | None = None,
+        words: Callable[[BaseException], str] | None = None,
         look_in: Callable[[], None] = lambda: None,
         failed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -91,6 +92,8 @@ class Jobs:
             What is done, and which part of it, in words.
         cure : str, optional
             What helps if it fails; by default what usually does.
+        words : callable, optional
+            Puts a failure into words; by default `words_of`.
         look_in : callable
             Called now and then while it runs, and once more when it has failed.
         failed : callable
@@ -116,7 +119,7 @@ class Jobs:
                 look_in()
                 self.stop()
                 failed()
-                self.fail(error, self._usual_cure if cure is None else cure)
+                self.fail(error, self._usual_cure if cure is None else cure, words)
 
         self.runner.submit(Job(work, finished, broken, progress))
         self._changed()
@@ -147,13 +150,17 @@ class Jobs:
         """Take note that nothing runs any more."""
         self._busy, self._doing = None, ""
 
-    def fail(self, error: BaseException, cure: str = "") -> None:
+    def fail(
+        self,
+        error: BaseException,
+        cure: str = "",
+        words: Callable[[BaseException], str] | None = None,
+    ) -> None:
         """Tell what went wrong, and what helps."""
         if isinstance(error, Cancelled):
             self.say(STOPPED)
             return
-        known = isinstance(error, SegmateError)
-        self._error = str(error) if known else f"{type(error).__name__}: {error}"
+        self._error = (words or words_of)(error)
         self._cure, self._notice = cure, ""
         self._changed()
 
@@ -173,3 +180,8 @@ class Jobs:
     def unsay(self) -> None:
         """Tell neither success nor failure any more; the caller shows that."""
         self._error = self._notice = ""
+
+
+def words_of(error: BaseException) -> str:
+    """Return what went wrong in words; what nobody foresaw begins with its type."""
+    return str(error) if isinstance(error, SegmateError) else f"{type(error).__name__}: {error}"

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from napari_segmate.core.errors import OfflineError
 from napari_segmate.core.types import IntBoxYX
 from napari_segmate.plugin.finding import Engine, Found, Query
-from napari_segmate.plugin.jobs import Jobs
+from napari_segmate.plugin.jobs import Jobs, words_of
 from napari_segmate.plugin.region_layer import RegionLayer
 from napari_segmate.plugin.text_search import Findings
 from napari_segmate.plugin.viewing import View
@@ -192,6 +193,7 @@ class Finder:
             done,
             "Downloading …",
             cure=NO_DOWNLOAD,
+            words=_brief,
             failed=failed,
         )
         if offered is not None:
@@ -242,6 +244,11 @@ class Finder:
         if self.asked.region == "rectangle":
             return self._region.box(self._view.drawing_plane)
         return None
+
+
+def _brief(error: BaseException) -> str:
+    """Return what went wrong, without the list of files: the card shows it."""
+    return error.brief if isinstance(error, OfflineError) else words_of(error)
 
 
 def _place(number: int, count: int) -> str:

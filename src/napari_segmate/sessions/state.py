@@ -69,6 +69,8 @@ class SessionState:
         Which actions do something now.
     editing : int, optional
         Label value of the object that is being edited.
+    can_retry : bool
+        After an error, doing the same again may help.
     generation : int
         Number of the latest request.
     """
@@ -87,4 +89,5 @@ class SessionState:
     can_undo: bool = False
     can_redo: bool = False
     editing: int | None = None
+    can_retry: bool = True
     generation: int = 0

@@ -176,7 +176,13 @@ def state_of(
         status = SessionState(phase=Phase.ENCODING, hint=doing, progress=busy)
         return replace(state, status=status, can_find=False, can_segment=False, can_clear=False)
     if error:
-        status = SessionState(phase=Phase.ERROR, hint=cure or state.status.hint, error=error)
+        # The offer has a button of its own for that.
+        status = SessionState(
+            phase=Phase.ERROR,
+            hint=cure or state.status.hint,
+            error=error,
+            can_retry=not facts.offered,
+        )
         return replace(state, status=status)
     phase = Phase.PREVIEW if facts.n_boxes else Phase.NEEDS_PROMPT if facts.image else Phase.IDLE
     hint = f"{notice}. {then or state.status.hint}" if notice else state.status.hint

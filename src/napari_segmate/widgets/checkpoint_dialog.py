@@ -15,6 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_segmate.widgets.wrapping import WrappingLabel
+
 __all__ = ["CheckpointDialog"]
 
 WIDTH_PX = 460
@@ -40,9 +42,7 @@ class CheckpointDialog(QDialog):
         self.setMinimumWidth(WIDTH_PX)
         self._field = QLineEdit()
         self._field.setPlaceholderText(HINT)
-        self._error = QLabel()
-        self._error.setWordWrap(True)
-        self._error.setTextFormat(Qt.TextFormat.PlainText)
+        self._error = WrappingLabel()
         self._error.setStyleSheet("color: #ef5350;")
         self._error.hide()
         self._buttons = QDialogButtonBox(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QApplication,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
@@ -16,6 +15,7 @@ from qtpy.QtWidgets import (
 
 from napari_segmate.sessions.state import Progress
 from napari_segmate.sessions.text_state import Offered
+from napari_segmate.widgets.wrapping import WrappingLabel
 
 __all__ = ["OfferCard"]
 
@@ -42,7 +42,7 @@ class OfferCard(QFrame):
         self.setObjectName("segmate_offer")
         self.setStyleSheet("#segmate_offer { border: 1px solid #29b6f6; border-radius: 3px; }")
         self._offered: Offered | None = None
-        self._title, self._text, self._manual, self._so_far = (_label() for _ in range(4))
+        self._title, self._text, self._manual, self._so_far = (WrappingLabel() for _ in range(4))
         font = self._title.font()
         font.setBold(True)
         self._title.setFont(font)
@@ -82,8 +82,8 @@ class OfferCard(QFrame):
         self._offered = offered
         if offered is not None:
             self._title.setText(offered.offer.title)
-            self._text.setText(_breakable(offered.offer.text))
-            self._manual.setText(_breakable(self._short))
+            self._text.setText(offered.offer.text)
+            self._manual.setText(self._short)
             running = offered.running
             for widget in (self._bar, self._so_far, self._cancel):
                 widget.setVisible(running)
@@ -136,16 +136,3 @@ def _button(title: str, clicked: Signal) -> QPushButton:
     button = QPushButton(title)
     button.clicked.connect(lambda: clicked.emit())
     return button
-
-
-def _breakable(text: str) -> str:
-    """Return a text whose paths may go on in the next line."""
-    return text.replace("/", "/\u200b").replace("\\", "\\\u200b")
-
-
-def _label() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label

@@ -17,6 +17,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_segmate.widgets.wrapping import WrappingLabel
+
 __all__ = ["PairList", "PairNote", "PairRow"]
 
 ERROR_COLOUR = "#ef5350"
@@ -70,9 +72,7 @@ class PairRow(QFrame):
         self.setObjectName("segmate_pair")
         self.setStyleSheet("#segmate_pair { border: 1px solid #80808080; border-radius: 3px; }")
         self._drawable = drawable
-        self._note = QLabel()
-        self._note.setWordWrap(True)
-        self._note.setTextFormat(Qt.TextFormat.PlainText)
+        self._note = WrappingLabel()
         self._planes = QLineEdit()
         self._planes.setPlaceholderText("all with labels")
         self._planes.setToolTip(PLANES_TIP)

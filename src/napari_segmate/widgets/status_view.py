@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_segmate.sessions.state import Phase, Progress, SessionState
 from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.wrapping import WrappingLabel
 
 __all__ = ["StatusView"]
 
@@ -83,7 +84,7 @@ class StatusView(QFrame):
             second = state.progress.text or second
         self._text.setText(second)
         self._text.setVisible(bool(second))
-        self._retry.setVisible(state.phase is Phase.ERROR)
+        self._retry.setVisible(state.phase is Phase.ERROR and state.can_retry)
         self._colour(state.phase)
         self.show_progress(state.progress, busy=state.phase.busy)
 
@@ -109,10 +110,7 @@ class StatusView(QFrame):
 
 
 def _text(*, bold: bool) -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label = WrappingLabel()
     font = label.font()
     font.setBold(bold)
     label.setFont(font)
