@@ -244,7 +244,7 @@ class LayerRow(Row):
 
     def _pair(self) -> Pair:
         if self.image is None:
-            raise LabelsError("choose an image")
+            raise LabelsError("Choose an image")
         if self.labels is None:
             raise LabelsError("choose its labels; the Segment panel makes some")
         return pair_from_layers(self.image, self.labels, self._viewer.dims)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -47,7 +48,7 @@ ANNOTATION_TIPS: Mapping[Annotation, str] = {
     Annotation.OBJECTS: "Some objects are labelled; what has no label may be another object",
 }
 PRESET_TITLES: Mapping[Preset, str] = {
-    Preset.QUICK: "Quick – masks only",
+    Preset.QUICK: "Quick – all but the encoder",
     Preset.BALANCED: "Balanced – also a part of the encoder",
     Preset.FULL: "Full – everything",
 }
@@ -125,7 +126,13 @@ class TrainPanel(QWidget):
             "Some views are shown with bright and dark exchanged. For a model that should also "
             "know the other kind of microscope, such as phase contrast after fluorescence"
         )
-        self._advanced = QCollapsible("Advanced")
+        self._advanced = QCollapsible("▶  Advanced")
+        # Icons of superqt are black on napari's dark theme.
+        self._advanced.setCollapsedIcon(QIcon())
+        self._advanced.setExpandedIcon(QIcon())
+        self._advanced.toggled.connect(
+            lambda on: self._advanced.setText(f"{'▼' if on else '▶'}  Advanced")
+        )
         self._train = QPushButton("Train")
         self._fold = QPushButton()
         self._can_train, self._why_not = False, ""
