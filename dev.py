@@ -53,8 +53,8 @@ MESA = "libgl1-mesa-dri"
 XVFB = ["xvfb-run", "-a", "-s", "-screen 0 1400x1000x24"]
 
 LINTERS = [
-    ["ruff", "check"],
-    ["ruff", "format", "--check"],
+    ["ruff", "check", "--no-cache"],
+    ["ruff", "format", "--check", "--no-cache"],
     ["mypy"],
     ["lint-imports"],
     ["npe2", "validate", "napari-segmate"],

@@ -12,8 +12,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_segmate.tasks.auto import run
-
 from benchmarks._images import scene
 from benchmarks._report import Table, put_between, report
 from benchmarks._timing import repeat
@@ -22,6 +20,7 @@ from napari_segmate.core.image import ContrastMode, ImageSource, as_rgb, guess_a
 from napari_segmate.core.prompts import ObjectPrompts, Points
 from napari_segmate.models import load_model
 from napari_segmate.models.base import Segmenter
+from napari_segmate.tasks.auto import run
 
 ROOT = Path(__file__).parents[1]
 PROMPTS = 32

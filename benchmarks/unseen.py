@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import skimage.io
-from napari_segmate.tasks.auto import run
 from scipy import ndimage
 
 from benchmarks._report import Table, put_between, report
@@ -28,6 +27,7 @@ from napari_segmate.core.types import LabelArray
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.models import load_model
 from napari_segmate.models.base import Segmenter
+from napari_segmate.tasks.auto import run
 from napari_segmate.tasks.segment import run as segment
 
 SETS = {
