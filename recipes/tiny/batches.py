@@ -7,15 +7,17 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
-from pack import SYNTHETIC, Item
+from pack import SYNTHETIC, SYNTHETIC_PARTS, Item
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from napari_segmate.core.types import BoolArray
 from napari_segmate.training.augment import AugmentParams, change_appearance, random_crop
 from napari_segmate.training.sampling import (
     FirstPrompt,
     PromptParams,
     Target,
+    also_meant,
     first_prompt,
     renumber_layers,
     targets_of,
@@ -23,7 +25,7 @@ from napari_segmate.training.sampling import (
 from napari_segmate.training.targets import dense_targets
 
 WEIGHTS = {
-    "fluorescence_nuclei": 0.42,
+    "fluorescence_nuclei": 0.34,
     "histology_purple_on_purple": 0.07,
     "histology_purple_on_white": 0.06,
     "brightfield_gray_smear": 0.04,
@@ -36,7 +38,8 @@ WEIGHTS = {
     "fluorescence_nuclei_3d": 0.02,
     "plant_nuclei_3d": 0.01,
     "plant_membrane_3d": 0.01,
-    SYNTHETIC: 0.18,
+    SYNTHETIC: 0.12,
+    SYNTHETIC_PARTS: 0.14,
 }
 """Share of the crops per modality."""
 
@@ -53,6 +56,10 @@ class Batch:
     image_index : (N,) int64
         The crop of each object.
     masks : (N, S, S) bool
+    others : (N, S, S) bool
+        What the prompt may mean as well: the whole round a part, or the part; empty where nothing.
+    whole : (N,) bool
+        Whether the object is no part of another.
     points : (N, P, 2) float32
     point_labels : (N, P) int64
     boxes : (N, 4) float32
@@ -64,6 +71,8 @@ class Batch:
     offset_yx: Tensor
     image_index: Tensor
     masks: Tensor
+    others: Tensor
+    whole: Tensor
     points: Tensor
     point_labels: Tensor
     boxes: Tensor
@@ -81,6 +90,14 @@ class BatchParams:
     crops: int = 6
     augment: AugmentParams = field(default_factory=AugmentParams)
     prompts: PromptParams = field(default_factory=PromptParams)
+
+
+@dataclass(frozen=True, eq=False)
+class _Object:
+    crop: int
+    target: Target
+    prompt: FirstPrompt
+    other: BoolArray
 
 
 class Batches(IterableDataset[Batch]):
@@ -113,7 +130,9 @@ class Batches(IterableDataset[Batch]):
             images.append(change_appearance(image, rng).transpose(2, 0, 1))
             dense.append(dense_targets(layers[0]))
             for target in targets_of(layers, rng, self.params.prompts):
-                objects.append((number, target, first_prompt(target, rng, self.params.prompts)))
+                prompt = first_prompt(target, rng, self.params.prompts)
+                other = also_meant(layers, target, prompt, self.params.prompts.min_area)
+                objects.append(_Object(number, target, prompt, other))
         return Batch(
             torch.from_numpy(np.stack(images)),
             *(
@@ -124,20 +143,24 @@ class Batches(IterableDataset[Batch]):
         )
 
 
-def _stack_objects(objects: list[tuple[int, Target, FirstPrompt]], size: int) -> dict[str, Tensor]:
+def _stack_objects(objects: list[_Object], size: int) -> dict[str, Tensor]:
     if not objects:
         empty = torch.zeros(0)
         return {
             "image_index": empty.long(),
             "masks": torch.zeros(0, size, size, dtype=torch.bool),
+            "others": torch.zeros(0, size, size, dtype=torch.bool),
+            "whole": empty.bool(),
             "points": torch.zeros(0, 1, 2),
             "point_labels": torch.zeros(0, 1).long(),
             "boxes": torch.zeros(0, 4),
         }
-    prompts = [prompt for _, _, prompt in objects]
+    prompts = [each.prompt for each in objects]
     return {
-        "image_index": torch.tensor([number for number, _, _ in objects]),
-        "masks": torch.from_numpy(np.stack([target.mask for _, target, _ in objects])),
+        "image_index": torch.tensor([each.crop for each in objects]),
+        "masks": torch.from_numpy(np.stack([each.target.mask for each in objects])),
+        "others": torch.from_numpy(np.stack([each.other for each in objects])),
+        "whole": torch.tensor([each.target.layer == 0 for each in objects]),
         "points": torch.from_numpy(np.stack([prompt.points_xy for prompt in prompts])),
         "point_labels": torch.from_numpy(np.stack([prompt.point_labels for prompt in prompts])),
         "boxes": torch.from_numpy(np.stack([prompt.box_xy for prompt in prompts])),

@@ -33,6 +33,8 @@ HELD_OUT_GROUPS = {"axon_sem": frozenset({"crops256"})}
 VALIDATION_SHARE = 7
 """One group of this many is held out."""
 SYNTHETIC = "synthetic"
+SYNTHETIC_PARTS = "synthetic_parts"
+"""Scenes whose objects have parts inside: drawn more often than they are made."""
 FULL_SIDE = 720
 """Larger images are judged by their first 512 pixels per axis."""
 
@@ -127,7 +129,8 @@ def synthetic_items(count: int, seed: int = 0, side: int = 256) -> Iterator[Item
         is_grey = not np.ptp(scene.image, axis=2).any()
         image = scene.image[..., 0] if is_grey else scene.image
         layers = renumber_layers(np.stack([scene.labels, scene.parts]))
-        yield Item(f"{SYNTHETIC}_{number}", SYNTHETIC, False, image, layers)
+        modality = SYNTHETIC_PARTS if layers[1].any() else SYNTHETIC
+        yield Item(f"{SYNTHETIC}_{number}", modality, False, image, layers)
 
 
 def write_pack(path: Path, items: Iterable[Item]) -> None:

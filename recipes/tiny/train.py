@@ -168,6 +168,7 @@ class Trainer:
         """Return the loss over first prompts and corrections, and the IoU after the first."""
         half = functional.avg_pool2d(batch.masks[:, None].float(), 2)
         truth = (half[:, 0] > 0.5).float()
+        other = (functional.avg_pool2d(batch.others[:, None].float(), 2)[:, 0] > 0.5).float()
         points, labels = batch.points, batch.point_labels
         origin = torch.from_numpy(self.rng.integers(0, 2, 2) * self.rng.integers(0, FIELD // 2, 2))
         mask = rough_mask(batch.masks) if self.rng.random() < self.settings.rough_mask else None
@@ -180,7 +181,9 @@ class Trainer:
                     features, batch.image_index, points, labels, batch.boxes, mask, origin
                 )
             logits = logits.float()
-            result = mask_loss(logits, scores.float(), truth)
+            # A second click settles what was meant.
+            also = other if number == 0 and mask is None else None
+            result = mask_loss(logits, scores.float(), truth, other=also)
             loss = loss + result.value / rounds
             if number == 0:
                 reached = result.iou[:, 1:].amax(1).mean().item()
@@ -197,7 +200,8 @@ class Trainer:
             features.maps, batch.image_index, batch.points, batch.point_labels, None, None
         )
         truth = functional.avg_pool2d(half, 2)[:, 0]
-        clicked = (batch.point_labels == 1).any(1).float()
+        # Parts share the centre of their whole, by which affinity is told.
+        clicked = ((batch.point_labels == 1).any(1) & batch.whole).float()
         return affinity_loss(drawn[:, AFFINITY], truth, clicked)
 
     @staticmethod
@@ -274,7 +278,7 @@ def _settings(options: argparse.Namespace, device: str) -> Settings:
     crops = options.crops or (6 if device == "cpu" else 48)
     batch = BatchParams(crops=crops, augment=AugmentParams(options.crop_size, diameter=DIAMETER))
     # Eight times the batch bears about twice the rate.
-    rate = 1.2e-3 if device == "cpu" else 2e-3
+    rate = options.rate or (1.2e-3 if device == "cpu" else 2e-3)
     network = TinyConfig(width=options.width)
     return Settings(options.budget_minutes * 60, batch, network, rate=rate)
 
@@ -287,6 +291,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--budget-minutes", type=float, default=95)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--start-from", type=Path, help="exported weights to begin with")
+    parser.add_argument("--rate", type=float, default=0, help="learning rate; 0 chooses by device")
     parser.add_argument("--scenes", type=int, default=450, help="synthetic images")
     parser.add_argument("--part-scenes", type=int, default=60, help="scenes of the final scores")
     parser.add_argument("--crops", type=int, default=0, help="per step; 0 chooses by device")

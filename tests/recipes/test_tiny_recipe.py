@@ -66,12 +66,38 @@ def test_batches_hold_prompts_for_their_objects(recipe, data_sets):
     assert batch.offset_yx.shape == (3, 2, 16, 16)
     objects = len(batch.image_index)
     assert 3 <= objects <= 30
-    assert batch.masks.shape == (objects, 64, 64)
+    assert batch.masks.shape == batch.others.shape == (objects, 64, 64)
+    assert batch.whole.shape == (objects,)
     used = batch.point_labels == 1
     x, y = batch.points[used].long().T
     assert batch.masks[used.nonzero()[:, 0], y, x].all()
     # Every object has a click or a box.
     assert (used.any(1) | ~torch.isnan(batch.boxes[:, 0])).all()
+
+
+def test_scenes_with_parts_are_drawn_more_often_and_say_what_a_click_may_mean(recipe):
+    import batches
+    import pack
+
+    from napari_segmate.training.augment import AugmentParams
+
+    items = list(pack.synthetic_items(12, side=128))
+    kinds = {item.modality for item in items}
+    assert kinds == {pack.SYNTHETIC, pack.SYNTHETIC_PARTS}
+    for item in items:
+        assert (item.modality == pack.SYNTHETIC_PARTS) == item.layers[1].any()
+    params = batches.BatchParams(crops=4, augment=AugmentParams(size=128))
+    parts = [item for item in items if item.modality == pack.SYNTHETIC_PARTS]
+    drawn = batches.load_batches(parts, params, seed=0, workers=0)
+    meant = 0
+    for _, batch in zip(range(3), drawn, strict=False):
+        known = batch.others.any(2).any(1)
+        meant += int(known.sum())
+        # The other object holds the click, too, and overlaps with the first.
+        clicks = batch.points[known, 0].long()
+        assert batch.others[known][torch.arange(len(clicks)), clicks[:, 1], clicks[:, 0]].all()
+        assert not batch.whole.all()
+    assert meant > 5
 
 
 def test_empty_crops_make_a_batch_without_objects(recipe):

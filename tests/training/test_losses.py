@@ -38,6 +38,47 @@ def test_one_good_candidate_is_enough(truth):
     assert value(right, right, right) < value(wrong, right, wrong)
 
 
+def test_two_candidates_answer_for_two_objects(truth):
+    part = torch.zeros_like(truth)
+    part[0, 4:6, 4:7] = 1
+    whole_logits, part_logits, wrong = truth * 20 - 10, part * 20 - 10, 10 - truth * 20
+
+    def value(*candidates):
+        logits = torch.stack([whole_logits, *candidates], dim=1)
+        scores = mask_loss(logits, torch.zeros(2, 4), truth).iou
+        return mask_loss(logits, scores, truth, other=part).value
+
+    both = value(part_logits, whole_logits, wrong)
+    assert both < 0.5 * value(whole_logits, whole_logits, wrong)
+    # One candidate cannot serve for both.
+    middling = (truth + part) * 10 - 10
+    assert both < 0.5 * value(middling, wrong, wrong)
+
+
+def test_an_empty_other_object_changes_nothing(truth):
+    torch.manual_seed(0)
+    logits, scores = torch.randn(2, 4, 16, 16), torch.rand(2, 4)
+    plain = mask_loss(logits, scores, truth)
+    other = mask_loss(logits, scores, truth, other=torch.zeros_like(truth))
+    torch.testing.assert_close(plain.value, other.value)
+    torch.testing.assert_close(plain.iou, other.iou)
+
+
+def test_a_good_mask_of_the_other_object_deserves_its_score(truth):
+    part = torch.zeros_like(truth)
+    part[:, 4:6, 4:7] = 1
+    logits = (torch.stack([truth, truth, truth, part], dim=1) * 20 - 10).requires_grad_()
+
+    def error(last):
+        scores = torch.tensor([1.0, 1, 1, last]).repeat(2, 1)
+        return mask_loss(logits, scores, truth, other=part).value.item()
+
+    assert error(1.0) < error(0.5) < error(0.0)
+    # What was asked for is still told from what it may be instead.
+    iou = mask_loss(logits, torch.ones(2, 4), truth, other=part).iou
+    assert (iou[:, 3] < 0.3).all() and (iou[:, :3] == 1).all()
+
+
 def test_only_the_scores_learn_from_the_score_error(truth):
     logits = (truth * 8 - 4)[:, None].repeat(1, 4, 1, 1).requires_grad_()
     scores = torch.full((2, 4), 0.2, requires_grad=True)

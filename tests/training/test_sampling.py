@@ -4,7 +4,9 @@ import torch
 
 from napari_segmate.core.synthetic import touching_cells
 from napari_segmate.training.sampling import (
+    FirstPrompt,
     PromptParams,
+    also_meant,
     correct,
     first_prompt,
     renumber_layers,
@@ -130,3 +132,49 @@ def test_rough_mask_follows_the_object_at_half_resolution():
 def test_renumbering_closes_gaps_per_layer():
     layers = np.array([[[0, 7, 7, 9]], [[5, 5, 0, 2]]], np.int32)
     assert renumber_layers(layers).tolist() == [[[0, 1, 1, 2]], [[2, 2, 0, 1]]]
+
+
+def _cell_with_organelle():
+    layers = np.zeros((2, 40, 40), np.int32)
+    layers[0, 5:35, 5:35] = 3
+    layers[1, 10:20, 10:20] = 1
+    return layers
+
+
+@pytest.mark.parametrize("layer, other", [(0, 1), (1, 0)])
+def test_a_click_inside_a_part_may_mean_part_or_whole(layer, other):
+    layers, rng = _cell_with_organelle(), np.random.default_rng(3)
+    target = next(t for t in targets_of(layers, rng, PromptParams()) if t.layer == layer)
+    inside = outside = 0
+    for _ in range(60):
+        click = first_prompt(target, rng, _only("click", central=0.0))
+        x, y = click.points_xy[0].astype(int)
+        meant = also_meant(layers, target, click)
+        if layers[other, y, x]:
+            np.testing.assert_array_equal(meant, layers[other] > 0)
+            inside += 1
+        else:
+            assert not meant.any()
+            outside += 1
+    assert inside >= 3
+    # Every pixel of the part lies in the whole.
+    assert (outside == 0) == (layer == 1)
+
+
+@pytest.mark.parametrize("kind", ["box", "both", "scribble"])
+def test_boxes_and_strokes_are_clear(kind):
+    layers, rng = _cell_with_organelle(), np.random.default_rng(3)
+    for target in targets_of(layers, rng, PromptParams()):
+        prompt = first_prompt(target, rng, _only(kind))
+        if (prompt.point_labels == 1).sum() != 1 or kind == "both":
+            assert not also_meant(layers, target, prompt).any()
+
+
+def test_parts_too_small_to_be_prompted_are_not_meant():
+    layers, rng = _cell_with_organelle(), np.random.default_rng(3)
+    whole = next(t for t in targets_of(layers, rng, PromptParams()) if t.layer == 0)
+    click = FirstPrompt(
+        np.array([[12, 12]], np.float32), np.array([1]), np.full(4, np.nan, np.float32)
+    )
+    assert also_meant(layers, whole, click, min_area=100).sum() == 100
+    assert not also_meant(layers, whole, click, min_area=101).any()

@@ -95,12 +95,17 @@ class MaskLoss:
 
 
 def mask_loss(
-    logits: Tensor, scores: Tensor, truth: Tensor, known: Tensor | None = None
+    logits: Tensor,
+    scores: Tensor,
+    truth: Tensor,
+    known: Tensor | None = None,
+    other: Tensor | None = None,
 ) -> MaskLoss:
     """Return the loss of the masks of N prompted objects.
 
     The single mask learns always, of the three candidates the best one (and the others a little,
-    so that none dies). The scores learn the IoU that each mask reached.
+    so that none dies). Where a prompt may mean another object as well, two of the candidates learn,
+    one for each. The scores learn the IoU that each mask reached.
 
     Parameters
     ----------
@@ -112,9 +117,49 @@ def mask_loss(
         1 inside.
     known : (N, h, w), optional
         How much each cell counts, 0 to 1. Default: all 1.
+    other : (N, h, w), optional
+        The other object that the prompt may mean (a part, or the whole round it); empty where there
+        is none. Default: none anywhere.
+
+    Examples
+    --------
+    >>> truth, part = torch.zeros(1, 8, 8), torch.zeros(1, 8, 8)
+    >>> truth[0, 2:], part[0, 4:6, 4:6] = 1, 1
+    >>> logits = 20 * torch.stack([truth, truth, truth, part], dim=1) - 10
+    >>> both = mask_loss(logits, torch.ones(1, 4), truth, other=part).value
+    >>> bool(both < mask_loss(logits[:, [0, 1, 1, 1]], torch.ones(1, 4), truth, other=part).value)
+    True
     """
-    target = truth[:, None]
-    counted = torch.ones_like(target) if known is None else known[:, None]
+    counted = torch.ones_like(truth) if known is None else known
+    loss, iou = _against(logits, truth, counted)
+    single, candidates = loss[:, 0], loss[:, 1:]
+    best, worth = candidates.amin(1), iou
+    if other is not None:
+        rows = other.flatten(1).any(1)
+        also, also_iou = _against(logits[rows], other[rows], counted[rows])
+        best = best.index_put((rows,), _best_pair(candidates[rows], also[:, 1:]))
+        # A good mask of either object deserves its score.
+        worth = iou.index_put((rows,), torch.maximum(iou[rows], also_iou))
+    masks = (single + best + 0.1 * candidates.mean(1)).mean()
+    return MaskLoss(masks + functional.mse_loss(scores, worth), iou)
+
+
+def _best_pair(candidates: Tensor, also: Tensor) -> Tensor:
+    """Return (N,) the least loss of two candidates, one for each of two objects.
+
+    Parameters
+    ----------
+    candidates, also : (N, M)
+        Loss of each candidate for the one and for the other object.
+    """
+    pairs = candidates[:, :, None] + also[:, None]
+    same = torch.eye(pairs.shape[1], dtype=torch.bool, device=pairs.device)
+    return pairs.masked_fill(same, torch.inf).flatten(1).amin(1)
+
+
+def _against(logits: Tensor, truth: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Return loss and IoU, (N, M) each, of N x M masks against N objects, (N, h, w)."""
+    target, counted = truth[:, None], known[:, None]
     # Pixels in and around the object weigh five times as much as the rest of the image.
     weight = (1 + 4 * functional.max_pool2d(target, 9, 1, 4)) * counted
     entropy = functional.binary_cross_entropy_with_logits(
@@ -123,9 +168,7 @@ def mask_loss(
     entropy = (entropy * weight).sum((2, 3)) / weight.sum((2, 3)).clamp(min=1)
     loss = 3 * entropy + dice_loss(logits.sigmoid() * counted, target * counted)
     iou = _reached((logits.detach() > 0) & (counted > 0.5), (target > 0.5) & (counted > 0.5))
-    single, candidates = loss[:, 0], loss[:, 1:]
-    masks = (single + candidates.amin(1) + 0.1 * candidates.mean(1)).mean()
-    return MaskLoss(masks + functional.mse_loss(scores, iou), iou)
+    return loss, iou
 
 
 def _reached(found: Tensor, truth: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ __all__ = [
     "FirstPrompt",
     "PromptParams",
     "Target",
+    "also_meant",
     "correct",
     "first_prompt",
     "renumber_layers",
@@ -59,10 +60,20 @@ class PromptParams:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """One object to prompt for: its mask in the image, and its box (y0, x0, y1, x1), half-open."""
+    """One object to prompt for.
+
+    Parameters
+    ----------
+    mask : (H, W) bool
+    box_yx : tuple of int
+        y0, x0, y1, x1, half-open.
+    layer : int
+        The label image it comes from: 0 holds objects, the others their parts.
+    """
 
     mask: BoolArray
     box_yx: tuple[int, int, int, int]
+    layer: int = 0
 
     @property
     def cropped(self) -> BoolArray:
@@ -105,7 +116,8 @@ def targets_of(
         mask = layers[layer] == number
         if np.count_nonzero(mask[rows, columns]) < params.min_area:
             continue
-        targets.append(Target(mask, (rows.start, columns.start, rows.stop, columns.stop)))
+        edges = (rows.start, columns.start, rows.stop, columns.stop)
+        targets.append(Target(mask, edges, layer))
         if len(targets) == params.objects:
             break
     return targets
@@ -124,6 +136,48 @@ def first_prompt(target: Target, rng: np.random.Generator, params: PromptParams)
     if kind in ("box", "both"):
         box = _rough_box(target, rng, params)
     return FirstPrompt(points, labels, box)
+
+
+def also_meant(
+    layers: npt.NDArray[np.int32], target: Target, prompt: FirstPrompt, min_area: int = 20
+) -> BoolArray:
+    """Return what a single click on a target may mean as well: its whole, or a part of it.
+
+    Parameters
+    ----------
+    layers : (L, H, W) int32
+        Label images: objects, then their parts.
+    target : Target
+        What the prompt was drawn for.
+    prompt : FirstPrompt
+        A box and several points are clear: they mean the target alone.
+    min_area : int
+        Smaller objects count for nothing, in pixels.
+
+    Returns
+    -------
+    (H, W) bool
+        Empty where the click means the target and nothing else.
+
+    Examples
+    --------
+    >>> layers = np.zeros((2, 4, 6), np.int32)
+    >>> layers[0, :, :5], layers[1, 1:3, 1:3] = 1, 1
+    >>> target = Target(layers[1] > 0, (1, 1, 3, 3), 1)
+    >>> click = FirstPrompt(np.array([[2, 1]], "f4"), np.array([1]), np.array(NO_BOX, "f4"))
+    >>> int(also_meant(layers, target, click).sum())
+    20
+    """
+    nothing = np.zeros_like(target.mask)
+    used = prompt.point_labels == 1
+    if used.sum() != 1 or not np.isnan(prompt.box_xy[0]):
+        return nothing
+    x, y = prompt.points_xy[used][0].astype(int)
+    for number, labels in enumerate(layers):
+        mask: BoolArray = labels == labels[y, x]
+        if number != target.layer and labels[y, x] > 0 and np.count_nonzero(mask) >= min_area:
+            return mask
+    return nothing
 
 
 def _click(
