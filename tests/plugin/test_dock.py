@@ -214,6 +214,57 @@ def test_editing_where_nothing_is_says_so(bench) -> None:
     assert "no labelled object" in bench.hint
 
 
+def test_a_commit_says_what_was_written_where_until_the_next_click(bench) -> None:
+    bench.point(*centre(0))
+    bench.controller.trigger(Action.COMMIT)
+    assert "Object 1 written to 'SegMate labels'. Q takes it back" in bench.hint
+    assert bench.hint.startswith("Left-click on an object")
+    bench.point(*centre(1))
+    assert "written" not in bench.hint
+
+
+def test_a_commit_that_is_taken_back_is_not_said_to_be_written(bench) -> None:
+    bench.point(*centre(0))
+    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(Action.TAKE_BACK)
+    assert "written" not in bench.hint
+
+
+def test_an_object_that_is_there_already_is_no_error_and_the_hint_names_the_keys(bench) -> None:
+    for _ in range(2):
+        bench.point(*centre(0))
+        bench.controller.trigger(Action.COMMIT)
+    bench.preview()
+    assert "Object 1 is there already" in bench.hint
+    assert f"press W ({Action.EDIT_OBJECT.title})" in bench.hint
+    assert f"press J ({Action.CLEAR.title})" in bench.hint
+    assert bench.panel.status._retry.isHidden()
+    assert len(bench.prompts.points.data) == 1
+    assert_objects(bench.output.data, {1: BOXES[0]})
+
+
+def test_keys_of_that_hint_are_those_of_the_settings(bench, monkeypatch) -> None:
+    keys = {Action.COMMIT: "K", Action.EDIT_OBJECT: "Shift-E"}
+    monkeypatch.setattr("napari_segmate.plugin.dock.read_keys", lambda: keys)
+    bench.dock._bind_keys()
+    for _ in range(2):
+        bench.point(*centre(0))
+        bench.controller.trigger(Action.COMMIT)
+    assert "press Shift-E (Edit object). To go on, press Clear" in bench.hint
+
+
+def test_an_object_that_is_there_already_can_be_corrected_as_the_hint_says(bench) -> None:
+    for _ in range(2):
+        bench.point(*centre(0))
+        bench.controller.trigger(Action.COMMIT)
+    bench.viewer.cursor.position = centre(0)
+    bench.controller.trigger(Action.EDIT_OBJECT)
+    assert bench.state.editing == 1
+    bench.point(*centre(2))
+    bench.controller.trigger(Action.COMMIT)
+    assert "Object 1 corrected in 'SegMate labels'" in bench.hint
+
+
 # Outputs of all kinds
 
 

@@ -6,11 +6,11 @@ import zarr
 from napari.components import ViewerModel
 from napari.layers import Labels
 
-from napari_segmate.core.errors import LabelsError
+from napari_segmate.core.errors import LabelsError, NothingNewError
 from napari_segmate.core.image import ImageAxes
 from napari_segmate.core.labels import CommitPolicy
 from napari_segmate.core.types import Instance
-from napari_segmate.io.provenance import Record
+from napari_segmate.io.provenance import METADATA_KEY, Record
 from napari_segmate.plugin import output
 from napari_segmate.plugin.layers import DisplayedPlane
 from napari_segmate.plugin.output import OutputLabels, empty_labels, object_mask
@@ -69,3 +69,50 @@ def test_objects_that_get_no_pixel_are_refused_and_leave_no_trace(policy) -> Non
     assert (layer.data == 1).all()
     assert not layer.metadata
     assert labels.next_id(layer) == 2
+
+
+def committed(
+    layer: Labels, output: OutputLabels, *boxes, policy=CommitPolicy.KEEP_OBJECTS, edit=None
+):
+    plane = DisplayedPlane(ImageAxes(0, 1), (0, 0), (20, 30))
+    instances = tuple(
+        Instance(box, np.ones((box[2] - box[0], box[3] - box[1]), bool)) for box in boxes
+    )
+    records = tuple(Record(0, (), box, "fake", "fake@1", (), {}, 1.0, 1.0) for box in boxes)
+    return output.write(
+        layer, plane, Commit(instances, records, edit, "plane", (), Entry()), policy
+    )
+
+
+def test_an_object_that_is_there_already_leaves_no_slivers() -> None:
+    layer, output = Labels(np.zeros((20, 30), np.uint8)), OutputLabels(ViewerModel())
+    committed(layer, output, (2, 3, 12, 13))
+    before = layer.data.copy()
+    with pytest.raises(NothingNewError) as refused:
+        committed(layer, output, (2, 3, 13, 14))
+    assert refused.value.labels == (1,)
+    np.testing.assert_array_equal(layer.data, before)
+
+
+def test_of_several_objects_those_that_are_there_already_are_left_out() -> None:
+    layer, output = Labels(np.zeros((20, 30), np.uint8)), OutputLabels(ViewerModel())
+    committed(layer, output, (2, 3, 12, 13))
+    written = committed(layer, output, (2, 3, 13, 14), (2, 20, 10, 28))
+    assert (written.new, written.left_out) == ((2,), 1)
+    assert sorted(np.unique(layer.data)) == [0, 1, 2]
+    assert [record["label"] for record in layer.metadata[METADATA_KEY]] == [1, 2]
+
+
+def test_overwriting_replaces_an_object_that_is_there_already() -> None:
+    layer, output = Labels(np.zeros((20, 30), np.uint8)), OutputLabels(ViewerModel())
+    committed(layer, output, (2, 3, 12, 13))
+    committed(layer, output, (2, 3, 12, 14), policy=CommitPolicy.OVERWRITE)
+    assert sorted(np.unique(layer.data)) == [0, 2]
+
+
+def test_an_edited_object_may_stay_nearly_the_same() -> None:
+    layer, output = Labels(np.zeros((20, 30), np.uint8)), OutputLabels(ViewerModel())
+    committed(layer, output, (2, 3, 12, 13))
+    written = committed(layer, output, (2, 3, 12, 14), edit=1)
+    assert (written.new, written.left_out) == ((1,), 0)
+    assert np.count_nonzero(layer.data == 1) == 110

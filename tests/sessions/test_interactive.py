@@ -7,6 +7,7 @@ from fakes import ArrayPlane
 from napari_segmate.core.errors import Cancelled, ModelError
 from napari_segmate.core.prompts import Box, MaskPrompt, Points
 from napari_segmate.inference.request import MaskOptions
+from napari_segmate.sessions import hints
 from napari_segmate.sessions.interactive import Session
 from napari_segmate.sessions.prompt_set import PointMode, PromptSet
 from napari_segmate.sessions.state import KeyNames, Phase
@@ -517,6 +518,43 @@ def test_keys_of_the_hints_can_change(desk):
     desk.click_and_answer(A)
     desk.session.set_keys(KeyNames(commit="Enter"))
     assert "Press Enter to commit" in desk.state.hint
+
+
+def test_what_is_said_stays_until_the_next_change(desk):
+    desk.click_and_answer(A)
+    desk.session.say("There already", "Press W")
+    assert (desk.state.phase, desk.state.hint, desk.state.note) == (
+        Phase.PREVIEW,
+        "There already",
+        "Press W",
+    )
+    desk.session.next_candidate()
+    assert "Press K to commit" in desk.state.hint
+    assert desk.state.note == ""
+
+
+def test_a_note_leaves_the_hint_and_goes_with_the_next_click(desk):
+    desk.session.say(note="Object 3 written")
+    assert desk.state.note == "Object 3 written"
+    assert "Left-click" in desk.state.hint
+    desk.click(A)
+    assert desk.state.note == ""
+
+
+@pytest.mark.parametrize(
+    ("labels", "edited", "said"),
+    [
+        ((), None, "other objects lie there"),
+        ((3,), None, "Object 3 is there already"),
+        ((3, 5), None, "These 2 objects are there already"),
+        ((), 4, "Object 4 is like this already"),
+    ],
+)
+@pytest.mark.parametrize("keys", [KeyNames(), KeyNames(clear="J", edit="W")])
+def test_nothing_new_names_the_objects_and_how_to_go_on(labels, edited, said, keys):
+    hint, note = hints.nothing_new(labels, keys, edited=edited)
+    assert said in hint
+    assert "To go on, press " + ("J (Clear)" if keys.clear else "Clear") in note
 
 
 def test_every_state_has_a_hint_and_is_emitted_once(desk):

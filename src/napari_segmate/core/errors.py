@@ -9,6 +9,7 @@ __all__ = [
     "LabelsError",
     "MissingExtraError",
     "ModelError",
+    "NothingNewError",
     "OfflineError",
     "OutOfMemoryError",
     "ParameterError",
@@ -38,6 +39,22 @@ class ParameterError(SegmateError, ValueError):
 
 class LabelsError(SegmateError, ValueError):
     """A label image cannot take the result: wrong shape, wrong type, no id left."""
+
+
+class NothingNewError(LabelsError):
+    """A label image would stay as it is.
+
+    Parameters
+    ----------
+    message : str
+        What is there, and what would help.
+    labels : tuple of int
+        Objects that are the same as those to be written; none when these lie on others.
+    """
+
+    def __init__(self, message: str = "", *, labels: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.labels = labels
 
 
 class UnknownNameError(SegmateError, KeyError):

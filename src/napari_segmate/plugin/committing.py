@@ -10,7 +10,7 @@ from napari.components import Dims, ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.errors import LabelsError
+from napari_segmate.core.errors import LabelsError, NothingNewError
 from napari_segmate.core.labels import CommitPolicy, next_id
 from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.plugin.layers import DisplayedPlane, plane_in_labels, to_pixels
@@ -22,6 +22,7 @@ from napari_segmate.plugin.output import (
     object_mask,
 )
 from napari_segmate.plugin.runner import Job, Runner
+from napari_segmate.sessions import hints
 from napari_segmate.sessions.commit import Commit
 from napari_segmate.sessions.interactive import Session
 
@@ -127,11 +128,20 @@ class Committer:
         self._written = [*self._written, written][-REMEMBERED:]
         self.written(written)
         self.changed()
+        keys, edited = self._session.keys, commit.replaced_id
+        note = hints.written(
+            written.new, layer.name, keys, edited=edited, left_out=written.left_out
+        )
+        self._session.say(note=note)
 
     def _give_back(self, commit: Commit, error: BaseException) -> None:
         self._session.restore(commit)
         text = str(error) or type(error).__name__
-        self._session.refuse(error if isinstance(error, LabelsError) else LabelsError(text))
+        if isinstance(error, NothingNewError):
+            edited = commit.replaced_id
+            self._session.say(*hints.nothing_new(error.labels, self._session.keys, edited=edited))
+        else:
+            self._session.refuse(error if isinstance(error, LabelsError) else LabelsError(text))
         self.changed()
 
     def take_back(self) -> Commit | None:
@@ -140,6 +150,7 @@ class Committer:
             written = self._written.pop()
             if written.layer in self._viewer.layers and _is_there(written):
                 self.output.take_back(written)
+                self._session.say()
                 self.taken_back(written)
                 self.changed()
                 return written.commit

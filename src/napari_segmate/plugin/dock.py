@@ -293,6 +293,9 @@ class SegmentDock(QWidget):
                 commit=keys.get(Action.COMMIT, ""),
                 next_candidate=keys.get(Action.NEXT_MASK, ""),
                 undo=keys.get(Action.UNDO, ""),
+                clear=keys.get(Action.CLEAR, ""),
+                edit=keys.get(Action.EDIT_OBJECT, ""),
+                take_back=keys.get(Action.TAKE_BACK, ""),
             )
         )
         for problem in problems.values():

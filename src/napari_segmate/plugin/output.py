@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,9 +12,10 @@ import numpy.typing as npt
 from napari.components import Dims, ViewerModel
 from napari.layers import Image, Labels
 
-from napari_segmate.core.errors import LabelsError
+from napari_segmate.core.errors import LabelsError, NothingNewError
 from napari_segmate.core.labels import Change, CommitPolicy, commit, dtype_for, next_id
 from napari_segmate.core.prompts import MaskPrompt
+from napari_segmate.core.twins import twin
 from napari_segmate.core.types import IntBoxYX, LabelArray
 from napari_segmate.io.provenance import METADATA_KEY, to_json
 from napari_segmate.plugin.geometry import Geometry
@@ -113,13 +114,19 @@ class _PlaneView:
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """What a commit did to a labels layer."""
+    """What a commit did to a labels layer; `left_out` objects were there already."""
 
     layer: Labels
     plane: DisplayedPlane
     commit: Commit
     labels: tuple[int, ...]
     changes: tuple[Change, ...]
+    left_out: int = 0
+
+    @property
+    def new(self) -> tuple[int, ...]:
+        """The labels of objects that got pixels."""
+        return tuple(sorted({change.value for change in self.changes} - {0}))
 
 
 class OutputLabels:
@@ -176,13 +183,18 @@ class OutputLabels:
     def write(
         self, layer: Labels, plane: DisplayedPlane, taken: Commit, policy: CommitPolicy
     ) -> Written:
-        """Write the objects of a commit; one step of the layer's own undo.
+        """Write the objects of a commit that are not there yet; one step of the layer's own undo.
 
         Raises
         ------
         LabelsError
             No label value is left, or nothing would change.
         """
+        view = _PlaneView(layer.data, plane)
+        there = {} if policy is CommitPolicy.OVERWRITE else _twins(view, taken)
+        taken = taken.without(there)
+        if not taken.instances:
+            raise _nothing_new(layer, there.values())
         first = self.next_id(layer)
         labels = tuple(record.label for record in taken.labelled(first))
         self._grow(layer, max(labels))
@@ -194,10 +206,7 @@ class OutputLabels:
             replace_id=taken.replaced_id,
         )
         if not changes:
-            raise LabelsError(
-                f"nothing would change in '{layer.name}': what was found is there already or lies "
-                "on other objects; prompt differently, or let the options overwrite other objects"
-            )
+            raise _nothing_new(layer, there.values())
         # A hidden layer keeps a stale slice, which napari would write through.
         layer.visible = True
         with layer.block_history():
@@ -205,7 +214,7 @@ class OutputLabels:
                 layer.data_setitem(plane.indices(*change.index), change.value)
         self._last_id[layer] = max(first - 1, *labels)
         self._note(layer, taken, first)
-        return Written(layer, plane, taken, labels, changes)
+        return Written(layer, plane, taken, labels, changes, len(there))
 
     def take_back(self, written: Written) -> None:
         """Undo the last step of the layer's own history, and forget the records."""
@@ -262,6 +271,21 @@ class OutputLabels:
     def _note(self, layer: Labels, taken: Commit, first_id: int) -> None:
         new = taken.labelled(first_id)
         set_records(layer, to_json(new), {record.label for record in new})
+
+
+def _twins(view: _PlaneView, taken: Commit) -> dict[int, int]:
+    """Return the labels of the objects that are there already, by their number in the commit."""
+    first = 0 if taken.replaced_id is None else 1
+    found = {at: twin(view, one) for at, one in enumerate(taken.instances) if at >= first}
+    return {at: label for at, label in found.items() if label}
+
+
+def _nothing_new(layer: Labels, labels: Iterable[int]) -> NothingNewError:
+    return NothingNewError(
+        f"nothing would change in '{layer.name}': what was found is there already or lies "
+        "on other objects; prompt differently, or let the options overwrite other objects",
+        labels=tuple(sorted(set(labels))),
+    )
 
 
 def set_records(layer: Labels, new: list[dict[str, Any]], replaced: set[int]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -40,6 +40,15 @@ class Commit:
     plane_key: Hashable
     index: tuple[int, ...]
     entry: Entry
+
+    def without(self, numbers: Collection[int]) -> Commit:
+        """Return the commit without some of its objects, numbered from 0."""
+        kept = [at for at in range(len(self.instances)) if at not in numbers]
+        return replace(
+            self,
+            instances=tuple(self.instances[at] for at in kept),
+            records=tuple(self.records[at] for at in kept),
+        )
 
     def labelled(self, first_id: int, view: Mapping[str, Any] | None = None) -> tuple[Record, ...]:
         """Return the records with label values: `first_id` and on, after the replaced one.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from napari_segmate.sessions.prompt_set import PointMode
 from napari_segmate.sessions.state import KeyNames
 
@@ -9,7 +11,9 @@ __all__ = [
     "after_error",
     "awaiting_prompt",
     "editing",
+    "nothing_new",
     "reviewing",
+    "written",
 ]
 
 NO_IMAGE = "Choose an image to segment"
@@ -57,3 +61,79 @@ def after_error(keys: KeyNames, *, can_undo: bool, can_retry: bool) -> str:
     if can_retry:
         ways.append(f"press {keys.retry} to try again" if keys.retry else "try again")
     return "Your prompts are kept: " + ", or ".join(ways)
+
+
+def written(
+    labels: Sequence[int],
+    layer: str,
+    keys: KeyNames,
+    *,
+    edited: int | None = None,
+    left_out: int = 0,
+) -> str:
+    """Return the note that goes with a commit.
+
+    Parameters
+    ----------
+    labels : sequence of int
+        Label values that were written.
+    layer : str
+        Name of the labels.
+    keys : KeyNames
+        Names the key that takes it back.
+    edited : int, optional
+        Label value of the object that was corrected.
+    left_out : int
+        Objects that were there already.
+
+    Examples
+    --------
+    >>> written([3], "cells", KeyNames(take_back="Q"))
+    "Object 3 written to 'cells'. Q takes it back"
+    >>> written([3, 4], "cells", KeyNames(), left_out=1)
+    "2 objects written to 'cells'; 1 was there already"
+    """
+    one = f"Object {labels[0] if edited is None else edited}" if len(labels) == 1 else ""
+    done = "corrected in" if one and edited is not None else "written to"
+    text = f"{one or f'{len(labels)} objects'} {done} '{layer}'"
+    if left_out:
+        text += f"; {left_out} {'was' if left_out == 1 else 'were'} there already"
+    return (
+        f"{text}. {keys.take_back} takes {'it' if one else 'them'} back" if keys.take_back else text
+    )
+
+
+def nothing_new(
+    labels: Sequence[int], keys: KeyNames, *, edited: int | None = None
+) -> tuple[str, str]:
+    """Return hint and note for a commit that would change nothing.
+
+    Parameters
+    ----------
+    labels : sequence of int
+        Label values of the objects that are there already; none when others cover the new one.
+    keys : KeyNames
+        Names the keys that help.
+    edited : int, optional
+        Label value of the object that is being corrected.
+
+    Examples
+    --------
+    >>> hint, note = nothing_new([3], KeyNames(edit="W", clear="J"))
+    >>> hint
+    'Object 3 is there already'
+    >>> note
+    'To correct it, point at it and press W (Edit object). To go on, press J (Clear)'
+    """
+    go_on = f"To go on, press {keys.clear} (Clear)" if keys.clear else "To go on, press Clear"
+    if edited is not None:
+        return f"Object {edited} is like this already", f"Click to change it. {go_on}"
+    if not labels:
+        cure = "Draw it where nothing is yet, or let Options > Commit overwrite others"
+        return "Nothing is left of it: other objects lie there", f"{cure}. {go_on}"
+    press = f"press {keys.edit} (Edit object)" if keys.edit else "take Edit object"
+    if len(labels) == 1:
+        what = f"Object {labels[0]} is there already"
+        return what, f"To correct it, point at it and {press}. {go_on}"
+    what = f"These {len(labels)} objects are there already"
+    return what, f"To correct one, point at it and {press}. {go_on}"

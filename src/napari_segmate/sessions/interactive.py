@@ -23,7 +23,7 @@ from napari_segmate.sessions.history import Entry, Histories
 from napari_segmate.sessions.objects import resolve
 from napari_segmate.sessions.plan import Plan, make_plan
 from napari_segmate.sessions.prompt_set import PointMode, PromptSet
-from napari_segmate.sessions.snapshot import Situation, snapshot
+from napari_segmate.sessions.snapshot import Situation, Words, snapshot
 from napari_segmate.sessions.state import KeyNames, Progress, SessionState
 
 __all__ = ["Commit", "Session"]
@@ -86,9 +86,7 @@ class Session:
         self._generation = 0
         self._pending: _Pending | None = None
         self._commit_waits = False
-        self._progress: Progress | None = None
-        self._error = ""
-        self._notice = ""
+        self._words = Words()
         self._shown: tuple[Instance, ...] = ()
         self._state = SessionState()
         self._publish()
@@ -119,6 +117,11 @@ class Session:
     def options(self) -> MaskOptions:
         """How logits become masks."""
         return self._options
+
+    @property
+    def keys(self) -> KeyNames:
+        """How the hints name the keys."""
+        return self._keys
 
     @property
     def plane_key(self) -> Hashable:
@@ -225,7 +228,12 @@ class Session:
 
     def refuse(self, error: Exception) -> None:
         """Show why something drawn cannot be used; the prompts in force stay."""
-        self._error = str(error)
+        self._words = replace(self._words, error=str(error))
+        self._publish()
+
+    def say(self, hint: str = "", note: str = "") -> None:
+        """Show a hint in place of the usual one, and a note below it, until the next change."""
+        self._words = Words(self._words.progress, notice=hint, note=note)
         self._publish()
 
     def edit_object(self, label: int, mask: MaskPrompt) -> None:
@@ -241,6 +249,7 @@ class Session:
             return
         last = results[-1]
         chosen = (last.chosen + step) % len(last.candidates)
+        self._words = Words()
         self._settle((*results[:-1], replace(last, chosen=chosen)))
 
     def undo(self) -> None:
@@ -269,7 +278,7 @@ class Session:
         """Stop waiting for the answer on its way; the prompts stay."""
         if self._pending is not None:
             self._drop_pending()
-            self._notice = hints.CANCELLED
+            self._words = Words(notice=hints.CANCELLED)
             self._publish()
 
     # What the model answers
@@ -277,7 +286,7 @@ class Session:
     def report_progress(self, generation: int, done: int, total: int, text: str = "") -> None:
         """Show how far the answer to a request is."""
         if self.is_current(generation):
-            self._progress = Progress(done, total, text)
+            self._words = replace(self._words, progress=Progress(done, total, text))
             self._publish()
 
     def accept(self, prediction: Prediction) -> bool:
@@ -357,8 +366,7 @@ class Session:
 
     def _drop_pending(self, *, keep_commit: bool = False) -> None:
         self._pending = None
-        self._progress = None
-        self._error = self._notice = ""
+        self._words = Words()
         self._commit_waits = self._commit_waits and keep_commit
 
     def _refresh(self, base: tuple[ObjectResult, ...] = (), *, reuse: bool = True) -> None:
@@ -418,7 +426,7 @@ class Session:
             self.preview_changed.emit(instances)
 
     def _fail(self, text: str) -> None:
-        self._error = text
+        self._words = Words(error=text)
         self._show(())
         self._publish()
 
@@ -434,9 +442,7 @@ class Session:
                 has_plane=self._plane is not None,
                 has_model=self._model_name is not None,
                 awaiting=self._pending is not None,
-                progress=self._progress,
-                error=self._error,
-                notice=self._notice,
+                words=self._words,
                 mode=self._mode,
                 keys=self._keys,
                 entry=self._history.current,

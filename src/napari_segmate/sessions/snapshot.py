@@ -9,7 +9,29 @@ from napari_segmate.sessions.history import Entry
 from napari_segmate.sessions.prompt_set import PointMode
 from napari_segmate.sessions.state import KeyNames, Phase, Progress, SessionState
 
-__all__ = ["Situation", "snapshot"]
+__all__ = ["Situation", "Words", "snapshot"]
+
+
+@dataclass(frozen=True)
+class Words:
+    """What there is to say besides what follows from the prompts; over with the next change.
+
+    Parameters
+    ----------
+    progress : Progress, optional
+        Of the request on its way.
+    error : str
+        What went wrong.
+    notice : str
+        Said in place of the usual hint.
+    note : str
+        Said below the hint.
+    """
+
+    progress: Progress | None = None
+    error: str = ""
+    notice: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +44,8 @@ class Situation:
         Whether there is an image, and someone to answer.
     awaiting : bool
         A request is on its way.
-    progress : Progress, optional
-        Of that request.
-    error, notice : str
-        What went wrong; a word that replaces the usual hint.
+    words : Words
+        What else there is to say.
     mode : PointMode
         Whether the points of a plane belong together.
     keys : KeyNames
@@ -43,9 +63,7 @@ class Situation:
     has_plane: bool
     has_model: bool
     awaiting: bool
-    progress: Progress | None
-    error: str
-    notice: str
+    words: Words
     mode: PointMode
     keys: KeyNames
     entry: Entry
@@ -64,8 +82,9 @@ def snapshot(now: Situation) -> SessionState:
     return SessionState(
         phase=phase,
         hint=_hint(phase, now),
-        error=now.error,
-        progress=now.progress,
+        note=now.words.note,
+        error=now.words.error,
+        progress=now.words.progress,
         n_objects=now.n_shown,
         candidate=last.chosen if last is not None else 0,
         n_candidates=len(last.candidates) if last is not None else 0,
@@ -83,10 +102,10 @@ def snapshot(now: Situation) -> SessionState:
 def _phase(now: Situation) -> Phase:
     if not now.has_plane:
         return Phase.IDLE
-    if now.error:
+    if now.words.error:
         return Phase.ERROR
     if now.awaiting:
-        return Phase.DECODING if now.progress is None else Phase.ENCODING
+        return Phase.DECODING if now.words.progress is None else Phase.ENCODING
     if not now.has_model:
         return Phase.IDLE
     return Phase.PREVIEW if now.entry.results and now.n_shown else Phase.NEEDS_PROMPT
@@ -104,6 +123,8 @@ def _hint(phase: Phase, now: Situation) -> str:
         case Phase.DECODING:
             return hints.DECODING
         case Phase.PREVIEW:
+            if now.words.notice:
+                return now.words.notice
             results = now.entry.results or ()
             return hints.reviewing(now.n_shown, len(results[-1].candidates), now.keys)
         case Phase.NEEDS_PROMPT:
@@ -111,8 +132,8 @@ def _hint(phase: Phase, now: Situation) -> str:
 
 
 def _prompt_hint(now: Situation) -> str:
-    if now.notice:
-        return now.notice
+    if now.words.notice:
+        return now.words.notice
     if now.entry.prompts.only_negative:
         return hints.ONLY_NEGATIVE
     if now.entry.results:

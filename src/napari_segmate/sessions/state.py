@@ -41,6 +41,9 @@ class KeyNames:
     next_candidate: str = ""
     undo: str = ""
     retry: str = ""
+    clear: str = ""
+    edit: str = ""
+    take_back: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class SessionState:
         After an error, doing the same again may help.
     generation : int
         Number of the latest request.
+    note : str
+        What has just been done, or more about the hint; often empty.
     """
 
     phase: Phase = Phase.IDLE
@@ -91,3 +96,4 @@ class SessionState:
     editing: int | None = None
     can_retry: bool = True
     generation: int = 0
+    note: str = ""

@@ -77,7 +77,7 @@ class StatusView(QFrame):
         """Show what a session says."""
         # What went wrong comes first, what to do about it below.
         error = state.error[:1].upper() + state.error[1:]
-        first, second = (error, state.hint) if error else (state.hint, "")
+        first, second = (error, state.hint) if error else (state.hint, state.note)
         self._title.setText(first)
         if state.phase.busy and state.progress is not None:
             # Not hidden only to be shown again below: the panel would be laid out anew each time.
