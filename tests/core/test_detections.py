@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from napari_segmate.core.coarse_masks import CoarseMask
 from napari_segmate.core.detections import Detections, SelectParams, join, select
 from napari_segmate.core.errors import ParameterError
 
@@ -112,3 +114,39 @@ def test_values_beyond_their_range_are_refused(values) -> None:
 def test_arrays_must_belong_together() -> None:
     with pytest.raises(ValueError, match="must be"):
         Detections(np.zeros((2, 4)), np.zeros((1, 1), np.float32), ("cell",), SHAPE)
+
+
+def with_masks(boxes, scores) -> Detections:
+    """Boxes whose masks fill them, except the second one, which has none."""
+    found = seen(boxes, scores)
+    masks = [CoarseMask.of(np.ones((4, 4)), tuple(box)) for box in found.boxes_yx.tolist()]
+    masks[1] = None
+    return replace(found, masks=tuple(masks))
+
+
+def test_masks_stay_with_their_boxes() -> None:
+    found = with_masks([*grid(3), (0.5, 5, 8, 13)], [0.5, 0.9, 0.2, 0.8])
+    chosen = select(found)
+    assert chosen.rows.tolist() == [1, 3]
+    assert chosen.masks == (None, found.masks[3])
+    assert select(seen(grid(2), [0.9, 0.8])).masks == (None, None)
+
+
+def test_passes_with_and_without_masks_are_joined() -> None:
+    one, other = with_masks(grid(2), [0.9, 0.8]), seen(grid(1), [0.7])
+    assert join([other, one], ("cell",), SHAPE).masks == (None, one.masks[0], None)
+    assert join([other, other], ("cell",), SHAPE).masks is None
+
+
+def test_part_of_a_plane_is_put_into_its_place() -> None:
+    found = with_masks([(0, 5, 7.5, 12.5), *grid(1)], [0.9, 0.8])
+    placed = found.placed(np.array([True, False]), (900, 900), (100, 200), (2, 4))
+    assert placed.boxes_yx.tolist() == [[100.5, 221.5, 115.5, 251.5]]
+    assert placed.scores.shape == (1, 1) and placed.shape == (900, 900)
+    assert placed.masks[0].area_yx == (100.5, 221.5, 115.5, 251.5)
+
+
+def test_every_box_has_a_mask_or_none_has() -> None:
+    found = with_masks(grid(3), [0.9, 0.8, 0.7])
+    with pytest.raises(ValueError, match="2 masks must be one for each of 3 boxes"):
+        replace(found, masks=found.masks[:2])

@@ -12,6 +12,7 @@ from napari_segmate.core.errors import (
     ModelError,
     PromptError,
 )
+from napari_segmate.core.masks import paste
 from napari_segmate.detectors import get_detector, list_detectors, load_detector, sam3
 
 pytest.importorskip("transformers")
@@ -31,7 +32,7 @@ def detector(folder):
 
 def test_only_the_users_own_files_are_offered(folder) -> None:
     assert not any("sam3" in info.name for info in list_detectors())
-    assert get_detector(folder).examples
+    assert get_detector(folder).examples and get_detector(folder).masks
 
 
 def test_every_concept_has_its_own_boxes(detector) -> None:
@@ -60,6 +61,40 @@ def test_boxes_and_scores_are_those_of_the_library(detector, folder) -> None:
     x0, y0, x1, y1 = wanted["boxes"].numpy().T - 0.5
     corners = np.stack([y0, x0, y1, x1], axis=1).clip(-0.5, [39.5, 79.5, 39.5, 79.5])
     np.testing.assert_allclose(found.boxes_yx, corners, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(40, 80), (150, 97)])
+def test_masks_are_those_of_the_library(detector, folder, shape) -> None:
+    import torch
+    from transformers import Sam3Model, Sam3Processor
+
+    image = np.random.default_rng(1).integers(0, 255, (*shape, 3), dtype=np.uint8)
+    processor = Sam3Processor.from_pretrained(folder, local_files_only=True)
+    model = Sam3Model.from_pretrained(folder, local_files_only=True).eval()
+    with torch.no_grad():
+        answer = model(**processor(images=image, text="cell", return_tensors="pt"))
+    wanted = processor.post_process_instance_segmentation(
+        answer, threshold=-1.0, target_sizes=[shape]
+    )[0]["masks"].numpy()
+    likely = torch.nn.functional.interpolate(answer.pred_masks.sigmoid(), shape, mode="bilinear")
+    # Probabilities are kept as 8 bits, and those of random weights hardly leave one half.
+    sure = np.abs(likely[0].numpy() - 0.5) > 1 / 255
+    assert sure.mean() > 0.5 and 0.05 < wanted.mean() < 0.95
+    found = detector.detect(image, ("cell",))
+    drawn = [mask and mask.instance(shape) for mask in found.masks]
+    pixels = np.stack(
+        [np.zeros(shape, bool) if one is None else paste(one, shape) for one in drawn]
+    )
+    np.testing.assert_array_equal(pixels[sure], wanted.astype(bool)[sure])
+
+
+def test_masks_follow_their_boxes_through_several_concepts(detector) -> None:
+    alone = detector.detect(IMAGE, ("dark spot",))
+    both = detector.detect(IMAGE, ("cell", "dark spot"))
+    assert len(both.masks) == 2 * QUERIES
+    for one, other in zip(both.masks[QUERIES:], alone.masks, strict=True):
+        assert (one and (one.area_yx, one.packed)) == (other and (other.area_yx, other.packed))
+    assert len(detector.alike(IMAGE, (9.5, 19.5, 29.5, 39.5), "cell").masks) == QUERIES
 
 
 def test_example_is_given_as_part_of_the_image(detector, monkeypatch) -> None:

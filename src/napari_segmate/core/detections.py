@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_segmate.core.coarse_masks import CoarseMask
 from napari_segmate.core.errors import ParameterError
-from napari_segmate.core.types import FloatArray, Instance, Shape2D
+from napari_segmate.core.types import FloatArray, Shape2D
 
-__all__ = ["Detections", "SelectParams", "Selected", "join", "select"]
+__all__ = ["Detections", "Masks", "SelectParams", "Selected", "join", "select"]
 
 Boxes = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
+Masks = tuple[CoarseMask | None, ...]
+"""One per box; None where there is none, or nothing in it."""
 MOST_INSIDE = 3
 """A box that holds this many others is taken for one round a group."""
 
@@ -36,7 +40,7 @@ class Detections:
         Size of the plane, or of the part of it that was searched.
     detector : str
         Who saw them.
-    masks : tuple of Instance, optional
+    masks : tuple of CoarseMask or None, optional
         One per box, from detectors that draw outlines.
     """
 
@@ -45,7 +49,7 @@ class Detections:
     phrases: tuple[str, ...]
     shape: Shape2D
     detector: str = ""
-    masks: tuple[Instance, ...] | None = None
+    masks: Masks | None = None
 
     def __post_init__(self) -> None:
         count, wanted = len(self.boxes_yx), (len(self.boxes_yx), len(self.phrases))
@@ -54,9 +58,44 @@ class Detections:
                 f"boxes {self.boxes_yx.shape} must be (n, 4) and scores {self.scores.shape} "
                 f"(n, {len(self.phrases)})"
             )
+        if self.masks is not None and len(self.masks) != count:
+            raise ValueError(f"{len(self.masks)} masks must be one for each of {count} boxes")
 
     def __len__(self) -> int:
         return len(self.boxes_yx)
+
+    def masks_of(self, rows: npt.NDArray[np.integer[Any]]) -> Masks:
+        """Return the masks of some rows; None for each if the detector draws none."""
+        if self.masks is None:
+            return (None,) * len(rows)
+        return tuple(self.masks[row] for row in rows.tolist())
+
+    def placed(
+        self,
+        keep: npt.NDArray[np.bool_],
+        shape: Shape2D,
+        offset_yx: tuple[float, float] = (0.0, 0.0),
+        zoom_yx: tuple[float, float] = (1.0, 1.0),
+    ) -> Detections:
+        """Return some of the boxes, and their masks, in the plane that this one is a part of.
+
+        Parameters
+        ----------
+        keep : (n,) bool
+            Which boxes.
+        shape : (height, width)
+            Size of that plane.
+        offset_yx : (y, x)
+            Where this one begins in it, in its pixels.
+        zoom_yx : (y, x)
+            Its pixels per pixel of this one.
+        """
+        masks = None
+        if self.masks is not None:
+            kept = self.masks_of(np.flatnonzero(keep))
+            masks = tuple(mask and mask.placed(offset_yx, zoom_yx) for mask in kept)
+        boxes = (self.boxes_yx[keep] + 0.5) * np.tile(zoom_yx, 2) + np.tile(offset_yx, 2) - 0.5
+        return replace(self, boxes_yx=boxes, scores=self.scores[keep], shape=shape, masks=masks)
 
 
 @dataclass(frozen=True)
@@ -128,12 +167,15 @@ class Selected:
         Its phrase.
     rows : (k,) int
         Its row in the `Detections`.
+    masks : tuple of CoarseMask or None
+        Its mask, from detectors that draw outlines.
     """
 
     boxes_yx: Boxes
     scores: FloatArray
     phrase_index: Rows
     rows: Rows
+    masks: Masks
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -156,7 +198,8 @@ def select(detections: Detections, params: SelectParams | None = None) -> Select
     common = _common(boxes)
     keep = _nms(boxes, common, scores, None if params.one_per_box else phrases, params.nms)
     keep = keep[~_round_groups(boxes[keep], common[np.ix_(keep, keep)], params.containment)]
-    return Selected(boxes[keep], scores[keep], phrases[keep], rows[keep])
+    rows = rows[keep]
+    return Selected(boxes[keep], scores[keep], phrases[keep], rows, detections.masks_of(rows))
 
 
 def _pairs(found: Detections, params: SelectParams) -> tuple[Rows, Rows]:
@@ -244,4 +287,11 @@ def join(parts: Sequence[Detections], phrases: tuple[str, ...], shape: Shape2D) 
         phrases,
         shape,
         parts[0].detector if parts else "",
+        _joined_masks(parts),
     )
+
+
+def _joined_masks(parts: Sequence[Detections]) -> Masks | None:
+    if all(part.masks is None for part in parts):
+        return None
+    return tuple(mask for part in parts for mask in part.masks_of(np.arange(len(part))))

@@ -83,7 +83,8 @@ def get_detector(name: str | Path) -> DetectorInfo:
     if own is None:
         raise unknown_name("detector", str(name), [AUTO, *(info.name for info in infos)])
     with suppress(ModelError):  # said when it is loaded
-        return replace(own, examples=_family_of(own).examples)
+        family = _family_of(own)
+        return replace(own, examples=family.examples, masks=family.masks)
     return own
 
 

@@ -40,6 +40,8 @@ class DetectorInfo:
         Extra of this package that installs what it needs.
     examples : bool
         Can look for more of what is in a box.
+    masks : bool
+        Draws the outline of what is in each box, too.
     path : Path, optional
         Where it lies, for one of the user's; None for those of the cache folder.
     """
@@ -55,6 +57,7 @@ class DetectorInfo:
     size_mb: int = 0
     extra: str = "text"
     examples: bool = False
+    masks: bool = False
     path: Path | None = None
 
 
@@ -113,8 +116,8 @@ class DetectorFamily:
     recognise : callable
         Tells whether a folder or a file of the user's is for this family; looks at names and at
         ``config.json`` only.
-    examples : bool
-        All of them can look for more of what is in a box.
+    examples, masks : bool
+        All of them can look for more of what is in a box; draw outlines.
     """
 
     name: str
@@ -123,3 +126,4 @@ class DetectorFamily:
     load: Callable[[DetectorInfo, Path, str], Detector]
     recognise: Callable[[Path], bool] = _nothing
     examples: bool = False
+    masks: bool = False

@@ -2,19 +2,20 @@
 
 `SAM 3 <https://arxiv.org/abs/2511.16719>`_ may not be downloaded without asking its authors, who
 decide case by case, so that no name stands for it here: whoever has its files points at their
-folder. It draws masks, too; here its boxes are used, and the model that is chosen for segmenting
-draws the outlines in them, as with any other detector.
+folder. It draws masks, too: each box comes with the one that belongs to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from napari_segmate.core.coarse_masks import CoarseMask
 from napari_segmate.core.context import Context
 from napari_segmate.core.detections import Detections, join
 from napari_segmate.core.errors import MissingExtraError, ModelError, PromptError
@@ -77,7 +78,7 @@ class Sam3Detector:
         shape = (image.shape[0], image.shape[1])
         found = join(parts, unique, shape)
         scores = found.scores[:, [unique.index(phrase) for phrase in cleaned]]
-        return Detections(found.boxes_yx, scores, tuple(phrases), shape, self.info.name)
+        return replace(found, scores=scores, phrases=tuple(phrases))
 
     def alike(
         self, image: RGBImage, box_yx: BoxYX, phrase: str, *, context: Context | None = None
@@ -139,9 +140,13 @@ class Sam3Detector:
         x0, y0, x1, y1 = to_array(answer.pred_boxes[0].float()).T
         centred = np.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], axis=1)
         shape: Shape2D = (image.shape[0], image.shape[1])
-        return Detections(
-            corners_in(centred, shape), scores[:, None], (phrase,), shape, self.info.name
+        # The picture was squeezed into a square: its cells cover it from edge to edge.
+        area = (-0.5, -0.5, shape[0] - 0.5, shape[1] - 0.5)
+        masks = tuple(
+            CoarseMask.of(to_array(mask.float().sigmoid()), area) for mask in answer.pred_masks[0]
         )
+        boxes = corners_in(centred, shape)
+        return Detections(boxes, scores[:, None], (phrase,), shape, self.info.name, masks)
 
 
 def load(info: DetectorInfo, folder: Path, device: str) -> Detector:
@@ -192,5 +197,11 @@ def check() -> None:
 
 
 FAMILY = DetectorFamily(
-    name="sam3", detectors=(), check=check, load=load, recognise=recognise, examples=True
+    name="sam3",
+    detectors=(),
+    check=check,
+    load=load,
+    recognise=recognise,
+    examples=True,
+    masks=True,
 )
