@@ -160,14 +160,26 @@ def test_opening_pairs_the_layers_and_counts_what_is_labelled(bench) -> None:
 
 def test_opening_without_layers_says_what_to_do(make_bench) -> None:
     bench = make_bench()
-    assert "Choose an image" in bench.note
+    assert bench.hint.strip() == "Choose an image to learn from"
+    assert bench.row.view._note.isHidden()
+    assert not bench.panel._form_layout.isRowVisible(bench.panel._estimate)
     assert not bench.panel.train.isEnabled()
     bench.viewer.add_image(blob_image(), name="late")
     bench.viewer.add_labels(blob_labels())
     bench.settle()
     assert bench.note == "3 objects"
+    assert bench.panel._form_layout.isRowVisible(bench.panel._estimate)
     assert bench.panel.values.name == "tiny-late"
     assert bench.panel.train.isEnabled()
+
+
+def test_an_image_without_labels_asks_for_these_once(make_bench) -> None:
+    bench = make_bench()
+    bench.viewer.add_image(blob_image(), name="cells")
+    bench.settle()
+    assert bench.hint.strip() == "Choose the labels of 'cells'; the Segment panel makes some"
+    assert bench.row.view._note.isHidden()
+    assert bench.panel._estimate.text() == ""
 
 
 def test_painting_is_counted(bench) -> None:

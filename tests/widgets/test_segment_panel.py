@@ -88,11 +88,34 @@ def test_status_keeps_its_height_whatever_it_shows(qtbot) -> None:
     status = StatusView()
     qtbot.addWidget(status)
     status.resize(300, status.sizeHint().height())
+    usual = ("Left-click on an object; right-click to exclude", "Object 3 written to 'cells'")
     heights = set()
     for phase in Phase:
-        status.show_state(SessionState(phase=phase, hint="x", progress=Progress(1, 2)))
-        heights.add(max(status.minimumSizeHint().height(), status.minimumHeight()))
-    assert len(heights) == 1
+        hint, note = usual
+        state = SessionState(phase=phase, hint=hint, note=note, progress=Progress(1, 2))
+        status.show_state(state)
+        heights.add(max(status.layout().totalHeightForWidth(300), status.minimumHeight()))
+    assert heights == {status.minimumHeight()}
+
+
+def test_status_keeps_no_room_for_more_than_is_usually_said(qtbot) -> None:
+    status, short = StatusView(), StatusView(lines=2)
+    for one in (status, short):
+        qtbot.addWidget(one)
+        one.show_state(SessionState(phase=Phase.NEEDS_PROMPT, hint="Choose an image"))
+    line = status.fontMetrics().lineSpacing()
+    assert status.minimumHeight() < 6 * line
+    assert short.minimumHeight() < 4 * line
+    assert status._strip.isHidden()
+
+
+def test_a_note_is_said_below_the_hint_and_an_error_in_its_place(qtbot) -> None:
+    status = StatusView()
+    qtbot.addWidget(status)
+    status.show_state(SessionState(hint="Click", note="Object 3 written"))
+    assert (status._title.text(), status._text.text()) == ("Click", "Object 3 written")
+    status.show_state(SessionState(Phase.ERROR, "Click", "full", note="Object 3 written"))
+    assert (status._title.text(), status._text.text()) == ("Full", "Click")
 
 
 def test_status_offers_cancel_while_busy_and_retry_after_an_error(qtbot) -> None:

@@ -156,6 +156,7 @@ class TrainDock(QWidget):
         if not hasattr(self, "_close"):
             return
         self._propose_name()
+        self._show_estimate()
         self._show_can_train()
 
     # Form
@@ -181,7 +182,9 @@ class TrainDock(QWidget):
 
     def _show_estimate(self) -> None:
         self._cost = cost_note(self._root, self._order)
-        self.panel.show_estimate(self._cost.text, problem=bool(self._cost.problem))
+        # Without labels there is nothing yet that could take time.
+        said = self._cost.text if self.pairs.count else ""
+        self.panel.show_estimate(said, problem=bool(self._cost.problem))
 
     def _show_can_train(self) -> None:
         name = self.panel.values.name

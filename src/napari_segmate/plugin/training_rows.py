@@ -37,11 +37,18 @@ from napari_segmate.widgets.pair_list import PairNote, PairRow
 
 __all__ = ["FileRow", "LayerRow", "Row"]
 
+NO_IMAGE = "choose an image to learn from"
+NO_LABELS = "choose the labels of '{}'; the Segment panel makes some"
+
 LOOK_MS = 400
 """How long after the last stroke of a brush labels are counted again."""
 LABEL_EVENTS = ("data", "set_data", "labels_update", "paint", "scale", "translate", "affine")
 IMAGE_EVENTS = ("data", "scale", "translate", "affine")
 EDGE_SHARE = 1 / 200
+
+
+class _NotChosenError(LabelsError):
+    """A chooser is empty: seen at once, so that nothing is wrong yet."""
 
 
 class Row(ABC):
@@ -139,7 +146,8 @@ class Row(ABC):
         known = isinstance(error, SegmateError)
         self.error = str(error) if known else f"{type(error).__name__}: {error}"
         self.survey = None
-        self.view.show_note(PairNote(self.error[:1].upper() + self.error[1:], error=True))
+        text = "" if isinstance(error, _NotChosenError) else self.error
+        self.view.show_note(PairNote(text[:1].upper() + text[1:], error=True))
         self._changed()
 
     def _on_planes(self, text: str) -> None:
@@ -244,9 +252,9 @@ class LayerRow(Row):
 
     def _pair(self) -> Pair:
         if self.image is None:
-            raise LabelsError("Choose an image")
+            raise _NotChosenError(NO_IMAGE)
         if self.labels is None:
-            raise LabelsError("choose its labels; the Segment panel makes some")
+            raise _NotChosenError(NO_LABELS.format(self.image.name))
         return pair_from_layers(self.image, self.labels, self._viewer.dims)
 
     def _work(self) -> Callable[[Context], tuple[Survey, int]]:

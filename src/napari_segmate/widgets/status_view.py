@@ -29,19 +29,28 @@ COLOURS = {
     Phase.ERROR: "#ef5350",
 }
 """Seen on napari's dark and light backgrounds; the text itself follows the theme."""
-TEXT_LINES = 7
+TEXT_LINES = 4
+"""Lines of what is usually said: room is kept for them."""
+STRIP_PX = 26
 
 
 class StatusView(QFrame):
-    """A coloured bar with the hint, a progress bar with Cancel below it.
+    """A coloured bar with the hint, a progress bar with Cancel below it while something runs.
 
-    Its height stays the same whatever it shows, so that buttons do not move under the mouse.
+    Its height stays the same for all that is usually said, so that buttons do not move under the
+    mouse.
+
+    Parameters
+    ----------
+    lines : int
+        Lines of text that room is kept for; with a progress bar one line less.
     """
 
     triggered = Signal(object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, lines: int = TEXT_LINES, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._lines = lines
         self.setObjectName("segmate_status")
         self._title = _text(bold=True)
         self._text = _text(bold=False)
@@ -59,18 +68,18 @@ class StatusView(QFrame):
         row.addWidget(self._bar, 1)
         row.addWidget(self._cancel)
         row.addWidget(self._retry, 0, Qt.AlignmentFlag.AlignRight)
-        strip = QWidget()
-        strip.setLayout(row)
-        strip.setFixedHeight(30)
+        self._strip = QWidget()
+        self._strip.setLayout(row)
+        self._strip.setFixedHeight(STRIP_PX)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 6, 6, 4)
         layout.setSpacing(2)
         layout.addWidget(self._title)
         layout.addWidget(self._text)
         layout.addStretch(1)
-        layout.addWidget(strip)
+        layout.addWidget(self._strip)
         line = self.fontMetrics().lineSpacing()
-        self.setMinimumHeight(TEXT_LINES * line + strip.height() + 18)
+        self.setMinimumHeight(self._lines * line + max(0, STRIP_PX - line) + 14)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
 
     def show_state(self, state: SessionState) -> None:
@@ -84,12 +93,13 @@ class StatusView(QFrame):
             second = state.progress.text or second
         self._text.setText(second)
         self._text.setVisible(bool(second))
-        self._retry.setVisible(state.phase is Phase.ERROR and state.can_retry)
+        again = state.phase is Phase.ERROR and state.can_retry
+        self._retry.setVisible(again)
+        self._strip.setVisible(again or state.phase.busy)
         self._colour(state.phase)
-        self.show_progress(state.progress, busy=state.phase.busy)
+        self._show_progress(state.progress, busy=state.phase.busy)
 
-    def show_progress(self, progress: Progress | None, *, busy: bool) -> None:
-        """Show how far a job is; no bar when nothing runs."""
+    def _show_progress(self, progress: Progress | None, *, busy: bool) -> None:
         self._bar.setVisible(busy)
         self._cancel.setVisible(busy)
         total = progress.total if progress is not None else 0

@@ -58,6 +58,8 @@ PRESET_TIPS: Mapping[Preset, str] = {
     Preset.FULL: "Longest. Needs many labelled objects, best a graphics processor",
 }
 WIDTH_PX = 320
+LINES = 2
+"""Nothing to press lies below the status before a training runs."""
 SETUP_TITLE = "Labels and settings"
 NOT_READY = "Choose an image and its labels"
 READY = "Press Train. It runs in the background: you can go on working"
@@ -106,7 +108,7 @@ class TrainPanel(QWidget):
         super().__init__(parent)
         self.banner = RecoveryBanner("Go on")
         self.pairs = PairList()
-        self.status = StatusView()
+        self.status = StatusView(LINES)
         self.run = RunView()
         self.result = ResultView()
         self._annotation = _combo(ANNOTATION_TITLES, ANNOTATION_TIPS)
@@ -264,6 +266,7 @@ class TrainPanel(QWidget):
 
     def show_can_train(self, on: bool, why_not: str = "") -> None:
         """Show whether there is enough to begin."""
+        why_not = why_not[:1].upper() + why_not[1:]
         self._can_train, self._why_not = on, why_not
         self._train.setEnabled(on and not self._state.stage.busy)
         if self._state.stage is Stage.SETUP:
