@@ -29,7 +29,8 @@ from benchmarks.memory import Peak
 from napari_segmate.core.boxes import overlaps
 from napari_segmate.core.context import Context
 from napari_segmate.core.detections import Detections, SelectParams, select
-from napari_segmate.core.image import ContrastMode, ImageAxes, ImageSource, as_rgb
+from napari_segmate.core.image import ContrastMode, ImageAxes, ImageSource
+from napari_segmate.core.pictures import as_rgb
 from napari_segmate.core.types import BoxYX
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.models import load_model

@@ -16,7 +16,8 @@ from benchmarks._images import scene
 from benchmarks._report import Table, put_between, report
 from benchmarks._timing import repeat
 from benchmarks.memory import Peak
-from napari_segmate.core.image import ContrastMode, ImageSource, as_rgb, guess_axes
+from napari_segmate.core.image import ContrastMode, ImageSource, guess_axes
+from napari_segmate.core.pictures import as_rgb
 from napari_segmate.core.prompts import ObjectPrompts, Points
 from napari_segmate.models import load_model
 from napari_segmate.models.base import Segmenter

@@ -25,7 +25,7 @@ from benchmarks.accuracy import VARIABLE
 from napari_segmate.core.boxes import overlaps
 from napari_segmate.core.detections import SelectParams, select
 from napari_segmate.core.errors import SegmateError
-from napari_segmate.core.image import as_rgb
+from napari_segmate.core.pictures import as_rgb
 from napari_segmate.core.types import RGBImage
 from napari_segmate.detectors import load_detector
 from napari_segmate.detectors.base import DETAIL, Detector

@@ -46,7 +46,7 @@ crop_n_points_downscale_factor, point_grids, min_mask_region_area
 
     Examples
     --------
-    >>> from napari_segmate.core.image import as_rgb
+    >>> from napari_segmate.core.pictures import as_rgb
     >>> from napari_segmate.core.synthetic import nuclei
     >>> generator = AutomaticMaskGenerator("tiny", points_per_side=8, pred_iou_thresh=0.7,
     ...     stability_score_thresh=0.8)
@@ -125,7 +125,7 @@ crop_n_points_downscale_factor, point_grids, min_mask_region_area
         if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or 0 in array.shape:
             raise ImageError(
                 f"expected (height, width, 3) uint8, got {array.shape} {array.dtype}; "
-                "napari_segmate.core.image.as_rgb converts other images"
+                "napari_segmate.core.pictures.as_rgb converts other images"
             )
         plane = _Picture(array)
         proposals = grid_proposals(

@@ -12,7 +12,6 @@ from napari_segmate.core.image import (
     ContrastMode,
     ImageAxes,
     ImageSource,
-    as_rgb,
     guess_axes,
 )
 
@@ -382,12 +381,3 @@ def test_the_limits_of_a_layer_are_not_estimated():
 )
 def test_axes_are_guessed(shape, axes):
     assert guess_axes(shape) == axes
-
-
-def test_as_rgb_refuses_stacks():
-    with pytest.raises(ImageError, match="choose one plane"):
-        as_rgb(np.zeros((5, 40, 50)))
-
-
-def test_as_rgb_takes_limits():
-    assert as_rgb(np.array([[0, 5], [10, 20]]), (0, 10))[..., 0].tolist() == [[0, 128], [255, 255]]

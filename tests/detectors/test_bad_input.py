@@ -7,7 +7,7 @@ import pytest
 from small_dino import build
 
 from napari_segmate.core.errors import ImageError, PromptError
-from napari_segmate.core.image import as_rgb
+from napari_segmate.core.pictures import as_rgb
 from napari_segmate.detectors import load_detector
 from napari_segmate.inference.detect import detect_in_windows
 
@@ -33,7 +33,7 @@ def detector(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", PICTURES)
 def test_pictures_that_are_not_8_bit_rgb_are_refused_with_the_cure(detector, kind) -> None:
-    with pytest.raises(ImageError, match=r"uint8, not at .*core\.image\.as_rgb"):
+    with pytest.raises(ImageError, match=r"uint8, not at .*core\.pictures\.as_rgb"):
         detector.detect(PICTURES[kind], ("cell",), detail=64)
 
 

@@ -8,6 +8,7 @@ import pytest
 from bright_detector import BrightDetector
 from fakes import ArrayPlane
 
+from napari_segmate.core.coarse_masks import CoarseMask, MaskSource
 from napari_segmate.core.context import Context
 from napari_segmate.core.detections import Detections
 from napari_segmate.core.errors import Cancelled, ParameterError, PromptError
@@ -27,13 +28,20 @@ def detector() -> BrightDetector:
 class Says(BrightDetector):
     """Answers with given boxes, whatever it is shown."""
 
-    def __init__(self, boxes, scores) -> None:
+    def __init__(self, boxes, scores, masks=None) -> None:
         super().__init__()
         self.boxes, self.scores = np.reshape(boxes, (-1, 4)).astype(float), np.float32(scores)
+        self.masks = masks
 
     def detect(self, image, phrases, *, detail=800, context=None):
         scores = np.tile(self.scores.reshape(-1, 1), (1, len(phrases)))
-        return Detections(self.boxes, scores, tuple(phrases), image.shape[:2], "says")
+        shape = image.shape[:2]
+        return Detections(self.boxes, scores, tuple(phrases), shape, "says", self.masks)
+
+
+def bar(y0, x0, y1, x1) -> CoarseMask:
+    """A mask of whole pixels that no image shows."""
+    return CoarseMask.of(np.ones((y1 - y0, x1 - x0)), (y0 - 0.5, x0 - 0.5, y1 - 0.5, x1 - 0.5))
 
 
 def test_words_become_labels_with_classes(detector, fake_model, blobs) -> None:
@@ -83,6 +91,49 @@ def test_where_boxes_overlap_the_better_one_keeps_the_pixels(fake_model, blobs) 
     assert found.scores == pytest.approx((0.8, 0.5))
     overlap = found.labels[y0 + 2 : y1 - 2, x0 + 8 : x0 + 12]
     assert (overlap == 1).all()
+
+
+def test_masks_of_the_detector_become_objects_and_the_model_draws_the_rest(
+    fake_model, blobs
+) -> None:
+    says = Says(BLOBS, [0.9, 0.8, 0.7], (bar(9, 8, 12, 20), None, bar(30, 22, 40, 24)))
+    found = run(blobs, "cell", says, fake_model)
+    assert np.argwhere(found.labels == 1).min(axis=0).tolist() == [9, 8]
+    assert (found.labels == 1).sum() == 36 and (found.labels == 3).sum() == 20
+    assert (found.labels == 2).sum() > 0.8 * 12 * 14
+    assert [len(prompts) for prompts, _ in fake_model.decoded] == [1]
+    assert found.scores == pytest.approx((0.9, 0.8, 0.7))
+    by = [(one.label, one.model, len(one.steps)) for one in found.records]
+    assert by == [(1, "bright", 0), (2, "fake", 1), (3, "bright", 0)]
+    assert {one.view["text"]["concept"] for one in found.records} == {"cell"}
+
+
+def test_model_draws_everything_when_it_is_asked_to(fake_model, blobs) -> None:
+    says = Says(BLOBS, [0.9, 0.8, 0.7], tuple(bar(*blob) for blob in BLOBS))
+    found = run(blobs, "cell", says, fake_model, Params(masks=MaskSource.MODEL))
+    assert sum(len(prompts) for prompts, _ in fake_model.decoded) == 3
+    assert {one.model for one in found.records} == {"fake"}
+    run(blobs, "cell", says, fake_model)
+    assert sum(len(prompts) for prompts, _ in fake_model.decoded) == 3
+
+
+def test_masks_are_cleaned_and_overlap_as_those_of_the_model_do(fake_model, blobs) -> None:
+    ring = np.ones((10, 10), bool)
+    ring[3:7, 3:7] = False
+    mask = CoarseMask.of(ring, (9.5, 9.5, 19.5, 19.5))
+    says = Says([(10, 10, 19, 19), (15, 5, 25, 30)], [0.5, 0.8], (mask, bar(15, 5, 25, 30)))
+    found = run(blobs, "cell", says, fake_model)
+    assert (found.labels == 1).sum() == 250 and (found.labels == 2).sum() == 50
+    assert found.labels[13, 13] == 2
+    hollow = run(blobs, "cell", says, fake_model, Params(fill_holes=False))
+    assert hollow.labels[13, 13] == 0
+
+
+def test_masks_are_linked_from_plane_to_plane(fake_model) -> None:
+    says = Says([(5, 5, 16, 16)], [0.9], (bar(5, 5, 17, 17),))
+    found = run_stack(ImageSource(stack(), ImageAxes(y=1, x=2)), "cell", says, fake_model)
+    assert found.count == 1 and (found.labels[:, 5:17, 5:17] == 1).all()
+    assert fake_model.encoded == []
 
 
 @pytest.mark.parametrize("prompt", ["", " , ;\n. ", "??", "[] ()"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from napari_segmate.core.masks import box_of, instance_from_mask
 from napari_segmate.core.resample import Span, resample
 from napari_segmate.core.types import BoxYX, Instance, Shape2D
 
-__all__ = ["CoarseMask"]
+__all__ = ["CoarseMask", "MaskSource"]
 
 LEVEL = 1
 """Of compression: masks are mostly even, so that the fastest one is small enough."""
@@ -20,6 +21,14 @@ HALF = 127
 """Probabilities above it, as 8 bits, are inside."""
 STRIP_PX = 1 << 22
 """Pixels made at a time: bounds the memory."""
+
+
+class MaskSource(StrEnum):
+    """Who draws the outline of what is in a box that a detector found."""
+
+    DETECTOR = "detector"
+    """The detector, if it can; the model where it gave none."""
+    MODEL = "model"
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,6 @@ __all__ = [
     "ImageAxes",
     "ImageSource",
     "Plane",
-    "as_rgb",
     "guess_axes",
 ]
 
@@ -336,40 +335,3 @@ class Plane:
             The box is empty or reaches beyond the plane.
         """
         return self.source.read(self.index, self.contrast, box_yx, shape)
-
-
-def as_rgb(array: npt.ArrayLike, limits: tuple[float, float] | None = None) -> RGBImage:
-    """Return a picture as 8-bit RGB.
-
-    Parameters
-    ----------
-    array : (H, W), (H, W, 3) or (H, W, 4) array_like
-        Any type; NaN and infinite values become black.
-    limits : (low, high), optional
-        Intensities that become black and white. Default: robust percentiles; RGB of 8 bits stays
-        as it is.
-
-    Raises
-    ------
-    ImageError
-        Another shape, empty, or not numbers.
-
-    Examples
-    --------
-    >>> as_rgb(np.array([[0.0, 0.5], [1.0, np.nan]]), (0, 1))[..., 0]
-    array([[  0, 128],
-           [255,   0]], dtype=uint8)
-    """
-    image = np.asarray(array)
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[-1] not in (3, 4)):
-        raise ImageError(
-            f"a picture has shape (H, W), (H, W, 3) or (H, W, 4), not {image.shape}; "
-            "choose one plane of a stack"
-        )
-    source = ImageSource(image, guess_axes(image.shape, image.dtype, rgb=image.ndim == 3))
-    contrast = (
-        source.estimate_contrast(ContrastMode.PLANE, ())
-        if limits is None
-        else Contrast((limits,) * source.n_channels)
-    )
-    return source.plane((), contrast).read((0, 0, *source.shape))

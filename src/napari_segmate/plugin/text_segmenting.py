@@ -17,6 +17,7 @@ from napari_segmate.plugin.text_finder import Asked
 from napari_segmate.plugin.text_objects import as_objects
 from napari_segmate.plugin.viewing import View
 from napari_segmate.sessions.text_boxes import BoxBook, TextBox
+from napari_segmate.tasks.box_masks import Finder
 from napari_segmate.tasks.boxes import PlaneBoxes, SegmentedBoxes, segment_boxes
 from napari_segmate.tasks.segment import Params
 
@@ -97,7 +98,7 @@ class Segmenting:
                 context,
                 linked=len(planes) > 1 and asked.planes.linked,
                 anisotropy=apart,
-                detector=asked.detector,
+                finder=Finder(asked.detector),
             )
 
         return work

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
 
 from napari_segmate.core.boxes import overlaps
+from napari_segmate.core.coarse_masks import CoarseMask
 from napari_segmate.core.types import BoxYX
 
 __all__ = ["COLOURS", "BoxBook", "BoxRow", "Origin", "PlaneIndex", "TextBox", "colour_of"]
@@ -71,6 +72,8 @@ class TextBox:
         0 to 1; NaN for one that the user has drawn.
     origin : Origin
         Found, found and then edited, or drawn.
+    mask : CoarseMask, optional
+        What the detector drew in it, when that is to become the object.
     """
 
     number: int
@@ -79,6 +82,7 @@ class TextBox:
     concept: str
     score: float = math.nan
     origin: Origin = Origin.DRAWN
+    mask: CoarseMask | None = field(default=None, compare=False, repr=False)
 
     def differs(self, row: BoxRow) -> bool:
         """Tell whether the user has made another box of this one."""

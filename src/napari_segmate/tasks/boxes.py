@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
+from napari_segmate.core.coarse_masks import CoarseMask
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import PromptError
 from napari_segmate.core.prompts import Box, ObjectPrompts
@@ -18,6 +19,7 @@ from napari_segmate.inference.request import PlaneLike
 from napari_segmate.io.provenance import Record
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.box_links import link_planes
+from napari_segmate.tasks.box_masks import Finder, from_masks, together
 from napari_segmate.tasks.segment import Params, Segmentation, run
 
 __all__ = ["NamedBox", "PlaneBoxes", "PlaneObjects", "SegmentedBoxes", "segment_boxes", "touches"]
@@ -46,6 +48,11 @@ class NamedBox(Protocol):
     @property
     def origin(self) -> str:
         """``"found"``, ``"edited"`` or ``"drawn"``."""
+        ...
+
+    @property
+    def mask(self) -> CoarseMask | None:
+        """What the detector drew in it; None has the model draw it."""
         ...
 
 
@@ -80,13 +87,13 @@ class SegmentedBoxes(Generic[B]):
         Plane by plane.
     numbers : tuple of tuple of int
         Per plane and box the number of its object, from 1; linked ones share a number.
-    detector : str
+    finder : Finder
         Who found the boxes, for the record.
     """
 
     planes: tuple[PlaneObjects[B], ...]
     numbers: tuple[tuple[int, ...], ...]
-    detector: str = ""
+    finder: Finder
 
     @property
     def count(self) -> int:
@@ -130,7 +137,7 @@ class SegmentedBoxes(Generic[B]):
             What the user had typed.
         """
         return [
-            _told(record, one.boxes[record.label - 1], self.detector, prompt).with_label(
+            _told(record, one.boxes[record.label - 1], self.finder, prompt).with_label(
                 numbers[record.label - 1]
             )
             for one, numbers in zip(self.planes, self.numbers, strict=True)
@@ -148,11 +155,12 @@ def segment_boxes(
     linked: bool = False,
     anisotropy: float = 1.0,
     z_axis: int | None = None,
-    detector: str = "",
+    finder: Finder | None = None,
 ) -> SegmentedBoxes[B]:
     """Return the objects in the boxes of some planes.
 
-    Where two of one plane overlap, the one with the better box keeps the pixels.
+    Boxes with a mask become what it shows, all others what the model finds in them. Where two
+    objects of one plane overlap, the one with the better box keeps the pixels.
 
     Parameters
     ----------
@@ -161,7 +169,7 @@ def segment_boxes(
     model : Segmenter
         Who answers.
     params : Params
-        How masks become labels.
+        How masks become labels, whoever drew them.
     store : EmbeddingStore
         Where embeddings are kept.
     context : Context
@@ -172,8 +180,8 @@ def segment_boxes(
         Distance of planes over that of pixels.
     z_axis : int, optional
         Axis of the index along which planes are neighbours; any by default.
-    detector : str
-        For the record.
+    finder : Finder, optional
+        Who found the boxes, for the record.
 
     Raises
     ------
@@ -182,6 +190,7 @@ def segment_boxes(
     Cancelled
         The user stopped the job.
     """
+    finder = finder or Finder()
     found = []
     for number, one in enumerate(planes):
         boxes = tuple(
@@ -189,27 +198,21 @@ def segment_boxes(
         )
         if not boxes:
             continue
-        prompts = [ObjectPrompts(box=Box(box.box_yx)) for box in boxes]
         part = _part_of(context, number, len(planes))
-        found.append(
-            PlaneObjects(
-                one.index,
-                boxes,
-                run(
-                    one.plane,
-                    prompts,
-                    model,
-                    params=params,
-                    store=store,
-                    index=one.index,
-                    context=part,
-                ),
+        drawn = from_masks(one, boxes, params, finder)
+        pairs = zip(boxes, drawn.instances, strict=True)
+        waiting = [box for box, instance in pairs if instance is None]
+        if waiting:
+            prompts = [ObjectPrompts(box=Box(box.box_yx)) for box in waiting]
+            answered = run(
+                one.plane, prompts, model, params=params, store=store, index=one.index, context=part
             )
-        )
+            drawn = together(drawn, answered, params)
+        found.append(PlaneObjects(one.index, boxes, drawn))
     if not found:
         raise PromptError("all boxes lie outside the image; draw some round what is in it")
     numbers = link_planes(found, linked=linked, anisotropy=anisotropy, z_axis=z_axis)
-    return SegmentedBoxes(tuple(found), numbers, detector)
+    return SegmentedBoxes(tuple(found), numbers, finder)
 
 
 def touches(box_yx: BoxYX, shape: Shape2D) -> bool:
@@ -237,11 +240,11 @@ def _part_of(context: Context, number: int, count: int) -> Context:
     return Context(report, context.cancelled)
 
 
-def _told(record: Record, box: NamedBox, detector: str, prompt: str) -> Record:
+def _told(record: Record, box: NamedBox, finder: Finder, prompt: str) -> Record:
     story = {
         "prompt": prompt,
         "concept": box.concept,
-        "detector": detector,
+        **finder.story,
         "origin": str(box.origin),
         "score": None if math.isnan(box.score) else round(box.score, 6),
     }

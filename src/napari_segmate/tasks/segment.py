@@ -88,6 +88,18 @@ class Segmentation:
     records: tuple[Record, ...]
     changes: tuple[Change, ...]
 
+    @classmethod
+    def of(
+        cls,
+        shape: Shape2D,
+        instances: Sequence[Instance | None],
+        records: Sequence[Record],
+        params: Params,
+    ) -> Segmentation:
+        """Return objects, of which earlier ones come first where they overlap."""
+        changes = _changes(shape, instances, params)
+        return cls(shape, tuple(instances), tuple(records), changes)
+
     def labels(self) -> LabelArray:
         """Return the (H, W) label image; ids count the prompted objects from 1."""
         dtype = dtype_for(len(self.instances), np.uint16)
@@ -153,9 +165,7 @@ def run(
             if result.instance is not None:
                 records.append(_record(len(instances), result, index, model, params))
     context.report(len(checked), len(checked), "segmenting")
-    return Segmentation(
-        plane.shape, tuple(instances), tuple(records), _changes(plane.shape, instances, params)
-    )
+    return Segmentation.of(plane.shape, instances, records, params)
 
 
 def inside(prompts: ObjectPrompts, shape: Shape2D) -> ObjectPrompts:

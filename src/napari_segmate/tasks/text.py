@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_segmate.core.coarse_masks import MaskSource
 from napari_segmate.core.context import Context
 from napari_segmate.core.detections import Detections, select
 from napari_segmate.core.image import Contrast, ContrastMode, ImageSource
@@ -22,6 +23,7 @@ from napari_segmate.inference.search import search
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.auto_stack import planes_in_order
 from napari_segmate.tasks.base import Task
+from napari_segmate.tasks.box_masks import Finder
 from napari_segmate.tasks.boxes import PlaneBoxes, segment_boxes, touches
 from napari_segmate.tasks.text_found import Found, FoundBox, PlaneFound, found_objects
 from napari_segmate.tasks.text_params import Params
@@ -106,13 +108,15 @@ def find(
 
 def _chosen(seen: Detections, params: Params, shape: Shape2D) -> list[FoundBox]:
     chosen = select(seen, params.select_params)
+    drawn = params.masks is MaskSource.DETECTOR
     found = [
-        FoundBox((y0, x0, y1, x1), seen.phrases[phrase], score, row)
-        for (y0, x0, y1, x1), phrase, score, row in zip(
+        FoundBox((y0, x0, y1, x1), seen.phrases[phrase], score, row, mask=mask if drawn else None)
+        for (y0, x0, y1, x1), phrase, score, row, mask in zip(
             chosen.boxes_yx.tolist(),
             chosen.phrase_index.tolist(),
             chosen.scores.tolist(),
             chosen.rows.tolist(),
+            chosen.masks,
             strict=True,
         )
     ]
@@ -140,7 +144,7 @@ def run(
     detector : Detector
         Who finds boxes, see `ready`.
     model : Segmenter
-        Who draws the outlines of what is in them.
+        Who draws the outlines of what is in them, unless the detector has done so.
     params : Params, optional
         How.
     store : EmbeddingStore, optional
@@ -245,7 +249,7 @@ def _run(
         linked=linking.linked,
         z_axis=linking.z_axis,
         anisotropy=linking.anisotropy,
-        detector=detector.info.name,
+        finder=Finder(detector.info.name),
     )
     return found_objects(labels, segmented, found, phrases, prompt, params)
 

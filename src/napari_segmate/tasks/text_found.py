@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from napari_segmate.core.coarse_masks import CoarseMask
+from napari_segmate.core.labels import apply
 from napari_segmate.core.types import BoxYX, LabelArray
 from napari_segmate.io.provenance import Record
 from napari_segmate.tasks.boxes import PlaneObjects, SegmentedBoxes
@@ -31,6 +33,10 @@ class FoundBox:
         0 to 1.
     row : int
         Its row in what the detector saw.
+    origin : str
+        Where it comes from.
+    mask : CoarseMask, optional
+        What the detector drew in it.
     """
 
     box_yx: BoxYX
@@ -38,6 +44,7 @@ class FoundBox:
     score: float
     row: int = 0
     origin: str = "found"
+    mask: CoarseMask | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +175,11 @@ def found_objects(
     of_box = {}
     for one, numbers in zip(segmented.planes, drawn, strict=True):
         names = [new[number] for number in numbers]
-        labels[one.index] = np.array([0, *names], np.int32)[one.segmentation.labels()]
+        changes = one.segmentation.changes
+        apply(
+            labels[one.index],
+            [replace(change, value=names[change.value - 1]) for change in changes],
+        )
         of_box.update({(one.index, box): name for box, name in zip(one.boxes, names, strict=True)})
     return Found(
         labels,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from napari_segmate.core.coarse_masks import MaskSource
 from napari_segmate.core.detections import SelectParams
 from napari_segmate.detectors.base import DETAIL
 from napari_segmate.inference.search import SearchOptions, Tiling
@@ -35,6 +36,8 @@ class Params:
         Shorter side in pixels of the picture that the detector sees.
     separately : bool
         One pass per concept.
+    masks : MaskSource
+        Who draws the outlines, where the detector can do that, too.
     fill_holes : bool
         Fill the holes of objects.
     min_pixels : int
@@ -65,6 +68,10 @@ class Params:
         default=DETAIL, metadata={"help": "Shorter side of what the detector sees, in pixels."}
     )
     separately: bool = field(default=False, metadata={"help": "One concept at a time."})
+    masks: MaskSource = field(
+        default=MaskSource.DETECTOR,
+        metadata={"help": "Who draws outlines where the detector can, too: detector or model."},
+    )
     fill_holes: bool = field(default=True, metadata={"help": "Fill the holes of objects."})
     min_pixels: int = field(
         default=0, metadata={"help": "Drop pieces of an object smaller than this many pixels."}

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_segmate.core.errors import LabelsError
-from napari_segmate.core.image import as_rgb
+from napari_segmate.core.pictures import as_rgb
 from napari_segmate.core.sizes import typical_diameter
 from napari_segmate.core.types import IntBoxYX, RGBImage, Shape2D
 
