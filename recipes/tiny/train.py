@@ -122,8 +122,7 @@ class Trainer:
         self.rng.bit_generator.state = json.loads(state["random"])
 
     def start_from(self, weights: Path) -> None:
-        """Begin with the weights of an exported model, whose features are warm already."""
-        self.settings = replace(self.settings, dense_only=0)
+        """Begin with the weights of an exported model."""
         self.network.load_state_dict(load_tiny(weights).state_dict())
         self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
 
@@ -311,7 +310,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     items = pack_images(options.data, options.work) + pack_scenes(options.work, options.scenes)
     held_out = [item for item in items if item.validation]
-    trainer = Trainer(_settings(options, device), device)
+    settings = _settings(options, device)
+    if options.start_from:
+        # Its features are warm already.
+        settings = replace(settings, dense_only=0)
+    trainer = Trainer(settings, device)
     checkpoint = options.work / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)

@@ -236,3 +236,27 @@ def test_calibration_is_stored_with_the_weights_it_was_made_for(recipe, data_set
     facts.write_text(json.dumps({"sha256": "of others"}))
     with pytest.raises(SystemExit, match="other weights"):
         calibrate.main(command)
+
+
+def test_warm_weights_answer_prompts_from_the_first_step_and_after_a_break(
+    recipe, data_sets, tmp_path, monkeypatch
+):
+    import train
+
+    monkeypatch.setattr(train, "time", SimpleNamespace(monotonic=count().__next__))
+    steps = []
+    take = train.Trainer.train_step
+    monkeypatch.setattr(
+        train.Trainer,
+        "train_step",
+        lambda self, batch: steps.append(take(self, batch)) or steps[-1],
+    )
+    common = [f"--data={data_sets}", *SMALL]
+    train.main([*common, f"--work={tmp_path / 'cold'}", "--budget-minutes=0.02"])
+    assert steps and not any("mask" in step for step in steps)
+    warm = [*common, f"--work={tmp_path / 'warm'}"]
+    warm += [f"--start-from={tmp_path / 'cold' / 'tiny.safetensors'}"]
+    for minutes in (0.02, 0.04):
+        steps.clear()
+        train.main([*warm, f"--budget-minutes={minutes}"])
+        assert steps and any("mask" in step for step in steps)
