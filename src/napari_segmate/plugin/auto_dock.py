@@ -10,7 +10,7 @@ import napari
 from napari.layers import Image, Labels, Layer, Shapes
 from napari.utils import notifications
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 from superqt.utils import ensure_main_thread
 
 from napari_segmate.models.base import ModelInfo
@@ -19,6 +19,7 @@ from napari_segmate.plugin.auto_asked import Asked
 from napari_segmate.plugin.auto_controller import AutoController
 from napari_segmate.plugin.auto_search import least_limits, usual
 from napari_segmate.plugin.choosers import LayerChooser
+from napari_segmate.plugin.docking import fill
 from napari_segmate.plugin.geometry import micrometres_per_pixel
 from napari_segmate.plugin.images import channel_axes
 from napari_segmate.plugin.keys import KeyBindings
@@ -80,11 +81,7 @@ class AutoDock(QWidget):
         )
         self._shapes = LayerChooser(self.viewer, controller.shapes_accepts, self._on_shapes)
         self.panel = AutoPanel(self._images.native, self._outputs.native, self._shapes.native)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.panel)
-        # Otherwise napari gives half of the dock to an empty stretch.
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        fill(self, self.panel)
         self.list_models = _all_models if models is None else lambda: models
         self._models: dict[str, ModelInfo] = {}
         self._picker = Picker(self.viewer)

@@ -10,7 +10,7 @@ import napari
 from napari.layers import Image, Labels, Layer
 from napari.utils import notifications
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 from superqt.utils import ensure_main_thread
 
 from napari_segmate.core.errors import LabelsError
@@ -20,6 +20,7 @@ from napari_segmate.plugin.answering import Answerer, ModelChoice, default_answe
 from napari_segmate.plugin.choosers import LayerChooser
 from napari_segmate.plugin.controller import Controller
 from napari_segmate.plugin.deferred import Deferred
+from napari_segmate.plugin.docking import fill
 from napari_segmate.plugin.geometry import micrometres_per_pixel
 from napari_segmate.plugin.images import channel_axes
 from napari_segmate.plugin.keys import KeyBindings
@@ -85,11 +86,7 @@ class SegmentDock(QWidget):
             self.viewer, self.controller.labels_accepts, self._on_output, NEW_LABELS
         )
         self.panel = SegmentPanel(self._images.native, self._outputs.native)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.panel)
-        # Otherwise napari gives half of the dock to an empty stretch.
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        fill(self, self.panel)
         self.keys: KeyBindings[Action] = KeyBindings(self.viewer, self._trigger)
         self._connect()
         self._bind_keys()

@@ -10,13 +10,14 @@ import napari
 from napari.layers import Image, Labels, Layer
 from napari.utils import notifications
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 from superqt.utils import ensure_main_thread
 
 from napari_segmate.core.weights import cache_folder
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.answering import Answerer, default_answerer
 from napari_segmate.plugin.choosers import LayerChooser
+from napari_segmate.plugin.docking import fill
 from napari_segmate.plugin.finding import Engine
 from napari_segmate.plugin.images import channel_axes
 from napari_segmate.plugin.model_lists import follow_models
@@ -93,11 +94,7 @@ class TextDock(QWidget):
             self.controller.runner,
             history.with_name(OWN_NAME),
         )
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.panel)
-        # Otherwise napari gives half of the dock to an empty stretch.
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        fill(self, self.panel)
         self.list_models = _all_models if models is None else lambda: models
         self._connect()
         self._start(general)

@@ -12,12 +12,13 @@ import napari
 from napari.utils import notifications
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QEnterEvent, QPixmap, QShowEvent
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_segmate.core.errors import SegmateError
 from napari_segmate.core.training_events import Result
 from napari_segmate.core.weights import cache_folder
 from napari_segmate.models.base import ModelInfo
+from napari_segmate.plugin.docking import fill
 from napari_segmate.plugin.model_lists import announce_models, follow_models
 from napari_segmate.plugin.runner import Job, Runner
 from napari_segmate.plugin.settings import read_general
@@ -76,11 +77,7 @@ class TrainDock(QWidget):
         self._in_window = 0
         self._cost = CostNote("")
         self._left: list[TrainingFolder] = []
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.panel)
-        # Otherwise napari gives half of the dock to an empty stretch.
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        fill(self, self.panel)
         self._connect()
         self._start()
 
