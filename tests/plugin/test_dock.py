@@ -299,7 +299,7 @@ def test_zarr_labels_are_written_in_place(bench, tmp_path) -> None:
 
 def test_dask_labels_are_copied_with_a_message(bench, monkeypatch) -> None:
     said = []
-    monkeypatch.setattr(bench.controller.committer, "_notify", said.append)
+    monkeypatch.setattr(bench.controller.committer._preparer, "_notify", said.append)
     lazy = da.zeros((48, 60), dtype=np.uint16, chunks=16)
     layer = bench.viewer.add_labels(lazy)
     bench.dock._outputs.choose(layer)

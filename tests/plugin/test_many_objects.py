@@ -12,6 +12,7 @@ from napari_segmate.core.image import ImageAxes
 from napari_segmate.core.labels import CommitPolicy, commit
 from napari_segmate.core.types import Instance
 from napari_segmate.io.provenance import METADATA_KEY, Record
+from napari_segmate.plugin import many_objects
 from napari_segmate.plugin.layers import DisplayedPlane
 from napari_segmate.plugin.many_objects import ManyObjects, ManyWriter, Patch
 from napari_segmate.plugin.output import OutputLabels
@@ -171,8 +172,34 @@ def test_two_hundred_objects_enter_within_a_blink(qtbot) -> None:
     changes = commit(np.zeros((1024, 1024), int), found, first_id=1)
     plane = DisplayedPlane(ImageAxes(y=0, x=1), (0, 0), (1024, 1024))
     many = ManyObjects(len(found), [Patch.of(plane, changes)], (), {"class": ["cell"] * len(found)})
-    desk.output.watch(desk.layer, 0)
+    desk.output.ids.count(desk.layer, 0)
     start = time.perf_counter()
     desk.write(many)
     assert time.perf_counter() - start < 1
     assert len(np.unique(desk.layer.data)) == len(found) + 1
+
+
+def test_many_pixels_of_one_plane_are_written_piece_by_piece(desk, monkeypatch) -> None:
+    monkeypatch.setattr(many_objects, "PIECE", 50)
+    whole = three()
+    split = whole.in_pieces()
+    assert [np.unique(one.number).tolist() for one in split.patches] == [[1], [2], [3]]
+    desk.writer.write(desk.layer, split, CommitPolicy.KEEP_OBJECTS, desk.written.append)
+    assert set(np.unique(desk.layer.data)) == {0, 1}
+    desk.qtbot.waitUntil(lambda: bool(desk.written))
+    pieces = desk.layer.data.copy()
+    desk.layer.undo()
+    desk.write(whole)
+    np.testing.assert_array_equal(pieces > 0, desk.layer.data > 0)
+
+
+def test_objects_stay_whole_in_pieces(monkeypatch) -> None:
+    monkeypatch.setattr(many_objects, "PIECE", 10)
+    rng = np.random.default_rng(0)
+    number = rng.integers(1, 30, 400)
+    y, x = np.divmod(np.arange(400), 50)
+    pieces = Patch(plane_at(), y, x, number).pieces()
+    seen = [set(np.unique(one.number)) for one in pieces]
+    assert sum(map(len, seen)) == len(set().union(*seen)) == len(np.unique(number))
+    assert sorted(np.concatenate([one.y * 50 + one.x for one in pieces])) == list(range(400))
+    assert len(pieces) > 10

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import zarr
 from napari.components import ViewerModel
 from napari.layers import Labels
 
@@ -12,8 +11,10 @@ from napari_segmate.core.labels import CommitPolicy
 from napari_segmate.core.types import Instance
 from napari_segmate.io.provenance import METADATA_KEY, Record
 from napari_segmate.plugin import output
+from napari_segmate.plugin.chunked_labels import ChunkedLabels
+from napari_segmate.plugin.label_arrays import empty_labels
 from napari_segmate.plugin.layers import DisplayedPlane
-from napari_segmate.plugin.output import OutputLabels, empty_labels, object_mask
+from napari_segmate.plugin.output import OutputLabels, object_mask
 from napari_segmate.sessions.commit import Commit
 from napari_segmate.sessions.history import Entry
 
@@ -23,9 +24,9 @@ FLAT = DisplayedPlane(ImageAxes(0, 1), (0, 0), (600, 700))
 def test_small_labels_are_numpy_and_large_ones_live_in_chunks() -> None:
     assert isinstance(empty_labels((10, 20)), np.ndarray)
     large = empty_labels((30_000, 40_000))
-    assert isinstance(large, zarr.Array)
+    assert isinstance(large, ChunkedLabels)
     assert large.shape == (30_000, 40_000)
-    assert large.nbytes_stored() < 10_000
+    assert not large.written
 
 
 @pytest.mark.parametrize("small", [True, False])
@@ -116,3 +117,76 @@ def test_an_edited_object_may_stay_nearly_the_same() -> None:
     written = committed(layer, output, (2, 3, 12, 14), edit=1)
     assert (written.new, written.left_out) == ((1,), 0)
     assert np.count_nonzero(layer.data == 1) == 110
+
+
+class CountedLabels:
+    """A label array that notes how much of it is read and written."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self._data = empty_labels(shape)
+        self.shape, self.dtype, self.ndim = self._data.shape, self._data.dtype, 2
+        self.read = self.written = 0
+
+    def __getitem__(self, index):
+        found = self._data[index]
+        self.read += found.size
+        return found
+
+    def __setitem__(self, index, values) -> None:
+        self._data[index] = values
+        self.written += np.size(self._data[index])
+
+
+def taken_at(y: int, x: int) -> Commit:
+    box = (y, x, y + 40, x + 50)
+    record = Record(0, (), box, "fake", "fake@1", (), {}, 1.0, 1.0)
+    instance = Instance(box, np.ones((40, 50), bool))
+    return Commit((instance,), (record,), None, "plane", (), Entry())
+
+
+def test_a_commit_touches_its_box_of_a_large_plane_only() -> None:
+    side = 20_000
+    viewer = ViewerModel()
+    data = CountedLabels((side, side))
+    layer = viewer.add_layer(Labels(data))
+    plane = DisplayedPlane(ImageAxes(0, 1), (0, 0), (side, side))
+    labels = OutputLabels(viewer)
+    labels.ids.count(layer, 0)
+    data.read = data.written = 0
+    written = labels.write(layer, plane, taken_at(900, 15_000), CommitPolicy.KEEP_OBJECTS)
+    assert labels.next_id(layer) == 2
+    assert written.is_there
+    labels.take_back(written)
+    assert not written.is_there
+    area = 40 * 50
+    assert area <= data.written <= 2 * area
+    assert area <= data.read <= 40 * area
+
+
+def test_taking_back_leaves_what_was_painted_since() -> None:
+    viewer = ViewerModel()
+    layer = viewer.add_labels(np.zeros((60, 70), np.uint16))
+    layer.data[5, 5] = 3
+    labels = OutputLabels(viewer)
+    plane = DisplayedPlane(ImageAxes(0, 1), (0, 0), (60, 70))
+    written = labels.write(layer, plane, taken_at(0, 0), CommitPolicy.OVERWRITE)
+    layer.data_setitem((np.array([7]), np.array([7])), 9)
+    labels.take_back(written)
+    assert np.unique(layer.data).tolist() == [0, 3, 9]
+    assert layer.data[5, 5] == 3
+    layer.undo()
+    assert written.is_there
+
+
+def test_hidden_output_is_shown_and_a_visible_one_not_drawn_anew() -> None:
+    viewer = ViewerModel()
+    layer = viewer.add_labels(np.zeros((60, 70), np.uint16))
+    labels = OutputLabels(viewer)
+    plane = DisplayedPlane(ImageAxes(0, 1), (0, 0), (60, 70))
+    layer.visible = False
+    drawn = []
+    layer.events.set_data.connect(drawn.append)
+    labels.write(layer, plane, taken_at(0, 0), CommitPolicy.KEEP_OBJECTS)
+    assert layer.visible and len(drawn) == 1
+    labels.write(layer, plane, taken_at(15, 15), CommitPolicy.KEEP_OBJECTS)
+    assert len(drawn) == 1

@@ -9,27 +9,19 @@ import numpy as np
 from napari.components import Dims, ViewerModel
 from napari.layers import Image, Labels, Layer
 
-from napari_segmate.core.context import Context
 from napari_segmate.core.errors import LabelsError, NothingNewError
-from napari_segmate.core.labels import CommitPolicy, next_id
+from napari_segmate.core.labels import CommitPolicy
 from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.plugin.layers import DisplayedPlane, plane_in_labels, to_pixels
-from napari_segmate.plugin.output import (
-    OutputLabels,
-    Written,
-    in_memory,
-    is_writable,
-    object_mask,
-)
-from napari_segmate.plugin.runner import Job, Runner
+from napari_segmate.plugin.output import OutputLabels, Written, object_mask
+from napari_segmate.plugin.preparing import Preparer
+from napari_segmate.plugin.runner import Runner
 from napari_segmate.sessions import hints
 from napari_segmate.sessions.commit import Commit
 from napari_segmate.sessions.interactive import Session
 
 __all__ = ["Committer"]
 
-QUICK_PIXELS = 1 << 24
-"""Largest label image whose greatest value is looked up on the GUI thread (some 10 ms)."""
 REMEMBERED = 100
 """As many steps as a labels layer of napari can undo."""
 
@@ -58,10 +50,9 @@ class Committer:
     ) -> None:
         self._viewer = viewer
         self._session = session
-        self._runner = runner
-        self._notify = notify
         self._written: list[Written] = []
         self.output = OutputLabels(viewer)
+        self._preparer = Preparer(viewer, self.output, runner, notify)
         self.policy = CommitPolicy.KEEP_OBJECTS
         self.written: Callable[[Written], None] = lambda written: None
         self.taken_back: Callable[[Written], None] = lambda written: None
@@ -76,52 +67,14 @@ class Committer:
         """Write a commit; what cannot be written goes back to the session with the reason."""
         try:
             layer, plane = self.output.plane(image, shown, dims)
-            self._prepare(layer, plane, commit)
+            self._preparer.prepare(
+                layer,
+                len(commit.instances),
+                lambda: self._write(layer, plane, commit),
+                lambda error: self._give_back(commit, error),
+            )
         except Exception as error:  # nothing that the user has drawn may be lost
             self._give_back(commit, error)
-
-    def _prepare(self, layer: Labels, plane: DisplayedPlane, commit: Commit) -> None:
-        """Write now, or after the worker has done what takes long."""
-        if not is_writable(layer):
-            self._notify(f"'{layer.name}' cannot be edited in place: it is copied into memory")
-            self._in_worker(layer, plane, commit, self._copied)
-        elif not self.output.knows(layer) and np.prod(layer.data.shape) > QUICK_PIXELS:
-            self._in_worker(layer, plane, commit, self._counted)
-        else:
-            self._write(layer, plane, commit)
-
-    def _in_worker(
-        self,
-        layer: Labels,
-        plane: DisplayedPlane,
-        commit: Commit,
-        make_step: Callable[[Labels], tuple[Callable[[Context], Any], Callable[[Any], None]]],
-    ) -> None:
-        work, use = make_step(layer)
-
-        def done(result: Any) -> None:
-            if layer not in self._viewer.layers:
-                self._give_back(commit, LabelsError(f"'{layer.name}' was removed; commit again"))
-                return
-            use(result)
-            try:
-                self._prepare(layer, plane, commit)
-            except Exception as error:  # as above
-                self._give_back(commit, error)
-
-        self._runner.submit(Job(work, done, lambda error: self._give_back(commit, error)))
-
-    def _copied(self, layer: Labels) -> tuple[Callable[[Context], Any], Callable[[Any], None]]:
-        data = layer.data
-
-        def use(copy: Any) -> None:
-            layer.data = copy
-
-        return lambda context: in_memory(data), use
-
-    def _counted(self, layer: Labels) -> tuple[Callable[[Context], Any], Callable[[Any], None]]:
-        data = layer.data
-        return lambda context: next_id(data), lambda found: self.output.watch(layer, found - 1)
 
     def _write(self, layer: Labels, plane: DisplayedPlane, commit: Commit) -> None:
         written = self.output.write(layer, plane, commit, self.policy)
@@ -148,7 +101,7 @@ class Committer:
         """Undo the latest commit that is still there; None when there is none."""
         while self._written:
             written = self._written.pop()
-            if written.layer in self._viewer.layers and _is_there(written):
+            if written.layer in self._viewer.layers and written.is_there:
                 self.output.take_back(written)
                 self._session.say()
                 self.taken_back(written)
@@ -201,12 +154,3 @@ class Committer:
             and layer is not chosen
         ]
         return [chosen, *others] if chosen is not None else others
-
-
-def _is_there(written: Written) -> bool:
-    """Tell whether a commit has not been undone already, with Ctrl+Z for instance."""
-    for change in written.changes:
-        if change.value and len(change.index[0]):
-            first = written.plane.indices(*(axis[:1] for axis in change.index))
-            return bool(np.asarray(written.layer.data[first])[0] == change.value)
-    return False

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import LabelsError
-from napari_segmate.core.labels import CommitPolicy, next_id
+from napari_segmate.core.labels import CommitPolicy
 from napari_segmate.plugin.layers import DisplayedPlane
 from napari_segmate.plugin.many_objects import ManyObjects, ManyWriter, WrittenMany
-from napari_segmate.plugin.output import OutputLabels, in_memory, is_writable
+from napari_segmate.plugin.output import OutputLabels
+from napari_segmate.plugin.preparing import Preparer
 from napari_segmate.plugin.runner import Job, Runner
 
 __all__ = ["ManyCommitter", "Places"]
 
 REMEMBERED = 20
-QUICK_PIXELS = 1 << 24
-"""Largest label image whose greatest value is looked up on the GUI thread (some 10 ms)."""
 ALL_TAKEN = "all objects lie on others; let the options overwrite other objects"
 
 Index = tuple[int, ...]
@@ -47,9 +45,9 @@ class ManyCommitter(Generic[Made]):
     def __init__(self, viewer: ViewerModel, runner: Runner, notify: Callable[[str], None]) -> None:
         self._viewer = viewer
         self._runner = runner
-        self._notify = notify
         self._written: list[tuple[WrittenMany, Made]] = []
         self.output = OutputLabels(viewer)
+        self._preparer = Preparer(viewer, self.output, runner, notify)
         self.writer = ManyWriter(self.output)
         self.policy = CommitPolicy.KEEP_OBJECTS
         self.changed: Callable[[], None] = lambda: None
@@ -96,35 +94,17 @@ class ManyCommitter(Generic[Made]):
             self.changed()
 
             def write(made: tuple[ManyObjects, Made]) -> None:
-                self._prepare(layer, lambda: self._write(layer, made, done, failed), failed)
+                self._preparer.prepare(
+                    layer, made[0].count, lambda: self._write(layer, made, done, failed), failed
+                )
 
-            self._runner.submit(Job(lambda context: make(targets, context), write, failed))
+            def work(context: Context) -> tuple[ManyObjects, Made]:
+                objects, more = make(targets, context)
+                return objects.in_pieces(), more
+
+            self._runner.submit(Job(work, write, failed))
         except Exception as error:  # the user must learn of every failure, whatever it is
             failed(error)
-
-    def _prepare(self, layer: Labels, write: Callable[[], None], failed: Failed) -> None:
-        """Write now, or after the worker has done what takes long."""
-
-        def then(use: Callable[[Any], None]) -> Callable[[Any], None]:
-            def go_on(result: Any) -> None:
-                if layer in self._viewer.layers:
-                    use(result)
-                self._prepare(layer, write, failed)
-
-            return go_on
-
-        data = layer.data
-        if layer not in self._viewer.layers:
-            failed(LabelsError(f"'{layer.name}' was removed; try again"))
-        elif not is_writable(layer):
-            self._notify(f"'{layer.name}' cannot be edited in place: it is copied into memory")
-            use = then(lambda copy: setattr(layer, "data", copy))
-            self._runner.submit(Job(lambda context: in_memory(data), use, failed))
-        elif not self.output.knows(layer) and np.prod(data.shape) > QUICK_PIXELS:
-            use = then(lambda found: self.output.watch(layer, found - 1))
-            self._runner.submit(Job(lambda context: next_id(data), use, failed))
-        else:
-            write()
 
     def _write(
         self,

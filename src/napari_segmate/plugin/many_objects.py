@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,17 @@ from napari.layers import Labels
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.labels import MOST_OVERLAP, Change, CommitPolicy
 from napari_segmate.io.provenance import Record, to_json
+from napari_segmate.plugin import steps
 from napari_segmate.plugin.deferred import Repeated
 from napari_segmate.plugin.layers import DisplayedPlane
 from napari_segmate.plugin.output import OutputLabels, set_records
+from napari_segmate.plugin.steps import Step
 
 __all__ = ["ManyObjects", "ManyWriter", "Patch", "WrittenMany", "features_of"]
 
 Indices = npt.NDArray[np.intp]
+PIECE = 100_000
+"""How many pixels are written in one turn of the event loop (some 10 ms)."""
 INDEX = "index"
 """Column of a labels layer's features that holds the label values."""
 
@@ -68,6 +72,21 @@ class Patch:
             _joined([np.full(len(c.index[0]), v) for c, v in zip(changes, values, strict=True)]),
         )
 
+    def pieces(self) -> tuple[Patch, ...]:
+        """Return the same pixels in patches that are quick to write; objects stay whole."""
+        if len(self.number) <= PIECE:
+            return (self,)
+        order = np.argsort(self.number, kind="stable")
+        numbers = self.number[order]
+        ends = np.flatnonzero(np.diff(numbers, append=numbers[-1] + 1)) + 1
+        # The first object that ends beyond each multiple of the size ends a piece.
+        wanted = np.searchsorted(ends, np.arange(PIECE, len(numbers) + PIECE, PIECE))
+        cuts = np.unique(ends[np.minimum(wanted, len(ends) - 1)])
+        parts = np.split(order, cuts[:-1])
+        return tuple(
+            Patch(self.plane, self.y[part], self.x[part], self.number[part]) for part in parts
+        )
+
 
 def _joined(parts: Sequence[npt.NDArray[Any]]) -> Indices:
     return np.concatenate([np.zeros(0, np.intp), *parts]).astype(np.intp)
@@ -94,14 +113,9 @@ class ManyObjects:
     records: Sequence[Record] = ()
     features: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
-
-@dataclass(frozen=True, eq=False)
-class _Step:
-    """What was written to one plane, and what was there before."""
-
-    indices: tuple[npt.NDArray[Any], ...]
-    before: npt.NDArray[Any]
-    after: npt.NDArray[Any]
+    def in_pieces(self) -> ManyObjects:
+        """Return the same objects in patches that are quick to write."""
+        return replace(self, patches=[one for patch in self.patches for one in patch.pieces()])
 
 
 @dataclass(eq=False)
@@ -111,19 +125,12 @@ class WrittenMany:
     layer: Labels
     labels: tuple[int, ...] = ()
     first: int = 1
-    steps: list[_Step] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
 
     @property
     def is_there(self) -> bool:
         """True unless it has been undone, with Ctrl+Z for instance."""
-        return any(
-            np.asarray(self.layer.data[_first(step.indices)])[0] == step.after[0]
-            for step in self.steps
-        )
-
-
-def _first(indices: tuple[npt.NDArray[Any], ...]) -> tuple[npt.NDArray[Any], ...]:
-    return tuple(axis[:1] for axis in indices)
+        return steps.is_there(self.layer, self.steps)
 
 
 class ManyWriter:
@@ -181,8 +188,8 @@ class ManyWriter:
     def take_back(self, written: WrittenMany, done: Callable[[], None]) -> None:
         """Give the pixels back what they had before, unless somebody has painted there since."""
 
-        def restore(step: _Step) -> Callable[[], None]:
-            return lambda: _restore(written.layer, step)
+        def restore(step: Step) -> Callable[[], None]:
+            return lambda: steps.restore(written.layer, step)
 
         def finish() -> None:
             set_records(written.layer, [], set(written.labels))
@@ -198,8 +205,7 @@ class ManyWriter:
         self._timer.stop()
 
     def _start(self, layer: Labels, work: Sequence[Callable[[], None]]) -> None:
-        # A hidden layer keeps a stale slice, which napari would write through.
-        layer.visible = True
+        steps.show(layer)
         self._history = ExitStack()
         self._history.enter_context(layer.block_history())
         self._work = list(work)
@@ -256,9 +262,8 @@ def _write_patch(written: WrittenMany, patch: Patch, first: int, policy: CommitP
     if not free.any():
         return
     indices = tuple(axis[free] for axis in indices)
-    after = (patch.number[free] + first - 1).astype(layer.data.dtype)
-    layer.data_setitem(indices, after)
-    written.steps.append(_Step(indices, before[free], after))
+    after = patch.number[free] + first - 1
+    written.steps.append(steps.write(layer, indices, before[free], after))
 
 
 def _free(before: npt.NDArray[Any], number: Indices, policy: CommitPolicy) -> npt.NDArray[np.bool_]:
@@ -272,12 +277,6 @@ def _free(before: npt.NDArray[Any], number: Indices, policy: CommitPolicy) -> np
         left_out = covered > MOST_OVERLAP * np.bincount(number)
         free &= ~left_out[number]
     return np.asarray(free)
-
-
-def _restore(layer: Labels, step: _Step) -> None:
-    ours = np.asarray(layer.data[step.indices]) == step.after
-    if ours.any():
-        layer.data_setitem(tuple(axis[ours] for axis in step.indices), step.before[ours])
 
 
 def features_of(

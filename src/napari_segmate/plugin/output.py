@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -18,40 +17,27 @@ from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.core.twins import twin
 from napari_segmate.core.types import IntBoxYX, LabelArray
 from napari_segmate.io.provenance import METADATA_KEY, to_json
+from napari_segmate.plugin import steps
 from napari_segmate.plugin.geometry import Geometry
+from napari_segmate.plugin.label_arrays import cast, empty_labels
+from napari_segmate.plugin.label_ids import LabelIds
+from napari_segmate.plugin.large_planes import draw_changes_alone
 from napari_segmate.plugin.layers import DisplayedPlane, plane_in_labels, spatial_shape
+from napari_segmate.plugin.steps import Step
 from napari_segmate.sessions.commit import Commit
 
 __all__ = [
     "OUTPUT_NAME",
     "OutputLabels",
     "Written",
-    "empty_labels",
-    "in_memory",
-    "is_writable",
+    "labels_for",
     "object_mask",
     "set_records",
 ]
 
 OUTPUT_NAME = "SegMate labels"
-LARGEST_NUMPY_BYTES = 1 << 28
-"""Larger label images live in compressed chunks: most of their pixels stay empty."""
-CHUNK = 1024
 SMALL_PLANE_PIXELS = 1 << 22
 """Up to here a whole plane is compared at once (a few milliseconds)."""
-
-
-def empty_labels(shape: Sequence[int], dtype: npt.DTypeLike = np.uint16) -> Any:
-    """Return an editable label array of zeros; in chunks when it would be large.
-
-    Examples
-    --------
-    >>> empty_labels((2, 3)).dtype
-    dtype('uint16')
-    """
-    if int(np.prod(shape, dtype=np.float64)) * np.dtype(dtype).itemsize <= LARGEST_NUMPY_BYTES:
-        return np.zeros(shape, dtype)
-    return _chunked(shape, np.dtype(dtype))
 
 
 def labels_for(
@@ -65,34 +51,6 @@ def labels_for(
     elif channel is not None:
         shape[channel] = 1
     return Labels(empty_labels(shape, dtype), name=name, opacity=0.5, **geometry.kwargs())
-
-
-def _chunked(shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
-    import zarr
-
-    chunks = (1,) * (len(shape) - 2) + tuple(min(CHUNK, size) for size in shape[-2:])
-    return zarr.create_array(
-        store=zarr.storage.MemoryStore(),
-        shape=tuple(shape),
-        chunks=chunks,
-        dtype=dtype,
-        fill_value=0,
-    )
-
-
-def in_memory(data: Any) -> LabelArray:
-    """Return a numpy copy of a label array that cannot be written to."""
-    array: LabelArray = np.array(data)
-    return array
-
-
-def is_writable(layer: Labels) -> bool:
-    """Tell whether single pixels of a labels layer can be set."""
-    data = layer.data
-    if isinstance(data, np.ndarray):
-        return bool(data.flags.writeable)
-    # Dask arrays have __setitem__ but take no index arrays in more than one dimension.
-    return hasattr(data, "__setitem__") and not hasattr(data, "dask")
 
 
 class _PlaneView:
@@ -120,22 +78,36 @@ class Written:
     plane: DisplayedPlane
     commit: Commit
     labels: tuple[int, ...]
-    changes: tuple[Change, ...]
+    steps: tuple[Step, ...]
     left_out: int = 0
 
     @property
     def new(self) -> tuple[int, ...]:
         """The labels of objects that got pixels."""
-        return tuple(sorted({change.value for change in self.changes} - {0}))
+        return tuple(sorted({int(step.after[0]) for step in self.steps} - {0}))
+
+    @property
+    def is_there(self) -> bool:
+        """True unless it has been undone, with Ctrl+Z for instance."""
+        return steps.is_there(self.layer, self.steps)
 
 
 class OutputLabels:
-    """Finds, makes and writes the labels layer of one viewer."""
+    """Finds, makes and writes the labels layer of one viewer.
+
+    Attributes
+    ----------
+    ids : LabelIds
+        Knows which label values are free.
+    chosen : callable
+        Called with a layer that becomes the output.
+    """
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
-        self._last_id: WeakKeyDictionary[Labels, int] = WeakKeyDictionary()
         self._chosen: Labels | None = None
+        self.ids = LabelIds()
+        self.chosen: Callable[[Labels], None] = lambda layer: None
 
     @property
     def layer(self) -> Labels | None:
@@ -146,7 +118,11 @@ class OutputLabels:
 
     @layer.setter
     def layer(self, layer: Labels | None) -> None:
+        new = layer is not self._chosen
         self._chosen = layer
+        if layer is not None and new and not layer.multiscale:
+            draw_changes_alone(layer, self._viewer)
+            self.chosen(layer)
 
     def plane(
         self, image: Image, plane: DisplayedPlane, dims: Dims
@@ -171,9 +147,10 @@ class OutputLabels:
     def _new(self, image: Image, channel: int | None) -> Labels:
         layer = labels_for(image, channel, OUTPUT_NAME)
         active = self._viewer.layers.selection.active
-        self.watch(layer, 0)
+        self.ids.count(layer, 0)
         # Above the image, below prompts and preview.
         self._viewer.layers.insert(self._viewer.layers.index(image) + 1, layer)
+        draw_changes_alone(layer, self._viewer)
         if active is not None:
             self._viewer.layers.selection.active = active
         return layer
@@ -198,8 +175,9 @@ class OutputLabels:
         first = self.next_id(layer)
         labels = tuple(record.label for record in taken.labelled(first))
         self._grow(layer, max(labels))
+        view = _PlaneView(layer.data, plane)
         changes = commit(
-            _PlaneView(layer.data, plane),
+            view,
             taken.instances,
             first_id=first,
             policy=policy,
@@ -207,70 +185,66 @@ class OutputLabels:
         )
         if not changes:
             raise _nothing_new(layer, there.values())
-        # A hidden layer keeps a stale slice, which napari would write through.
-        layer.visible = True
+        steps.show(layer)
         with layer.block_history():
-            for change in changes:
-                layer.data_setitem(plane.indices(*change.index), change.value)
-        self._last_id[layer] = max(first - 1, *labels)
+            done = tuple(_write(layer, view, plane, change) for change in changes)
+        self.ids.note(layer, max(labels))
         self._note(layer, taken, first)
-        return Written(layer, plane, taken, labels, changes, len(there))
+        return Written(layer, plane, taken, labels, done, len(there))
 
     def take_back(self, written: Written) -> None:
-        """Undo the last step of the layer's own history, and forget the records."""
-        written.layer.undo()
+        """Give the pixels of a commit back what they had, and forget the records.
+
+        This is a step of the layer's undo of its own: the last step there may be somebody else's.
+        """
+        steps.show(written.layer)
+        with written.layer.block_history():
+            for step in written.steps:
+                steps.restore(written.layer, step)
         set_records(written.layer, [], set(written.labels))
 
     def next_id(self, layer: Labels) -> int:
         """Return a label value that the layer has never had, as far as known."""
-        if layer not in self._last_id:
-            self.watch(layer, next_id(layer.data) - 1)
-        return self._last_id[layer] + 1
+        if not self.ids.knows(layer):
+            self.ids.count(layer, next_id(layer.data) - 1)
+        return self.ids.largest(layer) + 1
 
     def reserve(self, layer: Labels, count: int) -> int:
         """Return the first of `count` label values in a row that are free, and can be held."""
         first = self.next_id(layer)
         self._grow(layer, first + count - 1)
-        self.watch(layer, first + count - 1)
+        self.ids.note(layer, first + count - 1)
         return first
 
-    def knows(self, layer: Labels) -> bool:
-        """Tell whether the largest label of a layer is known, so that a commit is quick."""
-        return layer in self._last_id
+    def dtype_for(self, layer: Labels, count: int) -> np.dtype[Any]:
+        """Return the type that a layer needs to hold `count` more labels."""
+        return dtype_for(self.next_id(layer) + count - 1, layer.data.dtype)
 
-    def watch(self, layer: Labels, last_id: int) -> None:
-        """Take note of the largest label of a layer, and follow it from now on."""
-        if layer not in self._last_id:
-            layer.events.paint.connect(self._on_paint)
-            layer.events.data.connect(self._on_data)
-        self._last_id[layer] = max(last_id, self._last_id.get(layer, 0))
+    def replace(self, layer: Labels, data: Any) -> None:
+        """Give a layer an array with the same content, of a larger type.
 
-    def _on_paint(self, event: Any) -> None:
-        for atom in event.value:
-            # The brush tells of a mask, everything else of (indices, old values, new values).
-            values = getattr(atom, "new_value", None)
-            largest = int(np.max(atom[2] if values is None else values))
-            self._last_id[event.source] = max(self._last_id.get(event.source, 0), largest)
-
-    def _on_data(self, event: Any) -> None:
-        layer = event.source
-        layer.events.paint.disconnect(self._on_paint)
-        layer.events.data.disconnect(self._on_data)
-        self._last_id.pop(layer, None)
+        The layer, its undo history and its settings stay.
+        """
+        largest = self.next_id(layer) - 1
+        steps.show(layer)
+        layer.data = data
+        self.ids.count(layer, largest)
 
     def _grow(self, layer: Labels, largest: int) -> None:
         dtype = dtype_for(largest, layer.data.dtype)
-        if dtype == layer.data.dtype:
-            return
-        known = self._last_id[layer]
-        layer.visible = True
-        # The layer, its undo history and its settings stay; only the array is another one.
-        layer.data = _cast(layer.data, dtype)
-        self.watch(layer, known)
+        if dtype != layer.data.dtype:
+            self.replace(layer, cast(layer.data, dtype))
 
     def _note(self, layer: Labels, taken: Commit, first_id: int) -> None:
         new = taken.labelled(first_id)
         set_records(layer, to_json(new), {record.label for record in new})
+
+
+def _write(layer: Labels, view: _PlaneView, plane: DisplayedPlane, change: Change) -> Step:
+    y0, x0, y1, x1 = change.box_yx
+    rows, columns = change.index
+    before = view[y0:y1, x0:x1][rows - y0, columns - x0]
+    return steps.write(layer, plane.indices(rows, columns), before, change.value)
 
 
 def _twins(view: _PlaneView, taken: Commit) -> dict[int, int]:
@@ -293,17 +267,6 @@ def set_records(layer: Labels, new: list[dict[str, Any]], replaced: set[int]) ->
     stored = layer.metadata.get(METADATA_KEY) or []
     kept = [record for record in stored if record["label"] not in replaced]
     layer.metadata[METADATA_KEY] = [*kept, *new]
-
-
-def _cast(data: Any, dtype: np.dtype[Any]) -> Any:
-    if isinstance(data, np.ndarray):
-        return data.astype(dtype)
-    larger = _chunked(data.shape, dtype)
-    for number in np.ndindex(*data.shape[:-2]):
-        for top in range(0, data.shape[-2], CHUNK):
-            index = (*number, slice(top, top + CHUNK))
-            larger[index] = np.asarray(data[index]).astype(dtype)
-    return larger
 
 
 def object_mask(data: Any, plane: DisplayedPlane, at_yx: tuple[int, int]) -> tuple[int, MaskPrompt]:

@@ -16,7 +16,8 @@ from napari.layers import Image, Labels
 from napari_segmate.core.context import Context
 from napari_segmate.io.provenance import METADATA_KEY, Record, to_json
 from napari_segmate.plugin.geometry import Geometry
-from napari_segmate.plugin.output import Written, empty_labels
+from napari_segmate.plugin.label_arrays import empty_labels
+from napari_segmate.plugin.output import Written
 from napari_segmate.plugin.runner import Job, Runner
 from napari_segmate.sessions.recovery import (
     Entry,
@@ -133,10 +134,7 @@ class RecoveryKeeper:
             # The first file holds everything, this commit included.
             self._start(layer, image)
         changed = tuple(
-            patch
-            for change in written.changes
-            if len(change.index[0])
-            for patch in patches(layer.data, written.plane.indices(*change.index))
+            patch for step in written.steps for patch in patches(layer.data, step.indices)
         )
         self._writers[layer].add(Entry(changed, records, dropped))
 
