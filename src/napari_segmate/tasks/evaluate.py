@@ -13,10 +13,12 @@ from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.image import ContrastMode, ImageSource, Plane, guess_axes
 from napari_segmate.core.metrics import MSA_THRESHOLDS, average_precision
 from napari_segmate.core.prompts import Box, ObjectPrompts, Points
-from napari_segmate.core.types import BoolArray, IntBoxYX, LabelArray
+from napari_segmate.core.types import BoolArray, Instance, IntBoxYX, LabelArray
 from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.inference.predict import predict
+from napari_segmate.inference.request import ObjectResult, Previous, Request
 from napari_segmate.models.base import Segmenter
-from napari_segmate.tasks import auto, segment
+from napari_segmate.tasks import auto
 from napari_segmate.tasks.base import Task
 from napari_segmate.training.data import Knowledge, Sample
 from napari_segmate.training.judge import known_objects
@@ -25,6 +27,8 @@ __all__ = ["TASK", "Params", "Scores", "label", "label_by_boxes", "plane_of", "r
 
 MIN_AREA = 12
 """Objects of fewer pixels are not judged."""
+BATCH = 32
+"""Objects that the model is asked for at once."""
 
 
 @dataclass(frozen=True)
@@ -229,51 +233,68 @@ class _Prompted:
 
     def boxes(self) -> list[float]:
         """Return the IoU for a box round each object."""
-        return [self._iou(number, mask) for number, mask in enumerate(self.masks_of_boxes())]
+        return [self._iou(number, one) for number, one in enumerate(self._of_boxes())]
 
     def masks_of_boxes(self) -> list[BoolArray]:
         """Return the (H, W) mask for a box round each object."""
+        return [self._whole(one) for one in self._of_boxes()]
+
+    def _of_boxes(self) -> list[Instance | None]:
         prompts = []
         for one in self._objects:
             y0, x0, y1, x1 = one.box_yx
             prompts.append(ObjectPrompts(box=Box((y0, x0, y1 - 1, x1 - 1))))
-        return self._answers(prompts)
+        return [result.instance for result in self._answers(prompts)]
 
     def clicks(self, params: Params) -> tuple[list[float], list[float]]:
-        """Return the IoU after one click, and how many clicks reach the target."""
+        """Return the IoU after one click, and how many clicks reach the target.
+
+        Each click goes on from the answer to the ones before, as in the viewer.
+        """
         drawn = [Points(np.array([one.middle])) for one in self._objects]
+        seen: list[Previous | None] = [None] * len(drawn)
         needed = [float(max(params.clicks, 1))] * len(drawn)
         first: list[float] = []
         waiting = list(range(len(drawn)))
         for turn in range(1, max(params.clicks, 1) + 1):
-            masks = self._answers([ObjectPrompts(points=drawn[number]) for number in waiting])
-            reached = [self._iou(number, mask) for number, mask in zip(waiting, masks, strict=True)]
+            prompts = [ObjectPrompts(points=drawn[number]) for number in waiting]
+            results = self._answers(prompts, [seen[number] for number in waiting])
+            reached = [
+                self._iou(number, result.instance)
+                for number, result in zip(waiting, results, strict=True)
+            ]
             first = first or reached
             left = []
-            for number, mask, iou in zip(waiting, masks, reached, strict=True):
+            for number, result, iou in zip(waiting, results, reached, strict=True):
                 if iou >= params.target:
                     needed[number] = turn
                 else:
-                    drawn[number] = self._corrected(number, drawn[number], mask)
+                    drawn[number] = self._corrected(number, drawn[number], result.instance)
+                    seen[number] = result.as_previous()
                     left.append(number)
             waiting = left
             if not waiting:
                 break
         return first, needed if params.clicks else []
 
-    def _answers(self, prompts: Sequence[ObjectPrompts]) -> list[BoolArray]:
-        """Return the (H, W) mask for each object."""
-        found = segment.run(
-            self._plane, prompts, self._model, store=self._store, context=self._context
-        )
-        masks = []
-        for one in found.instances:
-            mask = np.zeros(self._plane.shape, bool)
-            if one is not None:
-                y0, x0, y1, x1 = one.box_yx
-                mask[y0:y1, x0:x1] = one.mask
-            masks.append(mask)
-        return masks
+    def _answers(
+        self, prompts: Sequence[ObjectPrompts], previous: Sequence[Previous | None] = ()
+    ) -> list[ObjectResult]:
+        """Return what the model makes of prompts, going on from earlier answers where given."""
+        found: list[ObjectResult] = []
+        before = previous or [None] * len(prompts)
+        for at in range(0, len(prompts), BATCH):
+            batch = slice(at, at + BATCH)
+            request = Request(0, self._plane, tuple(prompts[batch]), previous=tuple(before[batch]))
+            found += predict(request, self._model, self._store, self._context).objects
+        return found
+
+    def _whole(self, found: Instance | None) -> BoolArray:
+        mask = np.zeros(self._plane.shape, bool)
+        if found is not None:
+            y0, x0, y1, x1 = found.box_yx
+            mask[y0:y1, x0:x1] = found.mask
+        return mask
 
     def _truth(self, number: int) -> BoolArray:
         one = self._objects[number]
@@ -282,13 +303,13 @@ class _Prompted:
         truth[y0:y1, x0:x1] = one.mask
         return truth
 
-    def _iou(self, number: int, mask: BoolArray) -> float:
-        truth = self._truth(number)
+    def _iou(self, number: int, found: Instance | None) -> float:
+        truth, mask = self._truth(number), self._whole(found)
         return float((mask & truth).sum() / max((mask | truth).sum(), 1))
 
-    def _corrected(self, number: int, points: Points, mask: BoolArray) -> Points:
+    def _corrected(self, number: int, points: Points, found: Instance | None) -> Points:
         """Return the points with one in the middle of the larger kind of error."""
-        truth = self._truth(number)
+        truth, mask = self._truth(number), self._whole(found)
         missed, wrong = truth & ~mask, mask & ~truth
         add = bool(missed.sum() >= wrong.sum())
         error = missed if add else wrong
