@@ -9,9 +9,11 @@ import numpy as np
 from scipy import ndimage
 
 from napari_segmate.core.boxes import box_nms
+from napari_segmate.core.coarse_masks import CoarseMask
 from napari_segmate.core.errors import Cancelled, ModelError, PromptError
 from napari_segmate.plugin.finding import DetectorEntry, Found
 from napari_segmate.sessions.text_state import Offer
+from napari_segmate.tasks.box_masks import Finder
 
 NOISE = 30
 """Boxes of low score that every search brings, as real detectors do."""
@@ -20,6 +22,12 @@ NOISE = 30
 OFFER = Offer(
     "Fake detector", "12 MB, CC0, to /tmp", ("https://example.org/fake.safetensors",), "/tmp/fake"
 )
+
+
+def stripe(box_yx):
+    """The two rows of pixels at the top of a box, as a detector would draw them."""
+    y0, x0, _, x1 = np.rint(box_yx).astype(int).tolist()
+    return CoarseMask.of(np.ones((2, x1 - x0 + 1)), (y0 - 0.5, x0 - 0.5, y0 + 1.5, x1 + 0.5))
 
 
 class FakeEngine:
@@ -38,6 +46,7 @@ class FakeEngine:
         return [
             DetectorEntry("fake", "Fake detector", "finds what is bright", examples=True),
             DetectorEntry("words", "Words only"),
+            DetectorEntry("draws", "Draws masks", examples=True, masks=True),
         ]
 
     def own(self, name):
@@ -72,12 +81,18 @@ class FakeEngine:
         corners = rng.uniform(0, 20, (NOISE, 2))
         noise = np.concatenate([corners, corners + rng.uniform(3, 9, (NOISE, 2))], axis=1)
         low = rng.uniform(0, 0.1, (NOISE, len(query.phrases)))
-        return Found(query.phrases, np.concatenate([boxes, noise]), np.concatenate([scores, low]))
+        everything, scores = np.concatenate([boxes, noise]), np.concatenate([scores, low])
+        return self._seen(query, everything, scores)
 
     def alike(self, query, box_yx, context):
         self.patterns.append(box_yx)
         boxes = self._bright(query)
-        return Found(query.phrases, boxes, np.full((len(boxes), 1), 0.7))
+        return self._seen(query, boxes, np.full((len(boxes), 1), 0.7))
+
+    def _seen(self, query, boxes, scores):
+        masks = tuple(map(stripe, boxes)) if query.detector == "draws" else None
+        finder = Finder(query.detector, "1f2e3d")
+        return Found(query.phrases, boxes, scores, masks=masks, finder=finder)
 
     def select(self, found, values):
         size = found.sizes

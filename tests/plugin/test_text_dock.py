@@ -200,6 +200,14 @@ def test_edited_and_drawn_boxes_stay_when_sliders_move(bench) -> None:
     assert len(bench.boxes.data) == 4
 
 
+def test_found_box_gives_way_to_one_drawn_over_it(bench) -> None:
+    bench.find()
+    bench.draw(30, 22, 40, 38)
+    assert sorted(bench.boxes.features["origin"]) == ["drawn", "found", "found"]
+    bench.draw(40, 2, 46, 8)
+    assert sorted(bench.boxes.features["origin"]) == ["drawn", "drawn", "found", "found"]
+
+
 def test_histograms_show_every_concept(bench) -> None:
     bench.find()
     scores = bench.panel.filter.scores
@@ -540,3 +548,99 @@ def test_concept_is_given_to_selected_boxes(bench) -> None:
 
 def test_values_of_the_filter_start_as_the_sliders_say(bench) -> None:
     assert bench.controller.findings.values == bench.panel.filter.values == FilterValues()
+
+
+@pytest.fixture
+def drawing(bench) -> TextBench:
+    """A dock whose detector draws a stripe into each box."""
+    bench.panel._detector.setCurrentIndex(bench.panel._detector.findData("draws"))
+    return bench
+
+
+def test_who_draws_is_asked_only_where_the_detector_can(bench) -> None:
+    panel = bench.panel
+    assert not panel._masks.isVisibleTo(panel)
+    panel._detector.setCurrentIndex(panel._detector.findData("draws"))
+    assert panel._masks.isVisibleTo(panel)
+    assert panel._masks.currentText() == "from the detector"
+    titles = [panel._masks.itemText(at) for at in range(panel._masks.count())]
+    assert titles == ["from the detector", "from the model"]
+    bench.find()
+    panel._detector.setCurrentIndex(0)
+    assert panel._masks.isVisibleTo(panel), "the boxes that are shown have masks"
+    bench.press(TextAction.CLEAR)
+    assert not panel._masks.isVisibleTo(panel)
+
+
+def test_masks_of_the_detector_become_the_objects(drawing) -> None:
+    drawing.find()
+    drawing.press(TextAction.SEGMENT)
+    assert drawing.model.decoded == []
+    labels = drawing.labels.data
+    for number, (y0, x0, _, x1) in enumerate(BOXES, start=1):
+        rows, columns = np.nonzero(labels == labels[y0, x0])
+        assert labels[y0, x0] > 0, f"object {number}"
+        assert (rows.min(), rows.max(), columns.min(), columns.max()) == (y0, y0 + 1, x0, x1 - 1)
+    assert drawing.labels.features["class"].tolist() == ["nucleus", "cell", "nucleus"]
+    records = from_json(drawing.labels.metadata[METADATA_KEY])
+    assert {record.model_key for record in records} == {"draws@1f2e3d"}
+    assert {record.view["text"]["revision"] for record in records} == {"1f2e3d"}
+
+
+def test_moved_and_drawn_boxes_are_outlined_by_the_model(drawing) -> None:
+    drawing.find()
+    drawing.draw(30, 22, 40, 38)
+    data = drawing.boxes.data
+    moved = int(np.argmin([corners.min(axis=0).sum() for corners in data]))
+    data[moved] = data[moved] + 0.5
+    drawing.boxes.data = data
+    drawing.controller._read_boxes()
+    drawing.settle()
+    drawing.press(TextAction.SEGMENT)
+    asked = {prompt.box.box_yx for some, _ in drawing.model.decoded for prompt in some}
+    assert asked == {(8.5, 8.5, 19.5, 21.5), (30, 22, 40, 38)}
+    records = from_json(drawing.labels.metadata[METADATA_KEY])
+    by = {(one.view["text"]["origin"], one.model) for one in records}
+    assert by == {("found", "draws"), ("edited", "fake"), ("drawn", "fake")}
+
+
+def test_renamed_boxes_keep_their_mask(drawing) -> None:
+    drawing.find()
+    drawing.boxes.selected_data = {0, 1, 2}
+    drawing.panel.concepts.chosen.emit("cell")
+    drawing.settle()
+    assert set(drawing.boxes.features["origin"]) == {"found", "edited"}
+    drawing.press(TextAction.SEGMENT)
+    assert drawing.model.decoded == []
+    assert drawing.labels.features["class"].tolist() == ["cell"] * 3
+
+
+def test_model_draws_all_masks_when_it_is_chosen(drawing) -> None:
+    drawing.find()
+    drawing.panel._masks.setCurrentIndex(1)
+    drawing.press(TextAction.SEGMENT)
+    assert sum(len(prompts) for prompts, _ in drawing.model.decoded) == 3
+    for y0, x0, y1, x1 in BOXES:
+        assert drawing.labels.data[y1 - 3, (x0 + x1) // 2] > 0
+
+
+def test_masks_survive_sliders_and_more_like_this(drawing) -> None:
+    drawing.find("cell")
+    drawing.filter(score=0.85)
+    drawing.filter(score=0.3)
+    drawing.boxes.selected_data = {0}
+    drawing.dock._show_can_find_alike(busy=False)
+    drawing.press(TextAction.ALIKE)
+    drawing.press(TextAction.SEGMENT)
+    assert drawing.model.decoded == []
+    assert len(np.unique(drawing.labels.data)) == 4
+
+
+def test_masks_of_several_planes_are_linked(make_text) -> None:
+    bench = make_text(np.stack([blob_image()] * 3))
+    bench.panel._detector.setCurrentIndex(bench.panel._detector.findData("draws"))
+    bench.panel.planes._what.setCurrentIndex(1)
+    bench.find("cell")
+    bench.press(TextAction.SEGMENT)
+    assert bench.model.decoded == []
+    assert [np.unique(plane).tolist() for plane in bench.labels.data] == [[0, 1, 2, 3]] * 3

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import small_owl
+import small_sam3
 from qtpy.QtCore import Qt
 from small_dino import build
 
 from napari_segmate.core import synthetic
 from napari_segmate.detectors import folder_of, get_detector
+from napari_segmate.io.provenance import METADATA_KEY, from_json
 from napari_segmate.plugin.finding import Query
 from napari_segmate.plugin.text_dock import TextDock
 from napari_segmate.plugin.text_engine import TextEngine
@@ -128,6 +130,39 @@ def test_example_finds_more_with_an_own_checkpoint(cache, make_dock, qtbot, tmp_
     assert set(labels.features["class"]) == {"object"}
     labels.undo()
     assert not labels.data.any()
+
+
+def test_masks_of_an_own_sam3_become_labels(cache, make_dock, qtbot, tmp_path) -> None:
+    folder = small_sam3.build(tmp_path / "my sam3")
+    image, _ = synthetic.nuclei()
+    dock = make_dock(image)
+    panel, controller = dock.panel, dock.controller
+    assert not panel._masks.isVisible()
+    panel._detector.setCurrentIndex(panel._detector.count() - 1)
+    dialog = panel.findChild(CheckpointDialog)
+    dialog.give(str(folder))
+    dialog._buttons.accepted.emit()
+    settle(qtbot, dock)
+    assert panel._masks.isVisible() and panel._masks.currentText() == "from the detector"
+    panel.phrases.show_text("cell")
+    panel.button(TextAction.FIND).click()
+    settle(qtbot, dock)
+    panel.filter._set(score=0.0, overlap=1.0)
+    settle(qtbot, dock)
+    found = controller.findings.on(())
+    shown = {box.box_yx for box in controller.book.shown}
+    masks = dict(zip(map(tuple, found.boxes_yx.tolist()), found.masks, strict=True))
+    assert shown and any(masks[box] for box in shown)
+    panel.button(TextAction.SEGMENT).click()
+    settle(qtbot, dock)
+    assert controller.state.status.error == ""
+    labels = controller.committer.output.layer
+    first = next(box for box in controller.book.shown if masks[box.box_yx] is not None)
+    drawn = masks[first.box_yx].instance(image.shape)
+    y, x = np.argwhere(drawn.mask)[0] + drawn.box_yx[:2]
+    assert labels.data[y, x] > 0
+    records = from_json(labels.metadata[METADATA_KEY])
+    assert "my sam3" in {record.model for record in records}
 
 
 def test_first_use_explains_the_download(cache, make_dock, qtbot) -> None:

@@ -4,6 +4,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QComboBox, QPushButton
 
+from napari_segmate.core.coarse_masks import MaskSource
 from napari_segmate.sessions.state import Phase, Progress
 from napari_segmate.sessions.text_state import Offer, Offered, SearchFacts, TextState, state_of
 from napari_segmate.widgets.concept_list import ConceptList
@@ -88,6 +89,17 @@ def test_planes_are_only_asked_for_in_stacks(panel) -> None:
     assert not panel.planes.isVisible()
     panel.show_planes(5)
     assert panel.planes.isVisible()
+
+
+def test_masks_are_only_asked_for_where_the_detector_draws_some(panel, qtbot) -> None:
+    assert not panel._masks.isVisibleTo(panel)
+    panel.show_can_draw_masks(True)
+    assert panel._masks.isVisibleTo(panel)
+    assert panel.masks is MaskSource.DETECTOR
+    with qtbot.waitSignal(panel.masks_chosen, check_params_cb=lambda name: name == "model"):
+        panel._masks.setCurrentIndex(1)
+    assert panel.masks is MaskSource.MODEL
+    assert "moved or drawn are always" in panel._masks.toolTip()
 
 
 def test_reason_is_given_when_a_box_cannot_be_a_pattern(panel) -> None:

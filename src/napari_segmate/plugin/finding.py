@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.context import Context
+from napari_segmate.core.detections import Masks
 from napari_segmate.core.types import BoxYX, IntBoxYX, Shape2D
 from napari_segmate.inference.request import PlaneLike
 from napari_segmate.sessions.text_state import Offer
+from napari_segmate.tasks.box_masks import Finder
 from napari_segmate.widgets.filter_view import FilterValues
 from napari_segmate.widgets.text_options import SearchOptions
 
@@ -29,12 +31,15 @@ class DetectorEntry:
         What it is called, and what it is good at.
     examples : bool
         Can look for more of what is in a box, not only for words.
+    masks : bool
+        Draws the outline of what is in each box, too.
     """
 
     name: str
     title: str
     description: str = ""
     examples: bool = False
+    masks: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +85,18 @@ class Found:
         How well each box fits each concept, 0 to 1.
     shape : (height, width)
         Size of the part that was searched; (0, 0) if it is not known.
+    masks : tuple of CoarseMask or None, optional
+        One per box, in plane pixels, from detectors that draw outlines.
+    finder : Finder
+        Who saw them, for the record.
     """
 
     phrases: tuple[str, ...]
     boxes_yx: npt.NDArray[np.float64]
     scores: npt.NDArray[np.floating[Any]]
     shape: Shape2D = (0, 0)
+    masks: Masks | None = None
+    finder: Finder = Finder()
 
     @property
     def best(self) -> npt.NDArray[np.floating[Any]]:
@@ -106,8 +117,8 @@ class Found:
         return np.asarray(np.sqrt(sides.prod(axis=1)))
 
 
-Chosen = tuple[Hashable, BoxYX, str, float]
-"""(key, box, concept, score): the key names a box of one `Found` whatever the filters say."""
+Chosen = tuple[int, BoxYX, str, float]
+"""(row, box, concept, score): the row names a box of one `Found` whatever the filters say."""
 
 
 class Engine(Protocol):

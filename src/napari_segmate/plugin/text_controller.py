@@ -96,7 +96,9 @@ class TextController:
             show_offer=offer,
             changed=self._on_found,
         )
-        self.segmenting = Segmenting(viewer, self.jobs, answerer, self.view, self.book, notify)
+        self.segmenting = Segmenting(
+            viewer, self.jobs, answerer, self.view, self.book, self.findings, notify
+        )
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.scene.camera.events.connect(self._look_later)
 
@@ -287,6 +289,8 @@ class TextController:
         if self._closed or self.boxes.layer is None:
             return
         self.boxes.note(self.book.take(*self.boxes.read()))
+        # What the user has drawn may hide what was found.
+        self.boxes.show(self.book.shown)
         self.jobs.forget_notice()
         self._on_found()
 

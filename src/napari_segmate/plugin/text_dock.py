@@ -111,6 +111,7 @@ class TextDock(QWidget):
             panel.model_chosen,
             panel.detector_chosen,
             panel.region_chosen,
+            panel.masks_chosen,
             panel.planes.changed,
             panel.options.changed,
             panel.options.search_changed,
@@ -181,8 +182,10 @@ class TextDock(QWidget):
                 panel.planes.choice,
                 panel.options.values,
                 panel.options.search,
+                panel.masks,
             )
         )
+        self._show_can_draw_masks()
 
     def _on_image(self, layer: Layer | None) -> None:
         if not hasattr(self, "panel") or layer is self.controller.image:
@@ -215,6 +218,12 @@ class TextDock(QWidget):
         series = controller.findings.series(controller.shown_index, controller.concepts)
         self.panel.filter.show_found(*series)
         self._show_concepts()
+        self._show_can_draw_masks()
+
+    def _show_can_draw_masks(self) -> None:
+        entry = self.detectors.chosen
+        able = entry is not None and entry.masks
+        self.panel.show_can_draw_masks(able or self.controller.findings.masked)
 
     def _show_concepts(self) -> None:
         controller = self.controller

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from napari_segmate.core.context import Context
 from napari_segmate.core.detections import Detections, SelectParams, select
 from napari_segmate.core.phrases import split_phrases
@@ -19,10 +21,11 @@ from napari_segmate.detectors import (
     missing_files,
     usable,
 )
-from napari_segmate.detectors.base import Detector
+from napari_segmate.detectors.base import Detector, DetectorInfo
 from napari_segmate.inference.search import search
 from napari_segmate.plugin.finding import Chosen, DetectorEntry, Found, Query
 from napari_segmate.sessions.text_state import Offer
+from napari_segmate.tasks.box_masks import Finder
 from napari_segmate.widgets.filter_view import FilterValues
 
 __all__ = ["TextEngine"]
@@ -41,18 +44,15 @@ class TextEngine:
         """See `napari_segmate.plugin.finding.Engine`."""
         infos, first = list_detectors(), get_detector("auto")
         return [
-            DetectorEntry("auto", "Automatic", AUTO.format(title=first.title), first.examples),
-            *(
-                DetectorEntry(info.name, info.title, info.description, info.examples)
-                for info in infos
-            ),
+            _entry(first, "auto", "Automatic", AUTO.format(title=first.title)),
+            *(_entry(info, info.name, info.title, info.description) for info in infos),
         ]
 
     def own(self, name: str) -> DetectorEntry:
         """See `napari_segmate.plugin.finding.Engine`."""
         info = get_detector(name)
         # The title alone would not tell two checkpoints of one name apart.
-        return DetectorEntry(name, info.title, f"{info.description}\n{name}", info.examples)
+        return _entry(info, name, info.title, f"{info.description}\n{name}")
 
     def phrases(self, text: str) -> tuple[str, ...]:
         """See `napari_segmate.plugin.finding.Engine`."""
@@ -91,7 +91,7 @@ class TextEngine:
             diameter=query.diameter,
             context=context,
         )
-        return _found(seen, box)
+        return _found(seen, box, detector.info)
 
     def alike(self, query: Query, box_yx: BoxYX, context: Context) -> Found:
         """See `napari_segmate.plugin.finding.Engine`."""
@@ -100,7 +100,8 @@ class TextEngine:
         y0, x0, y1, x1 = box_yx
         inner = (y0 - box[0], x0 - box[1], y1 - box[0], x1 - box[1])
         image = query.plane.read(box)
-        return _found(detector.alike(image, inner, query.phrases[0], context=context), box)
+        seen = detector.alike(image, inner, query.phrases[0], context=context)
+        return _found(seen, box, detector.info)
 
     def select(self, found: Found, values: FilterValues) -> Sequence[Chosen]:
         """See `napari_segmate.plugin.finding.Engine`."""
@@ -136,6 +137,10 @@ class TextEngine:
         return self._detector
 
 
+def _entry(info: DetectorInfo, name: str, title: str, description: str) -> DetectorEntry:
+    return DetectorEntry(name, title, description, info.examples, info.masks)
+
+
 def _with_example(region: IntBoxYX, box_yx: BoxYX, shape: Shape2D) -> IntBoxYX:
     """Return a region grown so far that an example lies in it."""
     y0, x0, y1, x1 = region
@@ -144,6 +149,7 @@ def _with_example(region: IntBoxYX, box_yx: BoxYX, shape: Shape2D) -> IntBoxYX:
     return (*low, min(high[0], shape[0]), min(high[1], shape[1]))
 
 
-def _found(seen: Detections, box: IntBoxYX) -> Found:
-    shift = [box[0], box[1], box[0], box[1]]
-    return Found(seen.phrases, seen.boxes_yx + shift, seen.scores, seen.shape)
+def _found(seen: Detections, box: IntBoxYX, info: DetectorInfo) -> Found:
+    placed = seen.placed(np.ones(len(seen), bool), seen.shape, box[:2])
+    finder = Finder(info.name)
+    return Found(seen.phrases, placed.boxes_yx, seen.scores, seen.shape, placed.masks, finder)

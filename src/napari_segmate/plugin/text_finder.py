@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from napari_segmate.core.coarse_masks import MaskSource
 from napari_segmate.core.errors import OfflineError
 from napari_segmate.core.types import IntBoxYX
 from napari_segmate.plugin.finding import Engine, Found, Query
@@ -41,6 +42,8 @@ class Asked:
         Contrast, device, what happens to other labels.
     search : SearchOptions
         How to search.
+    masks : MaskSource
+        Who draws the outlines, where the detector can do that, too.
     """
 
     detector: str = "auto"
@@ -49,6 +52,7 @@ class Asked:
     planes: PlaneChoice = field(default_factory=PlaneChoice)
     options: OptionValues = field(default_factory=OptionValues)
     search: SearchOptions = field(default_factory=SearchOptions)
+    masks: MaskSource = MaskSource.DETECTOR
 
 
 class Finder:

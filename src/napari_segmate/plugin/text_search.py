@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from napari_segmate.core.detections import Masks
 from napari_segmate.plugin.deferred import Repeated
 from napari_segmate.plugin.finding import Engine, Found
-from napari_segmate.sessions.text_boxes import BoxBook, PlaneIndex, colour_of
+from napari_segmate.sessions.text_boxes import BoxBook, PlaneIndex, TextBox, colour_of
 from napari_segmate.widgets.filter_view import FilterValues
 from napari_segmate.widgets.histogram_view import Series
 
@@ -96,6 +98,19 @@ class Findings:
 
     # Out
 
+    @property
+    def masked(self) -> bool:
+        """True when a detector has drawn outlines, too."""
+        return any(found.masks is not None for found in self._found.values())
+
+    def with_mask(self, box: TextBox) -> TextBox:
+        """Return a box with what the detector drew in it, unless the user has moved it since."""
+        found, row = self._found.get(box.plane), self._book.key_of(box)
+        if found is None or found.masks is None or not isinstance(row, int):
+            return box
+        same = box.lies_at(found.boxes_yx[row].tolist())
+        return replace(box, mask=found.masks[row]) if same else box
+
     def on(self, index: PlaneIndex | None) -> Found | None:
         """Return what was seen on a plane; None where nobody looked."""
         return None if index is None else self._found.get(index)
@@ -129,9 +144,8 @@ class Findings:
 
 def _with_more(before: Found | None, more: Found, concept: str) -> Found:
     """Return what was found before and more boxes, all of which are of one concept."""
-    named = Found((concept,), more.boxes_yx, more.best[:, None], more.shape)
     if before is None:
-        return named
+        return replace(more, phrases=(concept,), scores=more.best[:, None])
     phrases = before.phrases if concept in before.phrases else (*before.phrases, concept)
     old: Any = np.zeros((len(before.boxes_yx), len(phrases)))
     old[:, : before.scores.shape[1]] = before.scores
@@ -142,4 +156,13 @@ def _with_more(before: Found | None, more: Found, concept: str) -> Found:
         np.concatenate([before.boxes_yx, more.boxes_yx]),
         np.concatenate([old, new]),
         before.shape,
+        _masks_of(before, more),
+        more.finder,
     )
+
+
+def _masks_of(*parts: Found) -> Masks | None:
+    """Return the masks of several searches, None for each box without one."""
+    if all(part.masks is None for part in parts):
+        return None
+    return tuple(mask for part in parts for mask in part.masks or (None,) * len(part.boxes_yx))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from napari.components import ViewerModel
 from napari.layers import Image
 
+from napari_segmate.core.coarse_masks import MaskSource
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.plugin.answering import Answerer, ModelChoice
@@ -15,8 +16,9 @@ from napari_segmate.plugin.jobs import Jobs
 from napari_segmate.plugin.many_objects import ManyObjects, WrittenMany
 from napari_segmate.plugin.text_finder import Asked
 from napari_segmate.plugin.text_objects import as_objects
+from napari_segmate.plugin.text_search import Findings
 from napari_segmate.plugin.viewing import View
-from napari_segmate.sessions.text_boxes import BoxBook, TextBox
+from napari_segmate.sessions.text_boxes import BoxBook, PlaneIndex, TextBox
 from napari_segmate.tasks.box_masks import Finder
 from napari_segmate.tasks.boxes import PlaneBoxes, SegmentedBoxes, segment_boxes
 from napari_segmate.tasks.segment import Params
@@ -45,6 +47,8 @@ class Segmenting:
         The image.
     book : BoxBook
         The boxes.
+    findings : Findings
+        What the detector drew in them.
     notify : callable
         Called with a sentence that the user should read.
     """
@@ -56,6 +60,7 @@ class Segmenting:
         answerer: Answerer,
         view: View,
         book: BoxBook,
+        findings: Findings,
         notify: Callable[[str], None],
     ) -> None:
         self.committer: ManyCommitter[None] = ManyCommitter(viewer, jobs.runner, notify)
@@ -63,6 +68,7 @@ class Segmenting:
         self._answerer = answerer
         self._view = view
         self._book = book
+        self._findings = findings
 
     def segment(self, asked: Asked, prompt: str) -> None:
         """Turn all boxes into objects; `prompt` is what was typed, for the record."""
@@ -70,7 +76,7 @@ class Segmenting:
         if image is None:
             return
         indices = self._book.planes
-        planes = [PlaneBoxes(at, self._view.at(at), self._book.on(at)) for at in indices]
+        planes = [self._boxes(at, asked) for at in indices]
         places = {at: self._view.shown_at(at) for at in indices}
         self._jobs.again = lambda: self.segment(asked, prompt)
         self._jobs.run(
@@ -79,6 +85,13 @@ class Segmenting:
             "Drawing the outlines …",
             cure=OTHER_MODEL,
         )
+
+    def _boxes(self, at: PlaneIndex, asked: Asked) -> PlaneBoxes[TextBox]:
+        boxes, found = self._book.on(at), self._findings.on(at)
+        if asked.masks is MaskSource.DETECTOR:
+            boxes = tuple(self._findings.with_mask(box) for box in boxes)
+        finder = Finder(asked.detector) if found is None else found.finder
+        return PlaneBoxes(at, self._view.at(at), boxes, finder)
 
     def _work(
         self, planes: list[PlaneBoxes[TextBox]], asked: Asked
@@ -98,7 +111,6 @@ class Segmenting:
                 context,
                 linked=len(planes) > 1 and asked.planes.linked,
                 anisotropy=apart,
-                finder=Finder(asked.detector),
             )
 
         return work

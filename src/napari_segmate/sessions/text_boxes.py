@@ -86,8 +86,12 @@ class TextBox:
 
     def differs(self, row: BoxRow) -> bool:
         """Tell whether the user has made another box of this one."""
-        moved = any(abs(a - b) > SAME_PX for a, b in zip(self.box_yx, row.box_yx, strict=True))
+        moved = not self.lies_at(row.box_yx)
         return moved or self.concept != row.concept or self.plane != row.plane
+
+    def lies_at(self, box_yx: Iterable[float]) -> bool:
+        """Tell whether its corners are these."""
+        return all(abs(a - b) <= SAME_PX for a, b in zip(self.box_yx, box_yx, strict=True))
 
 
 class BoxBook:
@@ -114,6 +118,7 @@ class BoxBook:
         self._own: dict[int, TextBox] = {}
         self._touched: set[int] = set()
         self._numbers: dict[tuple[PlaneIndex, Hashable], int] = {}
+        self._keys: dict[int, Hashable] = {}
         self._last = 0
         self.overlap = 0.5
 
@@ -139,8 +144,10 @@ class BoxBook:
     def forget_found(self, plane: PlaneIndex) -> None:
         """Make room for what a new search finds on a plane; what the user made stays."""
         self._found.pop(plane, None)
-        gone = [key for key in self._numbers if key[0] == plane]
-        self._touched -= {self._numbers.pop(key) for key in gone}
+        gone = {self._numbers.pop(key) for key in list(self._numbers) if key[0] == plane}
+        self._touched -= gone
+        for number in gone:
+            del self._keys[number]
 
     def clear(self) -> None:
         """Forget all boxes, the user's too."""
@@ -148,6 +155,7 @@ class BoxBook:
         self._own.clear()
         self._touched.clear()
         self._numbers.clear()
+        self._keys.clear()
 
     def take(self, rows: Sequence[BoxRow], written: Iterable[int]) -> tuple[TextBox, ...]:
         """Take note of what the user did in the layer, and return the boxes of its rows.
@@ -189,7 +197,8 @@ class BoxBook:
 
     def _number(self, plane: PlaneIndex, key: Hashable) -> int:
         if (plane, key) not in self._numbers:
-            self._numbers[plane, key] = self._next()
+            number = self._numbers[plane, key] = self._next()
+            self._keys[number] = key
         return self._numbers[plane, key]
 
     def _next(self) -> int:
@@ -213,6 +222,10 @@ class BoxBook:
     def planes(self) -> tuple[PlaneIndex, ...]:
         """Planes with boxes to be seen, in order."""
         return tuple(sorted({box.plane for box in self.shown}))
+
+    def key_of(self, box: TextBox) -> Hashable | None:
+        """Return the key under which the last search of its plane found a box; None if none did."""
+        return self._keys.get(box.number)
 
     def count(self, plane: PlaneIndex | None = None) -> Mapping[str, int]:
         """Return how many boxes each concept has, on one plane or on all."""

@@ -59,10 +59,11 @@ class _Plane(Protocol):
     @property
     def plane(self) -> PlaneLike: ...
 
+    @property
+    def finder(self) -> Finder: ...
 
-def from_masks(
-    one: _Plane, boxes: Sequence[_Masked], params: Params, finder: Finder
-) -> Segmentation:
+
+def from_masks(one: _Plane, boxes: Sequence[_Masked], params: Params) -> Segmentation:
     """Return the objects of the boxes that have a mask; None stands for those of all others.
 
     Parameters
@@ -73,12 +74,10 @@ def from_masks(
         Its boxes, the best one first.
     params : Params
         How masks become labels.
-    finder : Finder
-        Who drew the masks.
     """
     instances = [_object(box, one.plane.shape, params) for box in boxes]
     records = [
-        _record(number, instance, one.index, params, finder)
+        _record(number, instance, one.index, params, one.finder)
         for number, instance in enumerate(instances, start=1)
         if instance is not None
     ]

@@ -61,11 +61,12 @@ B = TypeVar("B", bound=NamedBox)
 
 @dataclass(frozen=True, eq=False)
 class PlaneBoxes(Generic[B]):
-    """Boxes of one plane, to be segmented."""
+    """Boxes of one plane, to be segmented; `finder` found them."""
 
     index: Index
     plane: PlaneLike
     boxes: tuple[B, ...]
+    finder: Finder = Finder()
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,7 @@ class PlaneObjects(Generic[B]):
     index: Index
     boxes: tuple[B, ...]
     segmentation: Segmentation
+    finder: Finder
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +89,10 @@ class SegmentedBoxes(Generic[B]):
         Plane by plane.
     numbers : tuple of tuple of int
         Per plane and box the number of its object, from 1; linked ones share a number.
-    finder : Finder
-        Who found the boxes, for the record.
     """
 
     planes: tuple[PlaneObjects[B], ...]
     numbers: tuple[tuple[int, ...], ...]
-    finder: Finder
 
     @property
     def count(self) -> int:
@@ -137,7 +136,7 @@ class SegmentedBoxes(Generic[B]):
             What the user had typed.
         """
         return [
-            _told(record, one.boxes[record.label - 1], self.finder, prompt).with_label(
+            _told(record, one.boxes[record.label - 1], one.finder, prompt).with_label(
                 numbers[record.label - 1]
             )
             for one, numbers in zip(self.planes, self.numbers, strict=True)
@@ -155,7 +154,6 @@ def segment_boxes(
     linked: bool = False,
     anisotropy: float = 1.0,
     z_axis: int | None = None,
-    finder: Finder | None = None,
 ) -> SegmentedBoxes[B]:
     """Return the objects in the boxes of some planes.
 
@@ -180,8 +178,6 @@ def segment_boxes(
         Distance of planes over that of pixels.
     z_axis : int, optional
         Axis of the index along which planes are neighbours; any by default.
-    finder : Finder, optional
-        Who found the boxes, for the record.
 
     Raises
     ------
@@ -190,7 +186,6 @@ def segment_boxes(
     Cancelled
         The user stopped the job.
     """
-    finder = finder or Finder()
     found = []
     for number, one in enumerate(planes):
         boxes = tuple(
@@ -199,7 +194,7 @@ def segment_boxes(
         if not boxes:
             continue
         part = _part_of(context, number, len(planes))
-        drawn = from_masks(one, boxes, params, finder)
+        drawn = from_masks(one, boxes, params)
         pairs = zip(boxes, drawn.instances, strict=True)
         waiting = [box for box, instance in pairs if instance is None]
         if waiting:
@@ -208,11 +203,11 @@ def segment_boxes(
                 one.plane, prompts, model, params=params, store=store, index=one.index, context=part
             )
             drawn = together(drawn, answered, params)
-        found.append(PlaneObjects(one.index, boxes, drawn))
+        found.append(PlaneObjects(one.index, boxes, drawn, one.finder))
     if not found:
         raise PromptError("all boxes lie outside the image; draw some round what is in it")
     numbers = link_planes(found, linked=linked, anisotropy=anisotropy, z_axis=z_axis)
-    return SegmentedBoxes(tuple(found), numbers, finder)
+    return SegmentedBoxes(tuple(found), numbers)
 
 
 def touches(box_yx: BoxYX, shape: Shape2D) -> bool:

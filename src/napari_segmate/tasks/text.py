@@ -240,8 +240,9 @@ def _run(
     if not any(one.boxes for one in found):
         context.report(STEPS, STEPS, "done")
         return Found(labels, phrases, (), (), tuple(found), (), params)
+    finder = Finder(detector.info.name)
     segmented = segment_boxes(
-        [PlaneBoxes(*at, one.boxes) for at, one in zip(planes, found, strict=True)],
+        [PlaneBoxes(*at, one.boxes, finder) for at, one in zip(planes, found, strict=True)],
         model,
         params.segment_params,
         store or EmbeddingStore(),
@@ -249,7 +250,6 @@ def _run(
         linked=linking.linked,
         z_axis=linking.z_axis,
         anisotropy=linking.anisotropy,
-        finder=Finder(detector.info.name),
     )
     return found_objects(labels, segmented, found, phrases, prompt, params)
 

@@ -18,10 +18,11 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt.utils import signals_blocked
 
+from napari_segmate.core.coarse_masks import MaskSource
 from napari_segmate.sessions.text_state import TextState
 from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.combos import choose, narrow, refill
 from napari_segmate.widgets.concept_list import ConceptList
 from napari_segmate.widgets.filter_view import FilterView
 from napari_segmate.widgets.offer_card import OfferCard
@@ -37,6 +38,14 @@ REGIONS: Mapping[str, str] = {
     "visible": "what is on the screen",
     "rectangle": "a rectangle that I draw",
 }
+MASKS: Mapping[MaskSource, str] = {
+    MaskSource.DETECTOR: "from the detector",
+    MaskSource.MODEL: "from the model",
+}
+MASKS_TIP = (
+    "Who draws the outlines of what was found. Boxes that you have moved or drawn are always "
+    "outlined by the model"
+)
 WIDTH_PX = 320
 OWN = "…"
 """Stands for a detector that is yet to be chosen; no detector is called so."""
@@ -95,6 +104,7 @@ class TextPanel(QWidget):
     model_chosen = Signal(str)
     detector_chosen = Signal(str)
     region_chosen = Signal(str)
+    masks_chosen = Signal(str)
 
     def __init__(
         self,
@@ -110,9 +120,12 @@ class TextPanel(QWidget):
         self.concepts = ConceptList()
         self.filter = FilterView()
         self.options = TextOptionsView()
-        self._detector, self._model, self._region = (_narrow(QComboBox()) for _ in range(3))
-        for name, title in REGIONS.items():
-            self._region.addItem(title, name)
+        self._detector, self._model, self._region, self._masks = (
+            narrow(QComboBox()) for _ in range(4)
+        )
+        refill(self._region, REGIONS, {})
+        refill(self._masks, MASKS, dict.fromkeys(MASKS, MASKS_TIP))
+        self._masks.setToolTip(MASKS_TIP)
         self._last_detector = ""
         self._buttons: dict[TextAction, QPushButton] = {}
         self._connect()
@@ -121,11 +134,13 @@ class TextPanel(QWidget):
         self.show_can_take_back(False)
         self.show_can_find_alike(False)
         self.show_planes(1)
+        self.show_can_draw_masks(False)
 
     def _connect(self) -> None:
         self._model.currentIndexChanged.connect(lambda: self.model_chosen.emit(self.model))
         self._detector.currentIndexChanged.connect(self._on_detector)
         self._region.currentIndexChanged.connect(lambda: self.region_chosen.emit(self.region))
+        self._masks.currentIndexChanged.connect(lambda: self.masks_chosen.emit(self.masks))
         self.phrases.entered.connect(self._on_enter)
         self.status.triggered.connect(lambda action: self.triggered.emit(FROM_STATUS[action]))
         self.offer.accepted.connect(lambda: self.triggered.emit(TextAction.DOWNLOAD))
@@ -151,6 +166,8 @@ class TextPanel(QWidget):
         column.addWidget(self.status)
         column.addWidget(self.concepts)
         column.addWidget(self.filter)
+        self._outlines = self._form(("Masks", self._masks))
+        column.addLayout(self._outlines)
         column.addLayout(self._actions())
         column.addWidget(self.options)
         column.addStretch(1)
@@ -225,6 +242,11 @@ class TextPanel(QWidget):
         """Which part is searched, one of `REGIONS`."""
         return str(self._region.currentData())
 
+    @property
+    def masks(self) -> MaskSource:
+        """Who draws the outlines of what was found."""
+        return MaskSource(self._masks.currentData())
+
     def button(self, action: TextAction) -> QPushButton:
         """Return the button of an action."""
         return self._buttons[action]
@@ -254,6 +276,10 @@ class TextPanel(QWidget):
         button.setEnabled(on)
         button.setToolTip(HELP[TextAction.ALIKE] if on or not reason else reason)
 
+    def show_can_draw_masks(self, on: bool) -> None:
+        """Offer the choice of who draws the outlines, where the detector can, too."""
+        self._outlines.setRowVisible(self._masks, on)
+
     def show_planes(self, count: int) -> None:
         """Offer ranges of a stack; a single plane has none."""
         self.planes.show_count(count)
@@ -261,11 +287,11 @@ class TextPanel(QWidget):
 
     def show_models(self, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
         """Offer models by name; the choice stays if it can."""
-        _refill(self._model, titles, tips)
+        refill(self._model, titles, tips)
 
     def show_model(self, name: str) -> None:
         """Show which model is chosen; emits nothing."""
-        _choose(self._model, name)
+        choose(self._model, name)
 
     def models(self) -> Sequence[str]:
         """Return the names of the models on offer."""
@@ -273,35 +299,14 @@ class TextPanel(QWidget):
 
     def show_detectors(self, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
         """Offer detectors by name; the choice stays if it can."""
-        _refill(self._detector, {**titles, OWN: OWN_TITLE}, {**tips, OWN: OWN_TIP})
+        refill(self._detector, {**titles, OWN: OWN_TITLE}, {**tips, OWN: OWN_TIP})
         self._last_detector = self.detector
 
     def show_detector(self, name: str) -> None:
         """Show which detector is chosen; emits nothing."""
-        _choose(self._detector, name)
+        choose(self._detector, name)
         self._last_detector = self.detector
 
     def show_region(self, name: str) -> None:
         """Show which part is searched; emits nothing."""
-        _choose(self._region, name)
-
-
-def _choose(combo: QComboBox, name: str) -> None:
-    with signals_blocked(combo):
-        combo.setCurrentIndex(max(combo.findData(name), 0))
-
-
-def _refill(combo: QComboBox, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
-    kept = combo.currentData()
-    with signals_blocked(combo):
-        combo.clear()
-        for name, title in titles.items():
-            combo.addItem(title, name)
-            combo.setItemData(combo.count() - 1, tips.get(name, ""), Qt.ItemDataRole.ToolTipRole)
-        combo.setCurrentIndex(max(combo.findData(kept), 0))
-
-
-def _narrow(combo: QComboBox) -> QComboBox:
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(8)
-    return combo
+        choose(self._region, name)
