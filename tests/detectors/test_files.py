@@ -16,6 +16,8 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, ModelError, OfflineError, WeightsError
 from napari_segmate.detectors import (
     _files,
+    address_of,
+    commit_of,
     download,
     folder_of,
     get_detector,
@@ -27,6 +29,7 @@ from napari_segmate.detectors import (
 from napari_segmate.detectors.base import DetectorInfo
 
 OWN = "someone/colonies@1f2e3d4"
+COMMIT = "1f2e3d4".ljust(40, "0")
 
 
 class Hub:
@@ -36,12 +39,15 @@ class Hub:
         self.files = files
         self.asked: list[str] = []
         self.digests: dict[str, str] = {}
+        self.named, self.commit = "1f2e3d4", COMMIT
 
     def answer(self, path: str) -> bytes | None:
         self.asked.append(path)
-        if path.startswith("/api/models/someone/colonies/revision/1f2e3d4?"):
-            return json.dumps({"siblings": [self._sibling(name) for name in self.files]}).encode()
-        start = "/someone/colonies/resolve/1f2e3d4/"
+        asked = "/api/models/someone/colonies/revision/"
+        if path.startswith((f"{asked}{self.named}?", f"{asked}{self.commit}?")):
+            siblings = [self._sibling(name) for name in self.files]
+            return json.dumps({"sha": self.commit, "siblings": siblings}).encode()
+        start = f"/someone/colonies/resolve/{self.commit}/"
         return self.files.get(path.removeprefix(start)) if path.startswith(start) else None
 
     def _sibling(self, name: str) -> dict:
@@ -110,8 +116,52 @@ def test_download_goes_on_with_the_files_that_are_missing(hub) -> None:
     hub.asked.clear()
     download(info, Context())
     assert [path for path in hub.asked if "/resolve/" in path] == [
-        "/someone/colonies/resolve/1f2e3d4/vocab.txt"
+        f"/someone/colonies/resolve/{COMMIT}/vocab.txt"
     ]
+
+
+def test_first_download_settles_which_commit_a_branch_stands_for(hub) -> None:
+    hub.named = "main"
+    info = get_detector("someone/colonies@main")
+    assert commit_of(info) == ""
+    download(info, Context())
+    assert commit_of(info) == COMMIT
+    note = json.loads((folder_of(info) / "revision.json").read_text())
+    assert note == {"repository": "someone/colonies", "revision": "main", "commit": COMMIT}
+    assert all(COMMIT in path for path in hub.asked if "/resolve/" in path)
+    # The branch goes on; what is missing still comes from the commit of the rest.
+    (folder_of(info) / "vocab.txt").unlink()
+    hub.named = "nothing is called so any more"
+    download(info, Context())
+    assert missing_files(info) == () and commit_of(info) == COMMIT
+    assert load_detector(info.name, device="cpu").info == info
+
+
+def test_interrupted_download_keeps_its_commit(hub) -> None:
+    hub.named = "main"
+    info = get_detector("someone/colonies@main")
+    with pytest.raises(Cancelled):
+        download(info, Context(cancelled=lambda: "/model" in "".join(hub.asked[1:])))
+    assert missing_files(info) and commit_of(info) == COMMIT
+
+
+def test_files_put_there_by_hand_are_of_no_known_commit(hub) -> None:
+    info = get_detector(OWN)
+    folder_of(info).mkdir(parents=True)
+    (folder_of(info) / "config.json").write_bytes(hub.files["config.json"])
+    hub.commit = "1f2e3d4"
+    download(info, Context())
+    assert missing_files(info) == () and commit_of(info) == ""
+
+
+def test_pinned_detectors_need_no_note() -> None:
+    pinned = get_detector("owlv2-base")
+    assert commit_of(pinned) == pinned.revision and len(pinned.revision) == 40
+    assert address_of(pinned, "config.json").endswith(f"/resolve/{pinned.revision}/config.json")
+    assert {one.name for one in list_detectors() if not commit_of(one)} <= {
+        "mm-grounding-dino-base",
+        "mm-grounding-dino-tiny",
+    }
 
 
 def test_damaged_file_is_refused(hub) -> None:

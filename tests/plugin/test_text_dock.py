@@ -620,7 +620,7 @@ def test_model_draws_all_masks_when_it_is_chosen(drawing) -> None:
     drawing.panel._masks.setCurrentIndex(1)
     drawing.press(TextAction.SEGMENT)
     assert sum(len(prompts) for prompts, _ in drawing.model.decoded) == 3
-    for y0, x0, y1, x1 in BOXES:
+    for _, x0, y1, x1 in BOXES:
         assert drawing.labels.data[y1 - 3, (x0 + x1) // 2] > 0
 
 

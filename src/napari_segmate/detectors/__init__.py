@@ -16,17 +16,18 @@ from napari_segmate.core.registry import Registry, unknown_name
 from napari_segmate.detectors._files import (
     address_of,
     download,
-    folder_of,
     missing_files,
     model_type,
     offline,
 )
 from napari_segmate.detectors._own import own_detector
+from napari_segmate.detectors._revision import commit_of, folder_of
 from napari_segmate.detectors.base import Detector, DetectorFamily, DetectorInfo
 
 __all__ = [
     "DETECTORS",
     "address_of",
+    "commit_of",
     "download",
     "folder_of",
     "get_detector",

@@ -8,28 +8,26 @@ from collections.abc import Mapping
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import CacheError, ModelError, OfflineError
-from napari_segmate.core.weights import WeightsFile, cache_folder, fetch, locate
+from napari_segmate.core.weights import WeightsFile, fetch, locate
+from napari_segmate.detectors._revision import NOTE, commit_of, folder_of, note_commit, write_note
 from napari_segmate.detectors.base import DetectorInfo
 
-__all__ = ["HUB", "address_of", "download", "folder_of", "missing_files", "model_type", "offline"]
+__all__ = ["HUB", "address_of", "download", "missing_files", "model_type", "offline"]
 
 HUB = "https://huggingface.co"
 TIMEOUT_S = 30.0
 LIST = "files.json"
+NOTES = (LIST, NOTE)
 LEAST = ("config.json", "model.safetensors")
 """What must be there when nobody knows what else the repository has."""
 NOT_GIVEN = (401, 403, 404)
 READ = (".json", ".txt", ".safetensors")
-
-
-def folder_of(info: DetectorInfo) -> Path:
-    """Return where the files of a detector belong; of one of the user's, where it lies."""
-    return info.path or cache_folder() / "models" / info.name.replace("/", "--")
 
 
 def missing_files(info: DetectorInfo) -> tuple[str, ...]:
@@ -61,10 +59,12 @@ def download(info: DetectorInfo, context: Context) -> None:
     """
     known = _known(info)
     try:
-        if not info.files and not _listed(folder_of(info)):
-            _save_list(info)
+        answer = _asked(info) if set(_wanted(info)) - set(known) else {}
+        note_commit(info, answer.get("sha"))
+        if answer and not info.files and not _listed(folder_of(info)):
+            _save_list(info, answer)
         missing = missing_files(info)
-        digests = _digests(info) if set(missing) - set(known) else {}
+        digests = _digests(answer)
         for name in missing:
             context.report(0, 0, f"downloading {name}")
             _get(info, name, known.get(name), digests.get(name), context)
@@ -91,7 +91,8 @@ def _failure(info: DetectorInfo, error: Exception) -> Exception:
 def address_of(info: DetectorInfo, name: str) -> str:
     """Return where on the web a file of a detector is."""
     known = _known(info).get(name)
-    return known.url if known else f"{HUB}/{info.repository}/resolve/{info.revision}/{name}"
+    at = commit_of(info) or info.revision
+    return known.url if known else f"{HUB}/{info.repository}/resolve/{at}/{name}"
 
 
 def _known(info: DetectorInfo) -> Mapping[str, WeightsFile]:
@@ -120,42 +121,45 @@ def offline(info: DetectorInfo, reason: str = "") -> OfflineError:
         f"{name} ({elsewhere[name]})" if name in elsewhere else name for name in missing_files(info)
     )
     brief = f"{info.title} cannot be downloaded without a connection{reason and f' ({reason})'}"
-    return OfflineError(
-        f"{brief}; put {files} from {home}/tree/{info.revision} into {folder_of(info)}",
-        brief=brief,
-    )
+    source = f"{home}/tree/{commit_of(info) or info.revision}"
+    return OfflineError(f"{brief}; put {files} from {source} into {folder_of(info)}", brief=brief)
 
 
-def _siblings(info: DetectorInfo) -> list[Mapping[str, object]]:
-    """Return what the hub says of the files of a repository: names, and digests of large ones."""
-    address = f"{HUB}/api/models/{info.repository}/revision/{info.revision}?blobs=true"
+def _wanted(info: DetectorInfo) -> tuple[str, ...]:
+    """Return the files that are missing, or something if it is not known which those are."""
+    unknown = not info.files and not _listed(folder_of(info))
+    return LEAST if unknown else missing_files(info)
+
+
+def _asked(info: DetectorInfo) -> Mapping[str, Any]:
+    """Return what the hub says of a repository: its commit, its files, digests of large ones."""
+    at = commit_of(info) or info.revision
+    address = f"{HUB}/api/models/{info.repository}/revision/{at}?blobs=true"
     with urlopen(address, timeout=TIMEOUT_S) as answer:
-        return list(json.load(answer)["siblings"])
+        return dict(json.load(answer))
 
 
-def _digests(info: DetectorInfo) -> Mapping[str, str]:
+def _digests(answer: Mapping[str, Any]) -> Mapping[str, str]:
     found = {}
-    for one in _siblings(info):
+    for one in answer.get("siblings", ()):
         large = one.get("lfs")
         if isinstance(large, Mapping):
             found[str(one["rfilename"])] = str(large["sha256"])
     return found
 
 
-def _save_list(info: DetectorInfo) -> None:
+def _save_list(info: DetectorInfo, answer: Mapping[str, Any]) -> None:
     """Note which files a repository has, for the time when nobody can be asked."""
-    names = [str(one["rfilename"]) for one in _siblings(info)]
-    names = [name for name in names if name.endswith(READ) and "/" not in name and name != LIST]
+    names = [str(one["rfilename"]) for one in answer["siblings"]]
+    names = [
+        name for name in names if name.endswith(READ) and "/" not in name and name not in NOTES
+    ]
     if not any(name.endswith(".safetensors") for name in names):
         raise ModelError(
             f"{info.repository} has no weights as safetensors at {info.revision}; choose another "
             "repository or revision, or convert them"
         )
-    path = folder_of(info) / LIST
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{LIST}.part")
-    part.write_text(json.dumps(names))
-    part.replace(path)
+    write_note(folder_of(info) / LIST, names)
 
 
 def _listed(folder: Path) -> tuple[str, ...]:

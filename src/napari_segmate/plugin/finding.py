@@ -96,7 +96,7 @@ class Found:
     scores: npt.NDArray[np.floating[Any]]
     shape: Shape2D = (0, 0)
     masks: Masks | None = None
-    finder: Finder = Finder()
+    finder: Finder = field(default_factory=Finder)
 
     @property
     def best(self) -> npt.NDArray[np.floating[Any]]:

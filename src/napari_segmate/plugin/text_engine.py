@@ -13,6 +13,7 @@ from napari_segmate.core.phrases import split_phrases
 from napari_segmate.core.types import BoxYX, IntBoxYX, Shape2D
 from napari_segmate.detectors import (
     address_of,
+    commit_of,
     download,
     folder_of,
     get_detector,
@@ -151,5 +152,5 @@ def _with_example(region: IntBoxYX, box_yx: BoxYX, shape: Shape2D) -> IntBoxYX:
 
 def _found(seen: Detections, box: IntBoxYX, info: DetectorInfo) -> Found:
     placed = seen.placed(np.ones(len(seen), bool), seen.shape, box[:2])
-    finder = Finder(info.name)
+    finder = Finder(info.name, commit_of(info))
     return Found(seen.phrases, placed.boxes_yx, seen.scores, seen.shape, placed.masks, finder)

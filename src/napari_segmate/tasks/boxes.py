@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -66,7 +66,7 @@ class PlaneBoxes(Generic[B]):
     index: Index
     plane: PlaneLike
     boxes: tuple[B, ...]
-    finder: Finder = Finder()
+    finder: Finder = field(default_factory=Finder)
 
 
 @dataclass(frozen=True, eq=False)

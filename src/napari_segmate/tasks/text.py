@@ -15,7 +15,14 @@ from napari_segmate.core.detections import Detections, select
 from napari_segmate.core.image import Contrast, ContrastMode, ImageSource
 from napari_segmate.core.phrases import split_phrases
 from napari_segmate.core.types import Shape2D
-from napari_segmate.detectors import download, get_detector, load_detector, missing_files, usable
+from napari_segmate.detectors import (
+    commit_of,
+    download,
+    get_detector,
+    load_detector,
+    missing_files,
+    usable,
+)
 from napari_segmate.detectors.base import Detector
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.inference.request import PlaneLike
@@ -240,7 +247,7 @@ def _run(
     if not any(one.boxes for one in found):
         context.report(STEPS, STEPS, "done")
         return Found(labels, phrases, (), (), tuple(found), (), params)
-    finder = Finder(detector.info.name)
+    finder = Finder(detector.info.name, commit_of(detector.info))
     segmented = segment_boxes(
         [PlaneBoxes(*at, one.boxes, finder) for at, one in zip(planes, found, strict=True)],
         model,

@@ -38,7 +38,7 @@ REGIONS: Mapping[str, str] = {
     "visible": "what is on the screen",
     "rectangle": "a rectangle that I draw",
 }
-MASKS: Mapping[MaskSource, str] = {
+MASKS: Mapping[str, str] = {
     MaskSource.DETECTOR: "from the detector",
     MaskSource.MODEL: "from the model",
 }
