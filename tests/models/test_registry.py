@@ -28,6 +28,19 @@ def test_downloads_name_an_address_and_a_whole_digest(info):
     assert re.fullmatch(r"sha256:[0-9a-f]{64}|xxh128:[0-9a-f]{32}", info.weights.digest)
 
 
+@pytest.mark.parametrize("info", [i for i in list_models() if i.weights], ids=lambda i: i.name)
+def test_every_download_tells_its_size(info):
+    assert re.fullmatch(r"(about )?\d+(\.\d)? [MG]B", info.download_size)
+    # What is not known to the byte is near what weights of 4 bytes take.
+    weights = info.weights.size or info.weights.about
+    assert weights == pytest.approx(4 * info.parameters, rel=0.01)
+    assert info.download_size.startswith("about") is not bool(info.weights.size)
+
+
+def test_the_embedded_model_has_nothing_to_download():
+    assert get_model("tiny").download_size == ""
+
+
 def test_unknown_name_offers_the_nearest():
     with pytest.raises(UnknownNameError, match=r"did you mean 'vit_b'"):
         get_model("vit_bb")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from vispy.util import keys as vispy_keys
 
 from napari_segmate.core.errors import Cancelled
 from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.answering import Answerer
 from napari_segmate.plugin.dock import SegmentDock
 from napari_segmate.plugin.output import OUTPUT_NAME
@@ -37,6 +37,11 @@ def blob_image(shape: tuple[int, int] = (48, 60)) -> np.ndarray:
 def centre(number: int) -> tuple[float, float]:
     y0, x0, y1, x1 = BOXES[number]
     return (y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2
+
+
+def other_model(name: str) -> ModelInfo:
+    """Return a model that nobody loads."""
+    return ModelInfo(name, name.title(), "another one", "net", "", "")
 
 
 class SlowModel(FakeSegmenter):
@@ -68,7 +73,7 @@ class Bench:
         self.load_error: Exception | None = None
         infos = [
             self.model.info,
-            SimpleNamespace(name=SECOND_MODEL, title="Other", description="another one"),
+            other_model(SECOND_MODEL),
         ]
         self.dock = SegmentDock(
             viewer,

@@ -1,20 +1,17 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
 from napari.components import ViewerModel
 
+from napari_segmate.core.weights import WeightsFile, weights_path
 from napari_segmate.plugin.answering import SHARED, ModelChoice
-from napari_segmate.plugin.model_lists import announce_models, follow_models
+from napari_segmate.plugin.model_lists import announce_models, follow_models, tips_of
 
-from .conftest import SECOND_MODEL, blob_image
+from .conftest import SECOND_MODEL, blob_image, other_model
 
 pytestmark = pytest.mark.gui
-
-
-def info(name: str) -> SimpleNamespace:
-    return SimpleNamespace(name=name, title=name.title(), description="")
 
 
 def test_docks_of_the_same_viewer_choose_others_only_refresh() -> None:
@@ -47,7 +44,11 @@ def test_model_of_the_same_name_is_loaded_anew(monkeypatch) -> None:
 
 def test_new_model_is_listed_and_chosen_in_an_open_dock(make_bench) -> None:
     bench = make_bench(blob_image())
-    bench.dock.list_models = lambda: [bench.model.info, info(SECOND_MODEL), info("mine")]
+    bench.dock.list_models = lambda: [
+        bench.model.info,
+        other_model(SECOND_MODEL),
+        other_model("mine"),
+    ]
     announce_models("mine", bench.viewer)
     bench.settle()
     assert list(bench.panel.models()) == ["fake", SECOND_MODEL, "mine"]
@@ -57,10 +58,10 @@ def test_new_model_is_listed_and_chosen_in_an_open_dock(make_bench) -> None:
 
 def test_refresh_keeps_the_choice_and_replaces_one_that_is_gone(make_bench) -> None:
     bench = make_bench(blob_image())
-    bench.dock.list_models = lambda: [info("new"), bench.model.info]
+    bench.dock.list_models = lambda: [other_model("new"), bench.model.info]
     announce_models("new")
     assert bench.panel._model.currentData() == "fake"
-    bench.dock.list_models = lambda: [info("new")]
+    bench.dock.list_models = lambda: [other_model("new")]
     announce_models("fake")
     bench.settle()
     assert bench.panel._model.currentData() == "new"
@@ -72,3 +73,18 @@ def test_closed_dock_is_left_alone(make_bench) -> None:
     bench.dock.shut_down()
     bench.dock.list_models = lambda: pytest.fail("asked after its end")
     announce_models("mine", bench.viewer)
+
+
+def test_lists_say_what_choosing_a_model_would_download(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("NAPARI_SEGMATE_CACHE", str(tmp_path))
+    file = WeightsFile("net.pt", "https://example.org/net.pt", "", 375_042_383)
+    remote, unknown = replace(other_model("a"), weights=file), replace(file, size=0)
+    models = [remote, other_model("b"), replace(other_model("c"), weights=unknown)]
+    tips = tips_of(models)
+    assert tips["a"].splitlines()[1] == "It is downloaded when it is first chosen: 375 MB"
+    assert tips["b"] == "another one"
+    assert tips["c"].endswith("first chosen")
+    place = weights_path(unknown)
+    place.parent.mkdir(parents=True)
+    place.touch()
+    assert tips_of(models)["c"] == "another one"

@@ -3,7 +3,6 @@ from __future__ import annotations
 import gc
 import json
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +23,7 @@ from napari_segmate.widgets.checkpoint_dialog import CheckpointDialog
 from napari_segmate.widgets.filter_view import FilterValues
 from napari_segmate.widgets.text_panel import TextAction
 
-from .conftest import BOXES, blob_image
+from .conftest import BOXES, blob_image, other_model
 from .fake_engine import FakeEngine
 
 pytestmark = pytest.mark.gui
@@ -43,7 +42,7 @@ class TextBench:
             viewer,
             engine=self.engine,
             answerer=Answerer(EmbeddingStore(), lambda choice, context: self.model, lambda: ()),
-            models=[self.model.info, SimpleNamespace(name="b", title="B", description="")],
+            models=[self.model.info, other_model("b")],
             history=self.history,
         )
         self.panel = self.dock.panel

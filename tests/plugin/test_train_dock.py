@@ -40,7 +40,7 @@ LONG = ("--steps", "100000")
 
 def info(name: str, base: str = "", architecture: str = "net") -> SimpleNamespace:
     values = {"base": base, "title": name.title(), "description": ""}
-    values["architecture"] = architecture
+    values |= {"architecture": architecture, "weights": None}
     return SimpleNamespace(name=name, **values)
 
 

@@ -42,11 +42,6 @@ def _as_dict(info: ModelInfo) -> dict[str, Any]:
     return {**asdict(info), "state": _state(info), "path": str(place) if place else None}
 
 
-def _megabytes(info: ModelInfo) -> str:
-    size = info.weights.size if info.weights else 0
-    return f"{size / 1e6:.0f} MB" if size else ""
-
-
 @models.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List all models.
@@ -61,7 +56,7 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([_as_dict(info) for info in infos]))
         return
-    rows = [(info.name, _state(info), _megabytes(info), info.description) for info in infos]
+    rows = [(info.name, _state(info), info.download_size, info.description) for info in infos]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)]
@@ -92,7 +87,7 @@ def info(name: Name, as_json: AsJson = False) -> None:
         "licence": found.licence,
         "source": found.source,
         "weights": _state(found),
-        "size": _megabytes(found),
+        "size": found.download_size,
         "file": str(_place(found) or ""),
         "address": found.weights.url if found.weights else "",
     }

@@ -51,12 +51,15 @@ class WeightsFile:
         ``"sha256:..."`` or ``"xxh128:..."``.
     size : int
         Bytes; 0 if unknown.
+    about : int
+        Roughly how many, where `size` is unknown: to be told, never to be checked.
     """
 
     filename: str
     url: str
     digest: str
     size: int = 0
+    about: int = 0
 
 
 def cache_folder() -> Path:

@@ -14,6 +14,10 @@ __all__ = ["USUAL", "Suggested", "generalist", "suggested"]
 
 Suggested: TypeAlias = tuple[tuple[str, float], ...]
 PARAMETERS = {"vit_t": 10_130_092, "vit_b": 93_735_472, "vit_l": 312_342_832}
+BYTES_PER_WEIGHT = 4
+"""micro-sam publishes no sizes; SAM's own ViT-B has 375,042,383 bytes for 93,735,472 weights."""
+DECODER_BYTES = 41_000_000
+"""9.6 or 11.0 million weights, by how it enlarges."""
 ZOO = "https://uk1s3.embassy.ebi.ac.uk/public-datasets/bioimage.io"
 
 
@@ -62,8 +66,20 @@ def generalist(
         architecture=architecture,
         licence="CC-BY-4.0",
         source="https://github.com/computational-cell-analytics/micro-sam",
-        weights=WeightsFile(f"{name}.pt", f"{address}.pt", f"xxh128:{digest}"),
-        extra=(WeightsFile(f"{name}_decoder.pt", f"{address}_decoder.pt", f"xxh128:{decoder}"),),
+        weights=WeightsFile(
+            f"{name}.pt",
+            f"{address}.pt",
+            f"xxh128:{digest}",
+            about=BYTES_PER_WEIGHT * PARAMETERS[architecture],
+        ),
+        extra=(
+            WeightsFile(
+                f"{name}_decoder.pt",
+                f"{address}_decoder.pt",
+                f"xxh128:{decoder}",
+                about=DECODER_BYTES,
+            ),
+        ),
         instance_head=True,
         suggested=settings,
         parameters=PARAMETERS[architecture],

@@ -67,6 +67,31 @@ class ModelInfo:
     extra: tuple[WeightsFile, ...] = ()
     suggested: tuple[tuple[str, float], ...] = ()
 
+    @property
+    def download_size(self) -> str:
+        """How much there is to download in all; empty when nothing is, or nobody knows.
+
+        Examples
+        --------
+        >>> file = WeightsFile("a", "", "", 375_042_383)
+        >>> decoder = WeightsFile("b", "", "", about=41_000_000)
+        >>> ModelInfo("a", "A", "", "", "", "", file).download_size
+        '375 MB'
+        >>> ModelInfo("a", "A", "", "", "", "", file, extra=(decoder,)).download_size
+        'about 420 MB'
+        """
+        files = [self.weights, *self.extra] if self.weights is not None else []
+        total = sum(file.size or file.about for file in files)
+        if not total or not all(file.size or file.about for file in files):
+            return ""
+        if all(file.size for file in files):
+            return _bytes_text(total)
+        return f"about {_bytes_text(float(f'{total:.1e}'))}"
+
+
+def _bytes_text(count: float) -> str:
+    return f"{count / 1e9:.2g} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
 
 @dataclass(frozen=True)
 class Checkpoint:

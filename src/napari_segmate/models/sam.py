@@ -261,7 +261,7 @@ FAMILY = ModelFamily(
             "vit_l",
             "sam_vit_l_0b3195.pth",
             "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
-            0,
+            1_249_524_607,
             312_342_832,
         ),
         _official(

@@ -23,7 +23,7 @@ from napari_segmate.plugin.docking import fill
 from napari_segmate.plugin.geometry import micrometres_per_pixel
 from napari_segmate.plugin.images import channel_axes
 from napari_segmate.plugin.keys import KeyBindings
-from napari_segmate.plugin.model_lists import follow_models
+from napari_segmate.plugin.model_lists import follow_models, tips_of
 from napari_segmate.plugin.picking import Picker
 from napari_segmate.plugin.proposals import PlaneProposal
 from napari_segmate.plugin.runner import Job
@@ -266,7 +266,7 @@ class AutoDock(QWidget):
         models = self.list_models()
         self._models = {info.name: info for info in models}
         titles = {info.name: info.title for info in models}
-        self.panel.show_models(titles, {info.name: info.description for info in models})
+        self.panel.show_models(titles, tips_of(models))
 
     def _choose_model(self, name: str) -> None:
         self.panel.show_model(name)

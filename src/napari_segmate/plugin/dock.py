@@ -24,7 +24,7 @@ from napari_segmate.plugin.docking import fill
 from napari_segmate.plugin.geometry import micrometres_per_pixel
 from napari_segmate.plugin.images import channel_axes
 from napari_segmate.plugin.keys import KeyBindings
-from napari_segmate.plugin.model_lists import follow_models
+from napari_segmate.plugin.model_lists import follow_models, tips_of
 from napari_segmate.plugin.output import Written
 from napari_segmate.plugin.recovery import RecoveryKeeper
 from napari_segmate.plugin.runner import Job
@@ -171,7 +171,7 @@ class SegmentDock(QWidget):
     def _fill_models(self) -> None:
         models = self.list_models()
         titles = {info.name: info.title for info in models}
-        self.panel.show_models(titles, {info.name: info.description for info in models})
+        self.panel.show_models(titles, tips_of(models))
 
     def _show_models(self) -> None:
         """Show the models there are now; the choice stays unless it is gone."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from psygnal import Signal
 
+from napari_segmate.core.weights import locate
+from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.answering import SHARED
 
-__all__ = ["announce_models", "follow_models"]
+__all__ = ["announce_models", "follow_models", "tips_of"]
 
 
 class _ModelLists:
@@ -61,3 +63,15 @@ def follow_models(
         _LISTS.chosen.disconnect(on_chosen, missing_ok=True)
 
     return stop
+
+
+def tips_of(models: Iterable[ModelInfo]) -> dict[str, str]:
+    """Return what the list says about each model, by name; also what using it would download."""
+    return {info.name: info.description + _download(info) for info in models}
+
+
+def _download(info: ModelInfo) -> str:
+    if info.weights is None or locate(info.weights) is not None:
+        return ""
+    size = f": {info.download_size}" if info.download_size else ""
+    return f"\nIt is downloaded when it is first chosen{size}"

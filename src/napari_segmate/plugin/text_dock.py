@@ -20,7 +20,7 @@ from napari_segmate.plugin.choosers import LayerChooser
 from napari_segmate.plugin.docking import fill
 from napari_segmate.plugin.finding import Engine
 from napari_segmate.plugin.images import channel_axes
-from napari_segmate.plugin.model_lists import follow_models
+from napari_segmate.plugin.model_lists import follow_models, tips_of
 from napari_segmate.plugin.prompt_history import PromptHistory
 from napari_segmate.plugin.runner import Job
 from napari_segmate.plugin.settings import General, read_general
@@ -255,7 +255,7 @@ class TextDock(QWidget):
     def _fill_models(self) -> None:
         models = self.list_models()
         titles = {info.name: info.title for info in models}
-        self.panel.show_models(titles, {info.name: info.description for info in models})
+        self.panel.show_models(titles, tips_of(models))
 
     def _show_planes(self, event: Any = None) -> None:
         slider = self.controller.finder.slider

@@ -19,7 +19,7 @@ from napari_segmate.core.training_events import Result
 from napari_segmate.core.weights import cache_folder
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.docking import fill
-from napari_segmate.plugin.model_lists import announce_models, follow_models
+from napari_segmate.plugin.model_lists import announce_models, follow_models, tips_of
 from napari_segmate.plugin.runner import Job, Runner
 from napari_segmate.plugin.settings import read_general
 from napari_segmate.plugin.training_cost import CostNote, cost_note
@@ -219,7 +219,7 @@ class TrainDock(QWidget):
         models = self.list_models()
         titles = {info.name: info.title for info in models}
         self._models = {info.name: info for info in models}
-        self.panel.show_models(titles, {info.name: info.description for info in models})
+        self.panel.show_models(titles, tips_of(models))
         if "torch" in sys.modules:
             from napari_segmate._torch import available_devices
 
