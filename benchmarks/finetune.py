@@ -36,7 +36,7 @@ from napari_segmate.training.presets import Preset
 
 OWN = "NAPARI_SEGMATE_MODELS"
 CLICKS = 20
-"""Most clicks per object, as usual where interactive segmentation is judged (Sofiiuk et al., 2022)."""
+"""Most clicks per object, as usual in the field (Sofiiuk et al., 2022)."""
 COLUMNS = ["", "AP50", "mean AP", "IoU, one click", "IoU, box", "clicks to IoU 0.85"]
 
 
