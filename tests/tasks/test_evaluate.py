@@ -3,7 +3,7 @@ import pytest
 from fakes import FakeSegmenter
 
 from napari_segmate.core.errors import LabelsError
-from napari_segmate.tasks import evaluate
+from napari_segmate.tasks import evaluate, prompted
 from napari_segmate.training.data import sample_of
 
 ONE, TWO = np.s_[8:20, 8:22], np.s_[28:40, 20:42]
@@ -62,7 +62,7 @@ def test_every_click_goes_on_from_the_answer_before(image):
 
 
 def test_many_objects_are_asked_for_in_batches(image, monkeypatch):
-    monkeypatch.setattr(evaluate, "BATCH", 1)
+    monkeypatch.setattr(prompted, "BATCH", 1)
     model = fine_model()
     scores = judged(image, model, ONE, TWO)
     assert scores.objects == 2 and scores.clicks == 1
