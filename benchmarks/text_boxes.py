@@ -25,7 +25,7 @@ from benchmarks.accuracy import VARIABLE
 from napari_segmate.core.boxes import overlaps
 from napari_segmate.core.detections import SelectParams, select
 from napari_segmate.core.errors import SegmateError
-from napari_segmate.core.pictures import as_rgb
+from napari_segmate.core.pictures import as_plane, as_rgb
 from napari_segmate.core.types import RGBImage
 from napari_segmate.detectors import load_detector
 from napari_segmate.detectors.base import DETAIL, Detector
@@ -119,7 +119,7 @@ def measure(
     count, seconds = 0, 0.0
     for item in items:
         start = perf_counter()
-        seen = search(item.image, words, detector, options, diameter=diameter)
+        seen = search(as_plane(item.image), words, detector, options, diameter=diameter)
         chosen = select(seen, replace(params, score=LEAST))
         seconds += perf_counter() - start
         count += 1

@@ -9,7 +9,6 @@ from small_dino import build
 from napari_segmate.core.errors import ImageError, PromptError
 from napari_segmate.core.pictures import as_rgb
 from napari_segmate.detectors import load_detector
-from napari_segmate.inference.detect import detect_in_windows
 
 pytest.importorskip("transformers")
 
@@ -100,8 +99,3 @@ def test_letters_that_the_network_does_not_know_are_refused(detector, phrase) ->
 def test_accents_are_read_as_plain_letters(detector) -> None:
     plain = detector.detect(IMAGE, ("cell",), detail=64)
     np.testing.assert_array_equal(detector.detect(IMAGE, ("Céll",), detail=64).scores, plain.scores)
-
-
-def test_bad_input_is_noticed_before_tiles_are_searched(detector) -> None:
-    with pytest.raises(ImageError, match="uint8"):
-        detect_in_windows(PICTURES["uint16"], ("cell",), detector, side=32, detail=64)

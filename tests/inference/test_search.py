@@ -6,9 +6,10 @@ import pytest
 from napari_segmate.core.context import Context
 from napari_segmate.core.detections import Detections
 from napari_segmate.core.errors import Cancelled, ParameterError
+from napari_segmate.core.pictures import as_plane
 from napari_segmate.inference.search import SearchOptions, Tiling, search, tile_side
 
-IMAGE = np.zeros((200, 300, 3), np.uint8)
+PLANE = as_plane(np.zeros((200, 300, 3), np.uint8))
 
 
 class Looks:
@@ -26,14 +27,14 @@ class Looks:
 
 def test_all_concepts_are_looked_for_at_once() -> None:
     looks = Looks()
-    found = search(IMAGE, ("cell", "nucleus"), looks)
+    found = search(PLANE, ("cell", "nucleus"), looks)
     assert looks.seen == [((200, 300), ("cell", "nucleus"), 800)]
     assert found.scores.tolist() == [[0.5, 0.5]]
 
 
 def test_concepts_one_by_one_score_0_for_the_others() -> None:
     looks = Looks()
-    found = search(IMAGE, ("cell", "nucleus"), looks, SearchOptions(separately=True, detail=256))
+    found = search(PLANE, ("cell", "nucleus"), looks, SearchOptions(separately=True, detail=256))
     assert [(words, detail) for _, words, detail in looks.seen] == [
         (("cell",), 256),
         (("nucleus",), 256),
@@ -44,7 +45,7 @@ def test_concepts_one_by_one_score_0_for_the_others() -> None:
 
 def test_small_objects_are_looked_for_in_tiles() -> None:
     looks = Looks()
-    search(IMAGE, ("cell",), looks, SearchOptions(detail=200), diameter=16)
+    search(PLANE, ("cell",), looks, SearchOptions(detail=200), diameter=16)
     assert looks.seen[0][0] == (200, 300)
     assert {shape for shape, _, _ in looks.seen[1:]} == {(66, 66)}
 
@@ -67,7 +68,7 @@ def test_progress_goes_on_from_concept_to_concept() -> None:
     told = []
     options = SearchOptions(Tiling.ALWAYS, separately=True, tile=200)
     context = Context(progress=lambda done, total, text: told.append((done, total, text)))
-    search(IMAGE, ("cell", "nucleus"), Looks(), options, context=context)
+    search(PLANE, ("cell", "nucleus"), Looks(), options, context=context)
     assert [done for done, _, _ in told] == list(range(len(told)))
     assert {total for _, total, _ in told} == {len(told)}
     assert told[-1][2].startswith("nucleus: tile")
@@ -77,7 +78,7 @@ def test_cancelled_after_the_tile_at_hand() -> None:
     looks = Looks()
     context = Context(cancelled=lambda: len(looks.seen) == 2)
     with pytest.raises(Cancelled):
-        search(IMAGE, ("cell",), looks, SearchOptions(Tiling.ALWAYS, tile=100), context=context)
+        search(PLANE, ("cell",), looks, SearchOptions(Tiling.ALWAYS, tile=100), context=context)
     assert len(looks.seen) == 2
 
 
@@ -93,5 +94,5 @@ def test_boxes_are_cut_to_the_image() -> None:
             boxes = np.array([[-9.0, 150, 50, 400], [300, 300, 320, 320]])
             return Detections(boxes, np.ones((2, 1), np.float32), tuple(phrases), image.shape[:2])
 
-    found = search(IMAGE, ("cell",), Beyond())
+    found = search(PLANE, ("cell",), Beyond())
     assert found.boxes_yx.tolist() == [[-0.5, 150, 50, 299.5], [199.5, 299.5, 199.5, 299.5]]

@@ -17,12 +17,10 @@ from napari_segmate.core.errors import ImageError, ModelError, PromptError
 from napari_segmate.core.phrases import caption, chunks, split_phrases, token_groups
 from napari_segmate.core.types import BoxYX, FloatArray, RGBImage, Shape2D
 from napari_segmate.detectors._boxes import corners_in
-from napari_segmate.detectors.base import DETAIL, DetectorInfo
+from napari_segmate.detectors.base import DETAIL, LONGEST, DetectorInfo
 
-__all__ = ["LONGEST", "CaptionDetector", "check_image", "check_phrases", "pixels_of"]
+__all__ = ["CaptionDetector", "check_image", "check_phrases", "pixels_of"]
 
-LONGEST = 5 / 3
-"""Longer side of what the network sees over the shorter one, at most."""
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 SPREAD = np.array([0.229, 0.224, 0.225], np.float32)
 """Of the pixels of ImageNet, 0 to 1."""

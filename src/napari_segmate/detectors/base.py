@@ -12,10 +12,12 @@ from napari_segmate.core.detections import Detections
 from napari_segmate.core.types import BoxYX, RGBImage
 from napari_segmate.core.weights import WeightsFile
 
-__all__ = ["DETAIL", "Detector", "DetectorFamily", "DetectorInfo"]
+__all__ = ["DETAIL", "LONGEST", "Detector", "DetectorFamily", "DetectorInfo"]
 
 DETAIL = 800
 """Shorter side in pixels that detectors were trained at."""
+LONGEST = 5 / 3
+"""Longer side that they make of an image at most, compared with the shorter one."""
 
 
 @dataclass(frozen=True)

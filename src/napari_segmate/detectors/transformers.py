@@ -12,7 +12,7 @@ from typing import Any
 from napari_segmate.core.errors import ModelError, WeightsError
 from napari_segmate.core.types import RGBImage
 from napari_segmate.detectors._files import model_type
-from napari_segmate.detectors._grounding import LONGEST, CaptionDetector, Forward, pixels_of
+from napari_segmate.detectors._grounding import CaptionDetector, Forward, pixels_of
 from napari_segmate.detectors._idea_weights import checkpoint_in
 from napari_segmate.detectors._transformers_guard import (
     check_heads,
@@ -24,7 +24,7 @@ from napari_segmate.detectors._transformers_guard import (
     saved_heads,
     without_bars,
 )
-from napari_segmate.detectors.base import Detector, DetectorFamily, DetectorInfo
+from napari_segmate.detectors.base import LONGEST, Detector, DetectorFamily, DetectorInfo
 
 __all__ = ["FAMILY"]
 

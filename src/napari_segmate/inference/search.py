@@ -11,9 +11,10 @@ import numpy as np
 from napari_segmate.core.context import Context
 from napari_segmate.core.detections import Detections, join
 from napari_segmate.core.errors import ParameterError
-from napari_segmate.core.types import RGBImage, Shape2D
+from napari_segmate.core.types import IntBoxYX, Shape2D
 from napari_segmate.detectors.base import DETAIL, Detector
-from napari_segmate.inference.detect import LEAST_SIDE, detect_in_windows, window_side
+from napari_segmate.inference.request import PlaneLike
+from napari_segmate.inference.views import LEAST_SIDE, views, window_side
 
 __all__ = ["SearchOptions", "Tiling", "search", "tile_side"]
 
@@ -68,11 +69,12 @@ class SearchOptions:
 
 
 def search(
-    image: RGBImage,
+    plane: PlaneLike,
     phrases: Sequence[str],
     detector: Detector,
     options: SearchOptions | None = None,
     *,
+    region: IntBoxYX | None = None,
     diameter: float = 0.0,
     context: Context | None = None,
 ) -> Detections:
@@ -80,34 +82,39 @@ def search(
 
     Parameters
     ----------
-    image : (H, W, 3) uint8
-        Where to look.
+    plane : Plane
+        Where to look; never read whole in full size when it is large.
     phrases : sequence of str
         The concepts, as `napari_segmate.core.phrases.split_phrases` gives them.
     detector : Detector
         Who looks.
     options : SearchOptions, optional
         How.
+    region : (y0, x0, y1, x1), optional
+        The part to search, half-open; everything by default.
     diameter : float
         Typical object in pixels; 0 if not known.
     context : Context, optional
         Progress, and cancellation between tiles.
+
+    Returns
+    -------
+    Detections
+        In pixels of the region.
     """
     options, context = options or SearchOptions(), context or Context()
-    shape = (image.shape[0], image.shape[1])
+    region = region or (0, 0, *plane.shape)
+    shape = (region[2] - region[0], region[3] - region[1])
+    side = tile_side(shape, diameter, options)
+    count, shown = views(plane, region, side=side, detail=options.detail)
     passes = [(one,) for one in phrases] if options.separately else [tuple(phrases)]
     parts = []
-    for number, words in enumerate(passes):
-        parts.append(
-            detect_in_windows(
-                image,
-                words,
-                detector,
-                side=tile_side(shape, diameter, options),
-                detail=options.detail,
-                context=_named(context, words[0], number, len(passes)),
-            )
-        )
+    for number, view in enumerate(shown):
+        for at, words in enumerate(passes):
+            name = view.name if len(passes) == 1 else f"{words[0]}: {view.name}"
+            context.report(number * len(passes) + at, count * len(passes), name)
+            seen = detector.detect(view.image, words, detail=options.detail, context=context)
+            parts.append(view.placed(seen))
     return _cut(join(parts, tuple(phrases), shape))
 
 
@@ -142,14 +149,3 @@ def tile_side(shape: Shape2D, diameter: float, options: SearchOptions) -> int:
         return options.tile
     wanted = window_side(shape, diameter, options.detail)
     return wanted or (options.detail if options.tiling is Tiling.ALWAYS else 0)
-
-
-def _named(context: Context, phrase: str, number: int, count: int) -> Context:
-    """Return a context whose reports say which of several passes it is."""
-    if count == 1:
-        return context
-
-    def report(done: int, total: int, text: str) -> None:
-        context.progress(number * total + done, count * total, f"{phrase}: {text}")
-
-    return Context(report, context.cancelled)

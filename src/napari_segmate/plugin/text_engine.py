@@ -83,12 +83,12 @@ class TextEngine:
         """See `napari_segmate.plugin.finding.Engine`."""
         detector = self._load(query, context)
         box = query.region or (0, 0, *query.plane.shape)
-        image = query.plane.read(box)
         seen = search(
-            image,
+            query.plane,
             query.phrases,
             detector,
             query.options,
+            region=query.region,
             diameter=query.diameter,
             context=context,
         )

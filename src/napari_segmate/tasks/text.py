@@ -87,7 +87,7 @@ def find(
     Parameters
     ----------
     plane : Plane
-        Where to read pixels: all of them.
+        Where to read pixels: piece by piece where it is large.
     phrases : sequence of str
         The concepts.
     detector : Detector
@@ -101,7 +101,7 @@ def find(
     """
     params = params or Params()
     seen = search(
-        plane.read((0, 0, *plane.shape)),
+        plane,
         phrases,
         detector,
         params.search_options,
