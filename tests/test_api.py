@@ -217,6 +217,18 @@ def test_an_unknown_mode_is_an_error(embedded):
         embedded.auto(np.zeros((20, 20)), mode="fast")
 
 
+def test_a_diameter_may_be_in_micrometres(embedded, tmp_path):
+    image, _ = nuclei((128, 160), count=8, radius=13)
+    path, metadata = tmp_path / "a.tif", {"unit": "um"}
+    tifffile.imwrite(path, image, imagej=True, resolution=(2, 2), metadata=metadata)
+    in_pixels = embedded.auto(image, diameter=26)
+    assert (embedded.auto(image, diameter="13 µm", pixel_size=0.5) == in_pixels).all()
+    assert (embedded.auto(path, diameter="13um") == in_pixels).all()
+    assert (embedded.auto(image, diameter=0) == embedded.auto(image)).all()
+    with pytest.raises(ParameterError, match=r"pixel_size=0\.32"):
+        embedded.auto(image, diameter="13um")
+
+
 def test_fine_tuning_replaces_the_model_and_is_checked(tmp_path, monkeypatch):
     from training_samples import grid_of_objects
 

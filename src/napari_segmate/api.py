@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_segmate.core.coarse_masks import MaskSource
 from napari_segmate.core.context import Context
-from napari_segmate.core.errors import ImageError, ParameterError, PromptError
-from napari_segmate.core.phrases import split_phrases
+from napari_segmate.core.errors import ParameterError, PromptError
 from napari_segmate.core.training_events import Event, Result
-from napari_segmate.core.types import LabelArray, RGBImage
-from napari_segmate.grounding import GroundingDINO
+from napari_segmate.core.types import BoolArray, LabelArray
+from napari_segmate.grounding import GroundingDINO, ObjectDetector, TextPrompt
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.inference.whole import WholeImage
 from napari_segmate.inference.xy_prompts import prompts_of
-from napari_segmate.io.images import read_image
 from napari_segmate.io.pictures import PathLike, as_picture, as_source
+from napari_segmate.io.pixel_size import diameter_of
 from napari_segmate.models import DEFAULT_MODEL, load_model
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.auto import Mode, run_stack
@@ -30,28 +29,14 @@ from napari_segmate.tasks.auto import Params as AutoParams
 from napari_segmate.tasks.segment import inside
 from napari_segmate.tasks.train import Params
 from napari_segmate.tasks.train import run as train
-from napari_segmate.training.data import Annotation, Sample, sample_of
+from napari_segmate.training.data import Annotation
+from napari_segmate.training.files import samples_of
 from napari_segmate.training.presets import Preset
 
 __all__ = ["SegMate"]
 
 BATCH = 16
 """Objects decoded and enlarged at a time: bounds memory."""
-BOX_THRESHOLD, TEXT_THRESHOLD = 0.3, 0.25
-
-
-class ObjectDetector(Protocol):
-    """What finds boxes for words; `napari_segmate.GroundingDINO` is one."""
-
-    def predict(
-        self,
-        image: Any,
-        text_prompt: str,
-        box_threshold: float,
-        text_threshold: float,
-    ) -> tuple[Any, Any, Any]:
-        """Return (N, 4) boxes x0, y0, x1, y1, their scores, and their phrases."""
-        ...
 
 
 class SegMate:
@@ -119,6 +104,8 @@ class SegMate:
         mask_input: npt.ArrayLike | None = None,
         multimask_output: bool = True,
         text_prompt: str | tuple[str, float, float] | None = None,
+        *,
+        text_masks: str = "detector",
     ) -> npt.NDArray[np.uint8]:
         """Return the masks of the prompted objects.
 
@@ -142,6 +129,9 @@ class SegMate:
             What to look for, and least scores of a box and of its further names, 0 to 1, as for
             `GroundingDINO.predict`: ``("nucleus, red blood cell", 0.3, 0.25)``. Boxes are then
             found by `object_detector`, best score first.
+        text_masks : {"detector", "model"}
+            Who draws what words name, where the detector can draw, too. It draws one mask per
+            object: with `multimask_output` that one stands three times.
 
         Returns
         -------
@@ -162,7 +152,7 @@ class SegMate:
             No prompt, prompts outside the picture, numbers that do not match, or a text without
             words.
         ParameterError
-            A score that is not 0 to 1.
+            A score that is not 0 to 1, or another `text_masks`.
         MissingExtraError, OfflineError, ModelError
             There is no detector for words; says how to get one.
 
@@ -172,9 +162,14 @@ class SegMate:
         dtype('uint8')
         """
         picture = as_picture(image)
+        drawn: Mapping[int, BoolArray] = {}
         if text_prompt is not None:
             _check_alone(points_prompt, boxes_prompt, mask_input)
-            boxes_prompt = self._boxes_of(picture, text_prompt)
+            asked = TextPrompt.of(text_prompt)
+            source = _choice(MaskSource, text_masks, "text_masks")
+            if self.object_detector is None:
+                self.object_detector = GroundingDINO(device=self.model.device)
+            boxes_prompt, drawn = asked.find(picture, self.object_detector, source)
             if not len(boxes_prompt):
                 return np.zeros((0, 3 if multimask_output else 1, *picture.shape[:2]), np.uint8)
         whole = WholeImage(picture, self.model, self._store)
@@ -182,34 +177,23 @@ class SegMate:
             inside(one, whole.shape)
             for one in prompts_of(points_prompt, boxes_prompt, mask_input, whole)
         ]
-        batches = [prompts[at : at + BATCH] for at in range(0, len(prompts), BATCH)]
-        found = [whole.decode(one, multimask=multimask_output)[0] > 0 for one in batches]
-        return np.concatenate(found).astype(np.uint8)
-
-    def _boxes_of(
-        self, picture: RGBImage, text_prompt: str | tuple[str, float, float]
-    ) -> npt.NDArray[np.float64]:
-        """Return (N, 4) boxes x0, y0, x1, y1 of what words name."""
-        if isinstance(text_prompt, str):
-            text_prompt = (text_prompt, BOX_THRESHOLD, TEXT_THRESHOLD)
-        try:
-            words, box_threshold, text_threshold = text_prompt
-        except (TypeError, ValueError):
-            raise PromptError(
-                f"text_prompt is (words, box threshold, text threshold), not {text_prompt!r}"
-            ) from None
-        split_phrases(words)
-        if self.object_detector is None:
-            self.object_detector = GroundingDINO(device=self.model.device)
-        boxes, _, _ = self.object_detector.predict(picture, words, box_threshold, text_threshold)
-        return np.asarray(boxes, dtype=np.float64)
+        masks = np.zeros((len(prompts), 3 if multimask_output else 1, *whole.shape), np.uint8)
+        waiting = [at for at in range(len(prompts)) if at not in drawn]
+        for at, mask in drawn.items():
+            masks[at] = mask
+        for first in range(0, len(waiting), BATCH):
+            some = waiting[first : first + BATCH]
+            batch = [prompts[at] for at in some]
+            masks[some] = whole.decode(batch, multimask=multimask_output)[0] > 0
+        return masks
 
     def auto(
         self,
         image: npt.ArrayLike | PathLike,
         mode: str | None = None,
-        diameter: float | None = None,
+        diameter: float | str | None = None,
         *,
+        pixel_size: float | str | None = None,
         params: AutoParams | None = None,
         link: bool = True,
         anisotropy: float = 1.0,
@@ -223,8 +207,12 @@ class SegMate:
             (H, W), (H, W, 3), or a stack (Z, H, W); of any size.
         mode : {"objects", "refined", "grid"}, optional
             How objects are found; by default what suits the model.
-        diameter : float, optional
-            Typical object in pixels; estimated by default.
+        diameter : float or str, optional
+            Typical object: pixels (``12``, ``"12px"``) or micrometres (``"12um"``, ``"12 µm"``);
+            estimated by default, and for 0.
+        pixel_size : float or str, optional
+            Side of a pixel in micrometres, for a diameter in micrometres; by default what the
+            file says. Arrays say nothing.
         params : napari_segmate.tasks.auto.Params, optional
             All other settings.
         link : bool
@@ -244,7 +232,8 @@ class SegMate:
         ImageError
             No image.
         ParameterError
-            A setting out of its range, or no such mode.
+            A setting out of its range, no such mode, or micrometres of an image that does not say
+            how large a pixel is.
         ModelError
             The model cannot find objects in this mode.
 
@@ -259,7 +248,7 @@ class SegMate:
         if mode is not None:
             settings = replace(settings, mode=_choice(Mode, mode, "mode"))
         if diameter is not None:
-            settings = replace(settings, diameter=diameter)
+            settings = replace(settings, diameter=diameter_of(image, diameter, pixel_size))
         return run_stack(
             as_source(image),
             self.model,
@@ -335,7 +324,7 @@ class SegMate:
             **(settings or {}),
         )
         mode = _choice(Annotation, annotation, "annotation")
-        samples = _samples(train_data, original_input_size, mode)
+        samples = samples_of(train_data, original_input_size, mode)
         result = train(
             samples, params, emit=emit, context=context, overwrite=overwrite, model=self.model
         )
@@ -353,25 +342,6 @@ def _choice(kind: type[C], text: str, what: str) -> C:
         raise ParameterError(
             f"no {what} {text!r}; choose one of {[str(one) for one in kind]}"
         ) from None
-
-
-def _samples(
-    train_data: Iterable[tuple[npt.ArrayLike | PathLike, npt.ArrayLike | PathLike]],
-    size: tuple[int, int] | None,
-    annotation: Annotation,
-) -> list[Sample]:
-    samples = []
-    for number, (image, labels) in enumerate(train_data):
-        picture = as_picture(image)
-        truth = read_image(labels)[0] if isinstance(labels, (str, os.PathLike)) else labels
-        name = f"pair {number}"
-        if size is not None and picture.shape[:2] != tuple(size):
-            raise ImageError(
-                f"the image of {name} has {picture.shape[0]} x {picture.shape[1]} pixels, "
-                f"original_input_size says {size[0]} x {size[1]}; leave it out for mixed sizes"
-            )
-        samples.append(sample_of(picture, np.asarray(truth), annotation, name=name))
-    return samples
 
 
 def _check_alone(*prompts: object) -> None:

@@ -111,6 +111,13 @@ def test_settings_come_from_a_file_and_the_command_line_wins(folder):
         ('{"mode": "object"}', "did you mean 'objects'"),
         ('{"grid": {"points": 3}}', "points_per_side"),
         ('{"seed": 7}', "seed"),
+        ('{"grid": {"points_per_side": "x"}}', "points_per_side must be a whole number or null"),
+        ('{"grid": 7}', "grid must be a JSON object, not 7"),
+        ('{"tile": "x"}', 'tile must be a whole number or null, not "x"'),
+        ('{"min_area": 5.5}', "min_area must be a whole number, not 5.5"),
+        ('{"border": 1}', "border must be true or false, not 1"),
+        ('{"seed": null}', "seed must be a number, not null"),
+        ('{"diameter": "12 miles"}', "settings.json: '12 miles' is no size"),
         ("[1]", "one JSON object"),
         ("{", "cannot read the settings"),
     ],
@@ -122,20 +129,166 @@ def test_a_wrong_settings_file_is_refused_with_the_cure(folder, capsys, text, sa
     assert not Path("x.tif").exists()
 
 
+def test_whole_numbers_do_for_others_and_null_for_what_may_be_left_out(folder):
+    Path("settings.json").write_text('{"score": 0, "max_area": null, "mode": null, "smoothing": 2}')
+    assert auto("images/a.tif", "-o", "x.tif", "--params", "settings.json") == 0
+
+
+def test_a_settings_file_that_is_not_there_is_told(folder, capsys):
+    assert auto("images/a.tif", "-o", "x.tif", "--params", "none.json") == 1
+    told = capsys.readouterr().err
+    assert "none.json: No such file" in told and "Errno" not in told
+
+
+def sized(name: str, micrometres: float) -> None:
+    """Write the image a.tif with the size of its pixels, as ImageJ does."""
+    tifffile.imwrite(
+        name,
+        tifffile.imread("images/a.tif"),
+        imagej=True,
+        resolution=(1 / micrometres, 1 / micrometres),
+        metadata={"unit": "um"},
+    )
+
+
+def facts(name: str) -> dict:
+    return json.loads(Path(f"{name}.segmate-auto.json").read_text())
+
+
+def test_micrometres_are_pixels_by_what_the_file_says(folder, capsys):
+    sized("fine.tif", 0.25)
+    assert auto("fine.tif", "-o", "um.tif", "--diameter", "5um") == 0
+    assert auto("fine.tif", "-o", "px.tif", "--diameter", "20px") == 0
+    assert (tifffile.imread("um.tif") == tifffile.imread("px.tif")).all()
+    written = facts("um.tif")
+    assert written["params"]["diameter"] == "5 µm"
+    assert written["size"] == {"asked": "5 µm", "pixel_size_um": 0.25, "pixels": 20.0}
+    assert facts("px.tif")["params"]["diameter"] == 20 and "size" not in facts("px.tif")
+    capsys.readouterr()
+    assert auto("fine.tif", "-o", "um.tif", "--diameter", "5 µm") == 0
+    assert "1 done before" in capsys.readouterr().out
+    assert auto("fine.tif", "-o", "um.tif", "--diameter", "6um") == 1
+    assert "other settings (diameter)" in capsys.readouterr().err
+
+
+def test_each_image_of_a_folder_has_its_own_pixels(folder):
+    Path("two").mkdir()
+    sized("two/fine.tif", 0.25)
+    sized("two/coarse.tif", 0.5)
+    Path("settings.json").write_text('{"diameter": "5um"}')
+    assert auto("two", "-o", "out", "--params", "settings.json") == 0
+    assert facts("out/fine_labels.tif")["size"]["pixels"] == 20
+    assert facts("out/coarse_labels.tif")["size"]["pixels"] == 10
+
+
+def test_the_size_of_a_pixel_can_be_given_and_is_needed(folder, capsys):
+    assert auto("images/a.tif", "-o", "x.tif", "--diameter", "5um") == 1
+    told = capsys.readouterr().err
+    assert "does not say how large a pixel is" in told and "--pixel-size 0.32" in told
+    assert not Path("x.tif").exists()
+    sized("fine.tif", 0.25)
+    assert auto("fine.tif", "-o", "x.tif", "--diameter", "5um", "--pixel-size", "500nm") == 0
+    assert facts("x.tif")["size"]["pixels"] == 10
+
+
+def test_a_diameter_of_0_is_estimated(folder):
+    assert auto("images/a.tif", "-o", "x.tif", "--diameter", "0") == 0
+    assert auto("images/a.tif", "-o", "y.tif") == 0
+    assert (tifffile.imread("x.tif") == tifffile.imread("y.tif")).all()
+
+
+def test_tables_asked_for_later_are_written_from_the_labels_that_are_there(folder, capsys):
+    assert auto("images/a.tif", "-o", "x.tif") == 0
+    before = Path("x.tif").stat().st_mtime_ns
+    assert auto("images/a.tif", "-o", "x.tif", "--csv", "--coco") == 0
+    assert Path("x.tif").stat().st_mtime_ns == before
+    rows = list(csv.DictReader(Path("x.csv").read_text().splitlines()))
+    assert [int(row["label"]) for row in rows] == np.unique(tifffile.imread("x.tif"))[1:].tolist()
+    assert json.loads(Path("x.coco.json").read_text())["images"][0]["file_name"] == "a.tif"
+
+
+def test_other_ways_of_reading_are_other_settings(folder, capsys):
+    assert auto("images/a.tif", "-o", "x.tif") == 0
+    assert auto("images/a.tif", "-o", "x.tif", "--axes", "XY") == 1
+    assert "other settings (axes)" in capsys.readouterr().err
+
+
+def test_images_and_labels_may_share_a_folder(folder, capsys):
+    assert auto("images", "-o", "images") == 0
+    capsys.readouterr()
+    assert auto("images", "-o", "images") == 0
+    assert "2 done before" in capsys.readouterr().out
+    assert not list(Path("images").glob("*_labels_labels*"))
+
+
+def test_large_tiles_and_halos_are_taken_or_told(folder, capsys):
+    assert auto("images/a.tif", "-o", "x.tif", "--tile", 5000) == 0
+    Path("halo.json").write_text('{"halo": 500, "tile": 100}')
+    assert auto("images/a.tif", "-o", "y.tif", "--params", "halo.json") == 1
+    assert "choose a halo below 50 or larger tiles" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_and_nothing_half_written_stays(folder, capsys, monkeypatch):
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tifffile.imwrite", full)
+    assert auto("images/a.tif", "-o", "x.tif") == 1
+    told = capsys.readouterr().err
+    assert "No space left on device" in told and "free some space" in told
+    assert not [path for path in folder.iterdir() if "x.tif" in path.name or "part" in path.name]
+
+
+def test_an_image_that_vanishes_meanwhile_is_told(folder, capsys, monkeypatch):
+    from napari_segmate.cli._reading import Reading
+
+    source = Reading.source
+
+    def vanishing(self: Reading, image: Path):
+        found = source(self, image)
+        image.unlink()
+        return found
+
+    monkeypatch.setattr(Reading, "source", vanishing)
+    assert auto("images/a.tif", "-o", "x.tif") == 1
+    assert "was it moved or deleted" in capsys.readouterr().err
+
+
 def test_wrong_inputs_and_outputs_are_refused_before_anything_runs(folder, capsys):
     cases = {
         ("nothing.tif", "-o", "x.tif"): "there is no file nothing.tif",
         ("images", "-o", "x.tif"): "give a folder",
         ("images/a.tif", "-o", "missing/x.tif"): "there is no folder",
         ("images/a.tif", "-o", "x.gif"): "end the name with",
-        ("images/a.tif", "-o", "x.tif", "--mode", "gird"): "did you mean 'grid'",
-        ("images/a.tif", "-o", "x.tif", "--tile", "0"): "tile",
+        ("images/a.tif", "-o", "images/a.tif", "--overwrite"): "would replace an image",
     }
     (folder / "empty").mkdir()
     cases["empty", "-o", "out"] = "has no image"
     for arguments, said in cases.items():
         assert auto(*arguments) == 1, arguments
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--mode", "gird"), "--mode: no mode 'gird' (did you mean 'grid'?)"),
+        (("--tile", "0"), "--tile: '0' is no whole number of 32 or more"),
+        (("--block", "-8"), "--block: '-8' is no whole number of 64 or more"),
+        (("--anisotropy", "0"), "--anisotropy: '0' is no number above 0"),
+        (("--anisotropy", "nan"), "--anisotropy: 'nan' is no number above 0"),
+        (("--diameter", "12 parsec"), "--diameter: '12 parsec' is no size; give pixels"),
+        (
+            ("--scheduler", "tcp://127.0.0.1:1"),
+            "--scheduler: a cluster writes OME-Zarr, not 'x.tif'",
+        ),
+    ],
+)
+def test_wrong_options_are_wrong_usage(folder, capsys, options, said):
+    assert auto("images/a.tif", "-o", "x.tif", *options) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+    assert not Path("x.tif").exists()
 
 
 def test_images_of_the_same_name_do_not_overwrite_each_other(folder, capsys):
@@ -181,11 +334,6 @@ def test_a_zarr_stack_keeps_axes_and_sizes_of_ome_zarr(folder):
     assert facts["objects"] == linked.max() > 0
     assert auto("in.zarr", "-o", "single.zarr", "--no-link") == 0
     assert np.asarray(open_ome("single.zarr").levels[0]).max() > linked.max()
-
-
-def test_a_cluster_is_for_ome_zarr_only(folder, capsys):
-    assert auto("images/a.tif", "-o", "a.tif", "--scheduler", "tcp://127.0.0.1:1") == 1
-    assert ".zarr" in capsys.readouterr().err
 
 
 def test_an_unknown_scheduler_is_told_and_nothing_is_written(folder, capsys, monkeypatch):

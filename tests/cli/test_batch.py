@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from napari_segmate.cli._batch import Reading, Work, expand, jobs_for, run_all
+from napari_segmate.cli._batch import Work, run_all
+from napari_segmate.cli._files import expand, jobs_for
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, ImageError, LabelsError
 
@@ -55,7 +57,7 @@ def test_what_was_done_in_the_same_way_is_skipped(folder):
     again = run_all(jobs, work(done), overwrite=False, context=Context())
     assert (again.skipped, done) == (1, ["b.tif"])
     other = run_all(jobs, work(done, {"model": "n"}), overwrite=False, context=Context())
-    assert "--overwrite" in other.errors[0] and done == ["b.tif"]
+    assert "(model); --overwrite" in other.errors[0] and done == ["b.tif"]
     run_all(jobs, work(done), overwrite=True, context=Context())
     assert done == ["b.tif", "b.tif"]
 
@@ -64,7 +66,11 @@ def test_another_image_of_the_same_name_is_not_taken_for_done(folder):
     jobs, done = jobs_for(expand(["b.tif"]), Path("out")), []
     run_all(jobs, work(done), overwrite=False, context=Context())
     Path("b.tif").write_bytes(b"another")
-    assert run_all(jobs, work(done), overwrite=False, context=Context()).errors
+    (told,) = run_all(jobs, work(done), overwrite=False, context=Context()).errors
+    assert "made from another image" in told
+    Path("out/b_labels.tif.facts.json").unlink()
+    (told,) = run_all(jobs, work(done), overwrite=False, context=Context()).errors
+    assert "nothing says that this command made it" in told and done == ["b.tif"]
 
 
 def test_errors_are_collected_and_cancelling_ends_all(folder):
@@ -77,6 +83,57 @@ def test_errors_are_collected_and_cancelling_ends_all(folder):
         run_all(jobs, work(done), overwrite=True, context=stop)
 
 
-def test_planes_are_as_far_apart_as_asked_for(folder):
-    assert Reading(None, None, True, 3.0).anisotropy_of(Path("b.tif")) == 3
-    assert Reading(None, None, True, None).anisotropy_of(Path("b.tif")) == 1
+def test_labels_that_were_made_here_are_no_images_of_a_folder(folder):
+    Path("b_labels.tif").write_bytes(b"labels")
+    Path("b_labels.tif.segmate-auto.json").write_text("{}")
+    assert [path.name for path in expand(["."])] == ["a.PNG", "b.tif", "c.zarr"]
+    assert [path.name for path in expand(["b*.tif"])] == ["b.tif"]
+    assert [path.name for path in expand(["b_labels.tif"])] == ["b_labels.tif"]
+    with pytest.raises(LabelsError, match="only labels that segmate wrote"):
+        expand(["b_*.tif"])
+
+
+def test_a_zarr_folder_of_any_name_is_an_image(folder):
+    Path("plain").mkdir()
+    Path("plain/zarr.json").write_text("{}")
+    assert expand(["plain"]) == [Path("plain")]
+
+
+def test_labels_never_take_the_place_of_an_image(folder):
+    with pytest.raises(LabelsError, match="would replace an image"):
+        jobs_for([Path("b.tif")], Path("b.tif"))
+    Path("b_labels.tif").write_bytes(b"drawn by hand")
+    with pytest.raises(LabelsError, match="would replace an image"):
+        jobs_for([Path("b.tif"), Path("b_labels.tif")], Path())
+
+
+def test_a_folder_with_a_dot_in_its_name_is_a_folder(folder):
+    Path("run.2").mkdir()
+    assert jobs_for([Path("b.tif")], Path("run.2")) == [(Path("b.tif"), Path("run.2/b_labels.tif"))]
+
+
+def test_what_is_asked_for_beside_finished_labels_is_completed(folder):
+    jobs, done, completed = jobs_for(expand(["b.tif"]), Path("out")), [], []
+    run_all(jobs, work(done), overwrite=False, context=Context())
+    again = replace(work(done), complete=lambda image, target: completed.append(target.name))
+    assert run_all(jobs, again, overwrite=False, context=Context()).skipped == 1
+    assert (done, completed) == (["b.tif"], ["b_labels.tif"])
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FileNotFoundError(2, "No such file", "b.tif"), "b.tif any more; was it moved"),
+        (OSError(5, "Input/output error"), "b.tif: Input/output error; check the file"),
+        (MemoryError(), "b.tif: the memory is full; close other programs"),
+    ],
+)
+def test_errors_of_the_machine_are_told_in_one_line(folder, error, said):
+    def fails(image: Path, target: Path) -> dict[str, Any]:
+        raise error
+
+    jobs = jobs_for(expand(["b.tif"]), Path("out"))
+    (told,) = run_all(
+        jobs, Work(".facts.json", {}, fails), overwrite=False, context=Context()
+    ).errors
+    assert said in told and "\n" not in told

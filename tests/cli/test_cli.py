@@ -101,6 +101,32 @@ def test_axes_given_count(fake, tmp_path, blobs):
     assert np.load(tmp_path / "out.npy")[14, 15] == 1
 
 
+def test_labels_that_are_there_are_kept_unless_they_may_be_replaced(fake, image, capsys):
+    target = image.with_name("blobs_labels.tif")
+    target.write_bytes(b"drawn by hand")
+    assert run("segment", image, "--point", "14,15") == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert target.read_bytes() == b"drawn by hand"
+    assert run("segment", image, "--point", "14,15", "--overwrite") == 0
+    assert tifffile.imread(target)[14, 15] == 1
+
+
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_the_image_is_never_replaced(fake, image, capsys, more):
+    before = image.read_bytes()
+    assert run("segment", image, "--point", "14,15", "-o", image, *more) == 1
+    assert "would replace an image" in capsys.readouterr().err
+    assert image.read_bytes() == before
+
+
+def test_micrometres_are_recorded_with_the_pixels_they_were(fake, image):
+    size = ["--diameter", "6um", "--pixel-size", "0.5"]
+    assert run("segment", image, "--point", "14,15", *size, "--provenance") == 0
+    (record,) = load_sidecar(image.with_name("blobs_labels.tif"))
+    assert record.options["diameter"] == 12
+    assert record.view["size"] == {"asked": "6 µm", "pixel_size_um": 0.5, "pixels": 12.0}
+
+
 def test_provenance_lies_beside_the_labels(fake, image):
     assert run("segment", image, "--point", "14,15", "--provenance") == 0
     (record,) = load_sidecar(image.with_name("blobs_labels.tif"))
@@ -115,27 +141,61 @@ def test_an_object_that_is_not_found_is_told_on_stderr(fake, image, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "message"),
     [
-        [],
-        ["--point", "5"],
-        ["--point", "5,x"],
-        ["--point", "5,6,7"],
-        ["--box", "1,2,3"],
-        ["--negative", "5,5"],
-        ["--point", "5,5", "--channels", "1,2"],
-        ["--point", "5,5", "--channels", "red"],
-        ["--point", "5,5", "--index", "one"],
-        ["--point", "5,5", "--contrast", "layer"],
-        ["--point", "5,5", "--overlap", "never"],
-        ["--point", "5,5", "--min-size", "-1"],
-        ["--nothing"],
+        ([], "give at least one --point"),
+        (["--point", "5"], "--point: '5' is not Y,X; give 2 numbers"),
+        (["--point", "5,x"], "--point: '5,x' is not Y,X"),
+        (["--point", "5,6,7"], "--point: '5,6,7' is not Y,X"),
+        (["--point", "nan,5"], "--point: 'nan,5' is not Y,X"),
+        (["--box", "1,2,3"], "--box: '1,2,3' is not Y0,X0,Y1,X1; give 4 numbers"),
+        (["--negative", "5,5"], "give at least one --point"),
+        (["--point", "5,5", "--channels", "1,2"], "--channels: '1,2' are no channels; give one"),
+        (["--point", "5,5", "--channels", "red"], "--channels: 'red' are no channels"),
+        (["--point", "5,5", "--index", "one"], "--index: 'one' is no index"),
+        (["--point", "5,5", "--axes", "TY"], "--axes: 'TY' are no axes; give one letter per axis"),
+        (["--point", "5,5", "--contrast", "layer"], "--contrast: no contrast 'layer'"),
+        (["--point", "5,5", "--overlap", "kep"], "--overlap: no policy 'kep' (did you mean 'keep'"),
+        (
+            ["--point", "5,5", "--min-size", "-1"],
+            "--min-size: '-1' is no whole number of 0 or more",
+        ),
+        (["--point", "5,5", "--min-size", "1.5"], "--min-size: '1.5' is no whole number"),
+        (["--point", "5,5", "--diameter", "-3"], "--diameter: '-3' is no size; give pixels"),
+        (["--point", "5,5", "--diameter", "3in"], "--diameter: '3in' is no size; give pixels"),
+        (["--point", "5,5", "--diameter", "1e9"], "--diameter: 1e9 is too large"),
+        (["--point", "5,5", "--pixel-size", "0"], "--pixel-size: '0' is no side of a pixel"),
+        (["--point", "5,5", "--pixel-size", "2px"], "--pixel-size: '2px' is no side of a pixel"),
+        (["--nothing"], "--nothing"),
+        (["--point", "5,5", "more.tif"], "more.tif"),
     ],
 )
-def test_wrong_usage_ends_with_status_2(fake, image, capsys, arguments):
+def test_wrong_usage_is_told_in_one_line_and_ends_with_status_2(
+    fake, image, capsys, arguments, message
+):
     assert run("segment", image, *arguments) == 2
-    assert "Usage" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert captured.err.startswith("segmate: ") and message in captured.err
+    assert "(segmate segment --help)" in captured.err
     assert fake.encoded == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["segment"], "IMAGE is missing"),
+        (["auto", "a.tif"], "--output is missing"),
+        (["segment", "a.tif", "--point"], "'--point' requires an argument"),
+        (["segmant"], "'segmant'"),
+        (["models", "liste"], "'liste'"),
+        (["demo", "--sample", "nucleus"], "--sample: no sample 'nucleus' (did you mean 'nuclei'?)"),
+    ],
+)
+def test_what_is_missing_or_unknown_is_named(capsys, arguments, message):
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -145,11 +205,11 @@ def test_wrong_usage_ends_with_status_2(fake, image, capsys, arguments):
         (["--box", "5,5,5,20"], "at least 1 x 1 pixel"),
         (["--box", "100,100,120,120"], "outside the image"),
         (["--point", "5,5", "--axes", "TYX"], "one letter per axis"),
+        (["--point", "5,5", "--diameter", "12um"], "--pixel-size"),
         (["--point", "5,5", "--index", "3"], "no plane"),
         (["--point", "5,5", "--channels", "4"], "no channel 4"),
         (["--point", "5,5", "-o", "out.jpg"], "end the name with"),
         (["--point", "5,5", "-o", "nowhere/out.tif"], "no folder"),
-        (["--point", "nan,5"], "finite"),
     ],
 )
 def test_bad_input_ends_with_status_1_and_a_sentence(fake, image, capsys, arguments, message):
@@ -182,8 +242,9 @@ def test_the_embedded_model_segments_without_a_network(image, capsys):
     assert answer["model"].startswith("tiny@")
 
 
-def test_models_are_listed(capsys):
-    assert run("models", "list") == 0
+@pytest.mark.parametrize("command", [["models"], ["models", "list"]])
+def test_models_are_listed(capsys, command):
+    assert run(*command) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:2] == ["tiny", "embedded"]
     assert any(line.startswith("vit_b ") and "to download" in line for line in lines)
@@ -243,6 +304,7 @@ def test_a_demo_that_cannot_be_saved_says_so(fake, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert run("demo", "--output", tmp_path / "file") == 1
     assert "choose another --output" in capsys.readouterr().err
+    assert fake.encoded == []
 
 
 def test_the_demo_opens_its_files_in_a_viewer_of_its_own(fake, tmp_path, monkeypatch):

@@ -126,6 +126,15 @@ def test_filters_reach_the_detector_and_the_boxes(folder, bright):
     assert (params["tiling"], params["tile"], params["detail"]) == ("always", 64, 256)
 
 
+def test_micrometres_are_pixels_and_both_are_recorded(folder, bright):
+    size = ("--diameter", "2um", "--pixel-size", "0.1")
+    assert text("images/a.tif", "-p", "cell", "-o", "x.tif", *size) == 0
+    facts = json.loads(Path("x.tif.segmate-text.json").read_text())
+    assert facts["params"]["diameter"] == "2 µm"
+    assert facts["size"] == {"asked": "2 µm", "pixel_size_um": 0.1, "pixels": 20.0}
+    assert {record.options["diameter"] for record in load_sidecar("x.tif")} == {20.0}
+
+
 def test_no_tiles_when_they_are_turned_off(folder, bright):
     assert text("images/a.tif", "-p", "cell", "-o", "x.tif", "--tile", 0, "--diameter", 2) == 0
     assert bright.shapes == [(128, 128)]
@@ -134,20 +143,22 @@ def test_no_tiles_when_they_are_turned_off(folder, bright):
 def test_wrong_input_is_refused_before_anything_runs(folder, bright, capsys):
     good = ("images/a.tif", "-p", "cell", "-o", "x.tif")
     cases = {
-        ("images/a.tif", "-p", "", "-o", "x.tif"): "nothing to look for",
-        ("images/a.tif", "-p", " ,;. ", "-o", "x.tif"): "nothing to look for",
-        ("images", "-p", "cell", "-o", "x.tif"): "give a folder",
-        ("nothing.tif", "-p", "cell", "-o", "x.tif"): "there is no file",
-        (*good, "--score", "2"): "score must be 0 to 1",
-        (*good, "--min-size", "9", "--max-size", "3"): "in order",
-        (*good, "--tile", "3"): "tile must be",
-        (*good, "--detail", "3"): "detail must be",
-        (*good, "--boxes", "boxes.txt"): "end the name",
-        (*good, "--boxes", "missing/boxes.json"): "there is no folder missing",
-        ("images", "-p", "cell", "-o", "out", "--boxes", "boxes.json"): "give a folder",
+        ("images/a.tif", "-p", "", "-o", "x.tif"): (2, "--prompt: nothing to look for"),
+        ("images/a.tif", "-p", " ,;. ", "-o", "x.tif"): (2, "--prompt: nothing to look for"),
+        ("images", "-p", "cell", "-o", "x.tif"): (1, "give a folder"),
+        ("nothing.tif", "-p", "cell", "-o", "x.tif"): (1, "there is no file"),
+        (*good, "--score", "2"): (2, "--score: '2' is no number 0 or more, and 1 at most"),
+        (*good, "--min-size", "9", "--max-size", "3"): (2, "in order"),
+        (*good, "--tile", "3"): (2, "--tile: '3' is no whole number of 64 or more"),
+        (*good, "--detail", "3"): (2, "--detail: '3' is no whole number of 64 or more"),
+        (*good, "--diameter", "-3"): (2, "--diameter: '-3' is no size"),
+        (*good, "--diameter", "3um"): (1, "--pixel-size"),
+        (*good, "--boxes", "boxes.txt"): (1, "end the name"),
+        (*good, "--boxes", "missing/boxes.json"): (1, "there is no folder missing"),
+        ("images", "-p", "cell", "-o", "out", "--boxes", "boxes.json"): (1, "give a folder"),
     }
-    for arguments, said in cases.items():
-        assert text(*arguments) == 1, arguments
+    for arguments, (status, said) in cases.items():
+        assert text(*arguments) == status, arguments
         assert said in capsys.readouterr().err
     assert bright.shapes == [] and not Path("x.tif").exists()
 

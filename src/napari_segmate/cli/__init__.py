@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 __all__ = ["main"]
 
-CANCELLED = 130
-"""Exit status after Ctrl+C, as shells have it."""
+FAILED, WRONG_USAGE, CANCELLED = 1, 2, 130
+"""Exit status; after Ctrl+C as shells have it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from napari_segmate.cli import CANCELLED
+from napari_segmate.cli import CANCELLED, FAILED, WRONG_USAGE
+from napari_segmate.cli._usage import UsageError, usage_line
 from napari_segmate.cli.auto import auto
 from napari_segmate.cli.demo import demo
 from napari_segmate.cli.detectors import detectors
@@ -23,7 +24,7 @@ __all__ = ["app", "run"]
 
 app = typer.Typer(
     name="segmate",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode="markdown",
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -41,14 +42,21 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def segmate(
+    context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and end."
+        ),
     ] = False,
 ) -> None:
     """Segment microscopy images with Segment Anything.
 
     The embedded model works offline. In napari: **Plugins > SegMate**.
     """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(WRONG_USAGE)
 
 
 app.command()(segment)
@@ -64,13 +72,15 @@ app.command()(demo)
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit status; see `napari_segmate.cli.main`."""
     try:
-        get_command(app)(list(arguments), prog_name="segmate")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    except (KeyboardInterrupt, Cancelled):
-        typer.echo("segmate: cancelled", err=True)
-        return CANCELLED
+        status = get_command(app)(list(arguments), prog_name="segmate", standalone_mode=False)
+    except (KeyboardInterrupt, Cancelled, typer.Abort):
+        status = CANCELLED
+    except UsageError as error:
+        typer.echo(f"segmate: {usage_line(error)}", err=True)
+        return WRONG_USAGE
     except SegmateError as error:
         typer.echo(f"segmate: {error}", err=True)
-        return 1
-    return 0
+        return FAILED
+    if status == CANCELLED:
+        typer.echo("segmate: cancelled", err=True)
+    return status if isinstance(status, int) else 0

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_segmate.cli._options import AsJson
+from napari_segmate.cli._parse import choice
 from napari_segmate.cli._progress import progress
 from napari_segmate.cli._viewer import check_viewer, open_viewer
+from napari_segmate.core.errors import LabelsError
 
 if TYPE_CHECKING:
     from napari_segmate.core.prompts import ObjectPrompts
@@ -32,13 +35,29 @@ class Sample(StrEnum):
 
 def demo(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the picture and the labels.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Folder for image, labels and picture; is made.",
+        ),
     ] = Path("segmate-demo"),
-    sample: Annotated[Sample, typer.Option(help="Image to segment.")] = Sample.NUCLEI,
+    sample: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            parser=choice("sample", lambda: Sample),
+            help="Image to segment: nuclei or touching-cells.",
+        ),
+    ] = "nuclei",
     view: Annotated[
-        bool, typer.Option("--view", help="Open the image and the labels in napari.")
+        bool,
+        typer.Option(
+            "--view", help="Then open the image and the labels in napari; off by default."
+        ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Segment a sample image, one click per object, and save a picture and the labels.
 
@@ -52,7 +71,8 @@ def demo(
 
     if view:
         check_viewer()
-    image, truth = _sample(sample)
+    _make(output)
+    image, truth = _sample(Sample(sample))
     source = ImageSource(image, guess_axes(image.shape, image.dtype))
     plane = source.plane((), source.estimate_contrast(ContrastMode.PLANE, ()))
     with progress(quiet=as_json) as context:
@@ -109,22 +129,31 @@ def _mean_iou(result: Segmentation, truth: LabelArray) -> float:
     return float(np.mean([(a & b).sum() / (a | b).sum() for a, b in pairs]))
 
 
+def _make(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(output, error) from error
+
+
+def _unwritable(output: Path, error: OSError) -> LabelsError:
+    return LabelsError(
+        f"cannot write to {output} ({error.strerror or error}); choose another --output"
+    )
+
+
 def _save(output: Path, image: Any, rgb: RGBImage, result: Segmentation) -> dict[str, str]:
     import imageio.v3 as imageio
     import tifffile
 
-    from napari_segmate.core.errors import LabelsError
     from napari_segmate.io.labels import write_labels
 
     try:
-        output.mkdir(parents=True, exist_ok=True)
         picture, original = output / "picture.png", output / "image.tif"
         imageio.imwrite(picture, _drawn(rgb, result))
         tifffile.imwrite(original, image)
     except OSError as error:
-        raise LabelsError(
-            f"cannot write to {output} ({error.strerror or error}); choose another --output"
-        ) from error
+        raise _unwritable(output, error) from error
     labels = write_labels(output / "labels.tif", result.labels(), axes="YX")
     return {"picture": str(picture), "labels": str(labels), "image": str(original)}
 

@@ -7,8 +7,12 @@ from typing import Annotated
 
 import typer
 
+from napari_segmate.cli._annotated import Data, Images, Kind, Labels, Rectangle, read_data
+from napari_segmate.cli._options import AsJson, Device, Model
+from napari_segmate.cli._parse import whole
 from napari_segmate.cli._progress import progress
-from napari_segmate.cli.train import Annotated_, Data, Images, Labels, Rectangle, read_data
+from napari_segmate.cli._words import counted
+from napari_segmate.core.errors import LabelsError
 
 __all__ = ["evaluate"]
 
@@ -24,21 +28,38 @@ Examples:
 def evaluate(
     images: Images = None,
     labels: Labels = None,
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="Name of a model, or a weights file.")
-    ] = "tiny",
+    model: Model = "tiny",
     data: Data = None,
-    annotated: Annotated_ = "planes",
+    annotated: Kind = "planes",
     rectangle: Rectangle = None,
-    objects: Annotated[int, typer.Option(min=1, help="Most prompted objects per plane.")] = 24,
-    clicks: Annotated[int, typer.Option(min=0, help="Most clicks per object.")] = 6,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON, nothing else.")
-    ] = False,
+    objects: Annotated[
+        int,
+        typer.Option(metavar="N", parser=whole(1), help="Most objects per plane to prompt for."),
+    ] = 24,
+    clicks: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            parser=whole(0),
+            help="Most clicks per object, to reach an IoU of 0.85; 0 leaves that out.",
+        ),
+    ] = 6,
+    device: Device = "auto",
+    as_json: AsJson = False,
 ) -> None:
-    """Judge a model on annotated images."""
-    samples = read_data(images, labels, data, annotated, rectangle)
+    """Judge a model on annotated images.
+
+    Means over objects (IoU after one click, for a box, clicks to IoU 0.85) and, for models that
+    find objects by themselves, average precision (ap50; msa: mean of IoU 0.50 to 0.95).
+    """
+    samples = read_data(
+        images, labels, data, annotated, rectangle, lambda text: typer.echo(text, err=True)
+    )
+    if not any(sample.objects for sample in samples):
+        raise LabelsError(
+            "there is no labelled object to judge by; label some objects first, or check that "
+            "these are the right labels"
+        )
     with progress(quiet=as_json) as context:
         from napari_segmate.models import load_model
         from napari_segmate.tasks.evaluate import Params, run
@@ -50,7 +71,7 @@ def evaluate(
         found = {"model": segmenter.key, "planes": scores.planes, **scores.as_dict()}
         typer.echo(json.dumps(found))
         return
-    typer.echo(f"{segmenter.key} on {scores.planes} planes")
+    typer.echo(f"{segmenter.key} on {counted(scores.planes, 'plane')}")
     for name, value in scores.as_dict().items():
         typer.echo(f"{name:<12}{value:>8.3f}")
 

@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_segmate.cli._options import AsJson
 from napari_segmate.cli._progress import progress
+from napari_segmate.core.errors import ModelError
 
 if TYPE_CHECKING:
     from napari_segmate.models.base import ModelInfo
 
 __all__ = ["models"]
 
-models = typer.Typer(no_args_is_help=True, help="Show models, and download their weights.")
+models = typer.Typer(
+    invoke_without_command=True,
+    help="List models, show what they are, download their weights, add your own.",
+)
 
-Name = Annotated[str, typer.Argument(help="Name of a model, as 'segmate models list' shows it.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of a model that 'segmate models' lists.")
+]
 
 
 def _place(info: ModelInfo) -> Path | None:
@@ -40,6 +46,12 @@ def _state(info: ModelInfo) -> str:
 def _as_dict(info: ModelInfo) -> dict[str, Any]:
     place = _place(info)
     return {**asdict(info), "state": _state(info), "path": str(place) if place else None}
+
+
+@models.callback()
+def _main(context: typer.Context, as_json: AsJson = False) -> None:
+    if context.invoked_subcommand is None:
+        list_(as_json)
 
 
 @models.command("list")
@@ -102,8 +114,9 @@ def download(
     mirror: Annotated[
         str | None,
         typer.Option(
-            help="Address of a folder that holds the weights files, instead of the "
-            "official one. Also: NAPARI_SEGMATE_MIRROR."
+            metavar="URL",
+            help="Address of a folder that holds the weights files.  [default: what "
+            "NAPARI_SEGMATE_MIRROR says, else the official one]",
         ),
     ] = None,
 ) -> None:
@@ -155,10 +168,14 @@ def path(name: Name) -> None:
 
 @models.command()
 def export(
-    name: Annotated[str, typer.Argument(help="Name of an own model, or a weights file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .pth file to write.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of a SAM, or its weights file.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The .pth file to write.")
+    ],
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a file that is there.")
+        bool, typer.Option("--overwrite", help="Replace a file that is there; off by default.")
     ] = False,
 ) -> None:
     """Write a SAM in the layout of its official checkpoints, for other programs.
@@ -176,17 +193,29 @@ def export(
         found = get_model(name)
         place = found.path or (fetch(found.weights) if found.weights else None)
         if place is None:
-            raise typer.BadParameter(f"{name} is no SAM: SAM's format cannot hold it")
+            raise ModelError(
+                f"{name!r} is no SAM, and SAM's format cannot hold it; choose one that is"
+            )
         path = place
     typer.echo(str(export_official(path, output, overwrite)))
 
 
 @models.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="A weights file, such as SAM's .pth.")],
-    name: Annotated[str, typer.Option("--name", "-n", help="Name of the model.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A weights file, .safetensors, .pth or .pt, such as SAM's."
+        ),
+    ],
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name", "-n", metavar="NAME", help="What it is to be called in your list of models."
+        ),
+    ],
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model of the same name.")
+        bool, typer.Option("--overwrite", help="Replace a model of the same name; off by default.")
     ] = False,
 ) -> None:
     """Add a weights file to your own models.

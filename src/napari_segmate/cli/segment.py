@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_segmate.cli._parse import channel_map, numbers, plane_index
+from napari_segmate.cli._files import check_apart
+from napari_segmate.cli._options import (
+    AsJson,
+    Axes,
+    Channels,
+    Device,
+    Diameter,
+    Fast,
+    Model,
+    Overwrite,
+    PixelSize,
+)
+from napari_segmate.cli._parse import choice, numbers, plane_index, whole
 from napari_segmate.cli._progress import progress
-from napari_segmate.core.image import ContrastMode, ImageSource
+from napari_segmate.cli._reading import Reading
+from napari_segmate.cli._words import counted
+from napari_segmate.core.errors import LabelsError
+from napari_segmate.core.image import ContrastMode
 from napari_segmate.core.labels import CommitPolicy
 
 if TYPE_CHECKING:
@@ -57,8 +72,7 @@ class _Written:
         return [record for record in self.segmentation.records if record.label not in missing]
 
     def as_text(self) -> str:
-        count = len(self._kept)
-        return f"{count} object{'' if count == 1 else 's'} written to {self.path}"
+        return f"{counted(len(self._kept), 'object')} written to {self.path}"
 
 
 def _described(record: Any) -> dict[str, Any]:
@@ -70,102 +84,131 @@ def _described(record: Any) -> dict[str, Any]:
     }
 
 
+CONTRASTS = (ContrastMode.PLANE, ContrastMode.STACK)
+YX, CORNERS = "Y,X", "Y0,X0,Y1,X1"
+
+
 def segment(
-    image: Annotated[Path, typer.Argument(help="TIFF, PNG, JPEG, NumPy or Zarr file.")],
+    image: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IMAGE", help="A TIFF, PNG, JPEG or NumPy file, or a Zarr or OME-Zarr folder."
+        ),
+    ],
     point: Annotated[
-        list[str] | None,
-        typer.Option(metavar="Y,X", help="A pixel of the object, in rows and columns; repeat."),
+        list[tuple] | None,  # type: ignore[type-arg]
+        typer.Option(
+            metavar=YX,
+            parser=numbers(YX),
+            help="A pixel of the object: row and column, from 0; repeat.",
+        ),
     ] = None,
     negative: Annotated[
-        list[str] | None, typer.Option(metavar="Y,X", help="A pixel outside the object; repeat.")
+        list[tuple] | None,  # type: ignore[type-arg]
+        typer.Option(
+            metavar=YX, parser=numbers(YX), help="A pixel that is not of the object; repeat."
+        ),
     ] = None,
     box: Annotated[
-        list[str] | None,
-        typer.Option(metavar="Y0,X0,Y1,X1", help="A box round an object; repeat for more objects."),
+        list[tuple] | None,  # type: ignore[type-arg]
+        typer.Option(
+            metavar=CORNERS,
+            parser=numbers(CORNERS),
+            help="A box round an object, in pixels: rows and columns of two corners; repeat for "
+            "more objects.",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="Label file: .tif, .npy, .zarr or .png. [default: IMAGE_labels.tif]",
+            metavar="FILE",
+            help="Label file: .tif, .npy, .zarr or .png.  [default: IMAGE_labels.tif, beside the "
+            "image]",
         ),
     ] = None,
     each_point: Annotated[
-        bool, typer.Option("--each-point", help="Every point is an object of its own.")
+        bool,
+        typer.Option(
+            "--each-point", help="Every point is an object of its own; all are one by default."
+        ),
     ] = False,
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="Name of a model, or a weights file.")
-    ] = "tiny",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    fast: Annotated[bool, typer.Option("--fast", help="Allow lower precision.")] = False,
+    model: Model = "tiny",
+    device: Device = "auto",
+    fast: Fast = False,
     index: Annotated[
         str | None,
         typer.Option(
             "--index",
             "--plane",
             metavar="N,...",
-            help="Plane of a stack: one number per axis, from 0.",
+            help="Plane of a stack: one number per axis, from 0.  [default: the only plane]",
         ),
     ] = None,
-    axes: Annotated[
-        str | None,
-        typer.Option(metavar="LETTERS", help="What the axes of the file are, as in TZCYX or YXS."),
-    ] = None,
-    channels: Annotated[
-        str | None,
-        typer.Option(metavar="R,G,B", help="Channels shown as red, green, blue; one for grey."),
-    ] = None,
+    axes: Axes = None,
+    channels: Channels = None,
     contrast: Annotated[
-        str, typer.Option(help="Whose intensities become black and white: plane or stack.")
-    ] = "plane",
-    fill_holes: Annotated[bool, typer.Option(help="Fill the holes of objects.")] = True,
-    min_size: Annotated[
-        int, typer.Option(min=0, help="Drop pieces of fewer pixels from an object.")
-    ] = 0,
-    diameter: Annotated[
-        float, typer.Option(min=0, help="Typical object in pixels; 0 estimates it.")
-    ] = 0.0,
-    overlap: Annotated[
-        CommitPolicy,
+        str,
         typer.Option(
-            help="Pixels of several objects: to the earlier (keep) or later (overwrite) "
-            "one; background leaves out objects mostly on earlier ones."
+            metavar="WHOSE",
+            parser=choice("contrast", lambda: CONTRASTS),
+            help="Whose intensities become black and white: those of the plane or of the stack.",
         ),
-    ] = CommitPolicy.KEEP_OBJECTS,
+    ] = "plane",
+    fill_holes: Annotated[bool, typer.Option(help="Whether to fill the holes of objects.")] = True,
+    min_size: Annotated[
+        int,
+        typer.Option(
+            metavar="PIXELS",
+            parser=whole(0),
+            help="Drop pieces of an object of fewer pixels; its largest always stays.",
+        ),
+    ] = 0,
+    diameter: Diameter = None,
+    pixel_size: PixelSize = None,
+    overlap: Annotated[
+        str,
+        typer.Option(
+            metavar="POLICY",
+            parser=choice("policy", lambda: CommitPolicy),
+            help="Whose are pixels of several objects: of the earlier (keep) or later (overwrite) "
+            "one; background also leaves out objects mostly on earlier ones.",
+        ),
+    ] = "keep",
     provenance: Annotated[
         bool,
-        typer.Option("--provenance", help="Write how each object came about beside the labels."),
+        typer.Option(
+            "--provenance",
+            help="Also write how each object came about, as .segmate.json beside the labels.",
+        ),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON, nothing else.")
-    ] = False,
+    as_json: AsJson = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Segment the objects that points and boxes show."""
-    from napari_segmate.io.images import read_image
-    from napari_segmate.io.labels import check_target, write_labels
-
-    target = check_target(output or image.with_name(f"{image.stem}_labels.tif"))
-    mode = _mode(contrast)
-    drawn = _Drawn.parse(point, negative, box, each_point)
-    data, found_axes = read_image(image, axes)
-    source = ImageSource(data, found_axes, channel_map(channels))
+    if not point and not box:
+        raise typer.BadParameter("give at least one --point Y,X or --box Y0,X0,Y1,X1")
+    target = _target(image, output, overwrite)
+    drawn = _Drawn(point or [], negative or [], box or [], each_point)
+    reading = Reading(axes, channels, pixel_size=pixel_size)
+    source = reading.source(image)
     number = plane_index(index, source)
+    size = reading.pixels(image, diameter) or 0.0
     prompts = drawn.objects(source.shape)
     with progress(quiet=as_json) as context:
+        from napari_segmate.io.labels import write_labels
         from napari_segmate.models import load_model
         from napari_segmate.tasks.segment import Params, run
 
-        plane = source.plane(number, source.estimate_contrast(mode, number))
+        plane = source.plane(number, source.estimate_contrast(ContrastMode(contrast), number))
         segmenter = load_model(model, device=device, fast=fast, context=context)
-        params = Params(
-            fill_holes=fill_holes, min_size=min_size, diameter=diameter, overlap=overlap
-        )
+        params = Params(fill_holes, min_size, diameter=size, overlap=CommitPolicy(overlap))
         result = run(plane, prompts, segmenter, params=params, index=number, context=context)
         context.report(0, 0, "writing")
         write_labels(target, result.labels(), axes="YX")
     if provenance:
-        _write_records(target, result)
+        _write_records(target, result, reading.size_facts(image, diameter))
     written = _Written(target, result, segmenter.key)
     typer.echo(written.as_json() if as_json else written.as_text())
     for missing in result.missing:
@@ -173,6 +216,23 @@ def segment(
 
 
 segment.__doc__ = f"{segment.__doc__}\n{EXAMPLES}"
+
+
+def _target(image: Path, output: Path | None, overwrite: bool) -> Path:
+    """Return the file to write.
+
+    Raises
+    ------
+    LabelsError
+        It cannot be written, is there already, or is the image.
+    """
+    from napari_segmate.io.labels import check_target
+
+    target = check_target(output or image.with_name(f"{image.stem}_labels.tif"))
+    check_apart(target, [image])
+    if target.exists() and not overwrite:
+        raise LabelsError(f"{target} exists; choose another --output, or replace it (--overwrite)")
+    return target
 
 
 @dataclass(frozen=True)
@@ -183,23 +243,6 @@ class _Drawn:
     negatives: list[tuple[float, ...]]
     boxes: list[tuple[float, ...]]
     each_point: bool
-
-    @classmethod
-    def parse(
-        cls,
-        point: list[str] | None,
-        negative: list[str] | None,
-        box: list[str] | None,
-        each_point: bool,
-    ) -> _Drawn:
-        if not point and not box:
-            raise typer.BadParameter("give at least one --point Y,X or --box Y0,X0,Y1,X1")
-        return cls(
-            [numbers(text, 2, "Y,X") for text in point or []],
-            [numbers(text, 2, "Y,X") for text in negative or []],
-            [numbers(text, 4, "Y0,X0,Y1,X1") for text in box or []],
-            each_point,
-        )
 
     def objects(self, shape: Shape2D) -> tuple[ObjectPrompts, ...]:
         import numpy as np
@@ -218,19 +261,13 @@ class _Drawn:
         return resolve(drawn, mode, shape)
 
 
-def _mode(text: str) -> ContrastMode:
-    allowed = [ContrastMode.PLANE.value, ContrastMode.STACK.value]
-    if text not in allowed:
-        raise typer.BadParameter(f"no contrast {text!r}; choose one of {allowed}")
-    return ContrastMode(text)
-
-
-def _write_records(target: Path, result: Segmentation) -> None:
-    from napari_segmate.core.errors import LabelsError
+def _write_records(target: Path, result: Segmentation, sizes: dict[str, Any]) -> None:
+    """Write how objects came about; `sizes`: what a diameter in micrometres meant."""
     from napari_segmate.io.provenance import save_sidecar
 
+    records = [replace(one, view={**one.view, **sizes}) for one in result.records]
     try:
-        save_sidecar(target, result.records)
+        save_sidecar(target, records)
     except OSError as error:
         raise LabelsError(
             f"{target} is written, but not its provenance ({error.strerror or error}); free some "

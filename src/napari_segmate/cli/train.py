@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from napari_segmate.cli._parse import numbers
+from napari_segmate.cli._annotated import Data, Images, Kind, Labels, Rectangle, read_data
+from napari_segmate.cli._options import Device, Model
+from napari_segmate.cli._parse import choice, number, whole
+from napari_segmate.cli._training_words import Teller
 from napari_segmate.core.errors import Cancelled, SegmateError
-from napari_segmate.core.training_events import (
-    Event,
-    Failure,
-    Message,
-    Result,
-    Start,
-    Validation,
-    Work,
-    to_line,
-)
-from napari_segmate.sessions.training import duration
+from napari_segmate.core.training_events import Event, Failure, Message, to_line
 
-if TYPE_CHECKING:
-    from napari_segmate.training.data import Sample
-
-__all__ = ["Images", "Labels", "read_data", "train"]
+__all__ = ["train"]
 
 EXAMPLES = """
 Examples:
@@ -35,96 +24,123 @@ Examples:
 
     segmate train --images stack.tif --labels stack_labels.tif --annotated objects -o my-cells
 """
-
-Images = Annotated[
-    list[str] | None,
-    typer.Option("--images", "-i", help="Image files, a folder or a pattern; repeat."),
-]
-Labels = Annotated[
-    list[str] | None,
-    typer.Option("--labels", "-l", help="Their labels, paired by name; repeat."),
-]
-Data = Annotated[
-    Path | None, typer.Option("--data", help="A folder that napari's Train panel has written.")
-]
-Annotated_ = Annotated[
-    str,
-    typer.Option(
-        "--annotated",
-        help="What was labelled: every object of the planes, of a rectangle, or some objects.",
-    ),
-]
-Rectangle = Annotated[
-    str | None,
-    typer.Option(metavar="Y0,X0,Y1,X1", help="The annotated part, with --annotated rectangle."),
-]
+USUAL = "  [default: what the preset says]"
+SIDES = range(64, 1025, 32)
+"""Sides of views that networks take."""
 
 
-def read_data(
-    images: list[str] | None,
-    labels: list[str] | None,
-    data: Path | None,
-    annotated: str,
-    rectangle: str | None,
-) -> tuple[Sample, ...]:
-    """Return the annotated planes that the options name."""
-    from napari_segmate.training.data import Annotation
-    from napari_segmate.training.files import expand, pair_files, read_pairs
-    from napari_segmate.training.snapshot import read_snapshot
+def _presets() -> list[str]:
+    from napari_segmate.training.presets import Preset
 
-    if data is not None:
-        return read_snapshot(data)
-    if not images or not labels:
-        raise typer.BadParameter("give --images and --labels, or --data FOLDER")
-    modes = [str(mode) for mode in Annotation]
-    if annotated not in modes:
-        raise typer.BadParameter(f"no --annotated {annotated!r}; choose one of {modes}")
-    box = None
-    if rectangle is not None:
-        y0, x0, y1, x1 = (int(value) for value in numbers(rectangle, 4, "Y0,X0,Y1,X1"))
-        box = y0, x0, y1, x1
-    label_files = expand(labels)
-    image_files = [path for path in expand(images) if path not in label_files]
-    pairs = pair_files(image_files, label_files)
-    return tuple(read_pairs(pairs, Annotation(annotated), box))
+    return list(Preset)
+
+
+def _side(text: Any) -> int:
+    if not str(text).isdecimal() or int(text) not in SIDES:
+        raise typer.BadParameter(
+            f"{str(text)!r} is no side of a view; give a multiple of {SIDES.step} pixels from "
+            f"{SIDES[0]} to {SIDES[-1]}"
+        )
+    return int(text)
 
 
 def train(
     images: Images = None,
     labels: Labels = None,
     output: Annotated[
-        str, typer.Option("--output", "-o", help="Name of the new model, or a .safetensors file.")
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="NAME",
+            help="Name of the new model in your list of models; or, with a / in it or .safetensors "
+            "at its end, the file to write.",
+        ),
     ] = "my-model",
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="Model to begin with: a name, or a weights file.")
-    ] = "tiny",
+    model: Model = "tiny",
     preset: Annotated[
-        str, typer.Option("--preset", "-p", help="quick (minutes), balanced, or full.")
+        str,
+        typer.Option(
+            "--preset",
+            "-p",
+            metavar="PRESET",
+            parser=choice("preset", _presets),
+            help="What learns: quick (all but the encoder, minutes), balanced (a part of the "
+            "encoder, too) or full (everything).",
+        ),
     ] = "quick",
     data: Data = None,
-    annotated: Annotated_ = "planes",
+    annotated: Kind = "planes",
     rectangle: Rectangle = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Most epochs.")] = None,
-    patience: Annotated[
-        int | None, typer.Option(min=1, help="Epochs without improvement until it ends.")
+    epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", parser=whole(1, 10_000), help=f"Most epochs.{USUAL}"),
     ] = None,
-    rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
-    views: Annotated[int | None, typer.Option(min=1, help="Augmented views per epoch.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Views per step.")] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            parser=whole(1, 10_000),
+            help=f"Epochs without improvement after which it ends.{USUAL}",
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            parser=number(0, 1, above=True),
+            help=f"Highest learning rate, above 0 and at most 1.{USUAL}",
+        ),
+    ] = None,
+    views: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", parser=whole(1, 100_000), help=f"Augmented views per epoch.{USUAL}"
+        ),
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(metavar="N", parser=whole(1, 1024), help=f"Views per step.{USUAL}")
+    ] = None,
     size: Annotated[
-        int | None, typer.Option(help="Side of the views in pixels, a multiple of 32.")
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            parser=_side,
+            help="Side of the views, a multiple of 32 from 64 to 1024; for tiny only.  "
+            "[default: fits images and objects]",
+        ),
     ] = None,
     objects: Annotated[
-        int | None, typer.Option(min=1, help="Most prompted objects per view.")
+        int | None,
+        typer.Option(
+            metavar="N", parser=whole(1, 1024), help=f"Most prompted objects per view.{USUAL}"
+        ),
     ] = None,
-    held_out: Annotated[float, typer.Option(help="Part of the objects to judge by.")] = 0.2,
+    held_out: Annotated[
+        float,
+        typer.Option(
+            metavar="0..0.5",
+            parser=number(0, 0.5, above=True),
+            help="Part of the objects that is not learnt from, to judge by.",
+        ),
+    ] = 0.2,
     polarity: Annotated[
-        bool, typer.Option("--polarity", help="Also show bright as dark and dark as bright.")
+        bool,
+        typer.Option(
+            "--polarity", help="Also show bright as dark and dark as bright; off by default."
+        ),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 17,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            parser=whole(0, 2**32 - 1),
+            help="Of all that is drawn by chance: the same seed and data give the same model.",
+        ),
+    ] = 17,
+    device: Device = "auto",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model of the same name.")
+        bool, typer.Option("--overwrite", help="Replace a model of the same name; off by default.")
     ] = False,
     estimate: Annotated[
         bool,
@@ -136,8 +152,8 @@ def train(
         bool,
         typer.Option(
             "--events",
-            help="Print one JSON object per line, and take pause, resume, stop and cancel from "
-            "standard input.",
+            help="For programs: print one JSON object per line, and take pause, resume, stop and "
+            "cancel from standard input.",
         ),
     ] = False,
 ) -> None:
@@ -145,19 +161,19 @@ def train(
 
     An interrupted training goes on where it was when the same command is given again.
     """
-    emit = _print_line if events else _print_words
+    emit = _print_line if events else Teller()
     try:
-        from napari_segmate.core.registry import unknown_name
-        from napari_segmate.tasks.train import Params, run, target_of
+        from napari_segmate.tasks.train import Params, is_path, run, target_of
         from napari_segmate.tasks.train import estimate as estimate_of
         from napari_segmate.training.control import Control
         from napari_segmate.training.presets import Preset
 
-        if preset not in set(Preset):
-            raise unknown_name("preset", preset, [str(one) for one in Preset])
-        if not estimate:
-            target_of(output, overwrite)
-        samples = read_data(images, labels, data, annotated, rectangle)
+        target = None if estimate else target_of(output, overwrite)
+        samples = read_data(
+            images, labels, data, annotated, rectangle, lambda text: emit(Message(text))
+        )
+        if target is not None and is_path(output):
+            emit(Message(f"{output!r} is a path: the model goes to {target}, in no list of models"))
         params = Params(
             model=model,
             name=output,
@@ -196,48 +212,3 @@ train.__doc__ = f"{train.__doc__}\n{EXAMPLES}"
 
 def _print_line(event: Event) -> None:
     typer.echo(to_line(event))
-
-
-def _print_words(event: Event) -> None:
-    """Print what a person wants to know: not each step."""
-    text = _words(event)
-    if text:
-        typer.echo(text, err=not isinstance(event, Start | Result))
-
-
-def _words(event: Event) -> str:
-    if isinstance(event, Start):
-        return (
-            f"{event.epochs} epochs of {event.steps // max(event.epochs, 1)} steps on "
-            f"{event.device}, at most about {duration(event.estimate_s)}, "
-            f"{event.memory_mb / 1024:.1f} GB"
-        )
-    if isinstance(event, Work):
-        return f"{event.text} …" if event.done == 0 else ""
-    if isinstance(event, Validation):
-        best = "  best so far" if event.best else ""
-        return f"epoch {event.epoch}: loss {event.loss:.3f}, {_scores(event)}{best}"
-    if isinstance(event, Message | Failure):
-        return event.text
-    if isinstance(event, Result):
-        return _table(event)
-    return ""
-
-
-def _scores(event: Validation) -> str:
-    ap = "" if event.ap50 != event.ap50 else f", AP50 {event.ap50:.3f}"
-    return f"IoU {event.iou:.3f}{ap}"
-
-
-def _table(result: Result) -> str:
-    lines = [f"{result.model}: {result.path}", f"{'':<12}{'before':>8}{'after':>8}"]
-    for name, after in result.after.items():
-        lines.append(f"{name:<12}{result.before.get(name, float('nan')):>8.3f}{after:>8.3f}")
-    if result.worse:
-        lines.append(
-            "On balance of AP50, mean AP and overlap it is not better than the model it began "
-            "with: better not use it."
-        )
-    if result.picture:
-        lines.append(f"picture: {result.picture}")
-    return "\n".join(lines)

@@ -85,7 +85,8 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if _is_damaged(path):
-            raise _damaged(path, error) from error
+            # What torch says is a page of advice on how to run the code in a file.
+            raise _damaged(path, ValueError("no checkpoint of torch")) from error
         raise UnsafeFileError(
             f"{path} holds more than weights and could run code, so it was not opened. Ask for the "
             "weights alone, as safetensors or as a state dict saved with torch.save."
@@ -110,8 +111,9 @@ def _is_damaged(path: Path) -> bool:
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
+    lines = str(error).splitlines() or [type(error).__name__]
     return WeightsError(
-        f"{path} cannot be read as weights ({error or type(error).__name__}): it is damaged, only "
+        f"{path} cannot be read as weights ({lines[0]}): it is damaged, only "
         "half there, or another kind of file. Download or export it again."
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,28 +21,71 @@ from napari_segmate.training.control import Control
 from napari_segmate.training.data import Sample, count_objects
 from napari_segmate.training.loop import Loop, Outcome
 
-__all__ = ["TASK", "Params", "estimate", "run", "target_of"]
+__all__ = ["TASK", "Params", "estimate", "is_path", "run", "target_of"]
 
 FEW_OBJECTS = 8
+SUFFIX = ".safetensors"
+OTHER_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".onnx", ".h5")
 
 
 def target_of(name: str | Path, overwrite: bool = False) -> Path:
     """Return the file of a new model: a path as it is, a name in the user's folder.
 
+    A text is a path if there is a ``/`` in it (on Windows also a backslash) or ``.safetensors`` at
+    its end.
+
     Raises
     ------
     ParameterError
-        The name is taken or cannot be one.
+        The name is taken or cannot be one, or the path is in no folder that exists.
     """
-    text = str(name)
-    if isinstance(name, Path) or text.endswith(".safetensors") or "/" in text or "\\" in text:
-        path = Path(text).expanduser()
-        path = path if path.suffix == ".safetensors" else path.with_name(f"{path.name}.safetensors")
+    if isinstance(name, Path) or is_path(name):
+        path = _model_file(str(name))
         check_name(path.stem, (), overwrite=True)
         _check_free(path, overwrite)
         return path
+    _check_ending(name)
     shipped = [info.name for family in FAMILIES.values() for info in family.models]
-    return own_path(check_name(text, shipped, overwrite))
+    return own_path(check_name(name, shipped, overwrite))
+
+
+def is_path(name: str) -> bool:
+    """Tell whether a text is the path of a model file, not a name.
+
+    Examples
+    --------
+    >>> is_path("my cells"), is_path("models/cells"), is_path("cells.safetensors")
+    (False, True, True)
+    """
+    separators = [one for one in ("/", os.sep, os.altsep) if one]
+    return name.endswith(SUFFIX) or any(one in name for one in separators)
+
+
+def _model_file(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.name or text.endswith(("/", os.sep)) or path.is_dir():
+        raise ParameterError(
+            f"{text!r} is a folder; say what the model in it is called, as in "
+            f"{(path / 'my-model.safetensors').as_posix()!r}"
+        )
+    if path.suffix == SUFFIX:
+        return path
+    _check_ending(path.name)
+    if not path.parent.is_dir():
+        raise ParameterError(
+            f"{text!r} is a path, and there is no folder {str(path.parent)!r}; make it, end the "
+            f"path with {SUFFIX} to have it made, or leave out the '/' for a name in your list "
+            "of models"
+        )
+    return path.with_name(f"{path.name}{SUFFIX}")
+
+
+def _check_ending(name: str) -> None:
+    if name.lower().endswith(OTHER_SUFFIXES):
+        raise ParameterError(
+            f"models are written as {SUFFIX}, not as {name!r}; leave out the ending, and write a "
+            "SAM for other programs with: segmate models export"
+        )
 
 
 def _check_free(path: Path, overwrite: bool) -> None:

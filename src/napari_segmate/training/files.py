@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from glob import iglob
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_segmate.core.errors import ImageError, LabelsError
 from napari_segmate.core.image import ContrastMode, ImageSource
 from napari_segmate.core.types import IntBoxYX
 from napari_segmate.io.images import read_image
+from napari_segmate.io.pictures import PathLike, as_picture
 from napari_segmate.training.data import Annotation, Sample, sample_of
 
-__all__ = ["expand", "pair_files", "read_pairs"]
+__all__ = ["expand", "pair_files", "read_pairs", "samples_of"]
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".zarr", ".bmp")
 MARK = re.compile(r"[ _.\-]*(labels?|masks?|seg(mentation)?|gt|cp_masks|annotations?|img|images?)$")
@@ -43,7 +46,8 @@ def expand(places: Sequence[str | Path]) -> tuple[Path, ...]:
             found_names = sorted(iglob(str(path), recursive=True))  # noqa: PTH207
             files = [Path(name) for name in found_names]
         if not files:
-            raise ImageError(f"{place} is no file, no folder with images and no pattern for some")
+            what = "is a folder without images" if path.is_dir() else "names no file"
+            raise ImageError(f"{place} {what}; give files, a folder or a pattern of {SUFFIXES}")
         found += [one for one in files if one not in found]
     return tuple(found)
 
@@ -120,6 +124,41 @@ def read_pairs(
         source = ImageSource(*read_image(image))
         truth = _label_array(labels)
         yield from _planes(image, source, truth, annotation, rectangle, planes)
+
+
+def samples_of(
+    train_data: Iterable[tuple[npt.ArrayLike | PathLike, npt.ArrayLike | PathLike]],
+    size: tuple[int, int] | None,
+    annotation: Annotation,
+) -> list[Sample]:
+    """Return pairs of pictures and labels, arrays or files, as samples.
+
+    Parameters
+    ----------
+    train_data : iterable of (image, labels)
+        (H, W) or (H, W, 3) pictures, and (H, W) label images.
+    size : (height, width), optional
+        Size that all pictures must have.
+    annotation : Annotation
+        What of the planes was annotated.
+
+    Raises
+    ------
+    LabelsError, ImageError
+        A picture of another size, or labels that do not fit; names the pair, counted from 0.
+    """
+    samples = []
+    for number, (image, labels) in enumerate(train_data):
+        picture = as_picture(image)
+        truth = read_image(labels)[0] if isinstance(labels, (str, os.PathLike)) else labels
+        name = f"pair {number}"
+        if size is not None and picture.shape[:2] != tuple(size):
+            raise ImageError(
+                f"the image of {name} has {picture.shape[0]} x {picture.shape[1]} pixels, "
+                f"original_input_size says {size[0]} x {size[1]}; leave it out for mixed sizes"
+            )
+        samples.append(sample_of(picture, np.asarray(truth), annotation, name=name))
+    return samples
 
 
 def _label_array(path: Path) -> Any:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import QDoubleSpinBox, QWidget
 
+from napari_segmate.core.lengths import LARGEST_PX, MICROMETRES, PIXELS, leading_length
+
 __all__ = ["DiameterBox"]
 
-LARGEST_PX = 10_000
-MICROMETRES = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "mm": 1e3}
-TYPED = re.compile(r"\s*(?P<number>\d+(?:[.,]\d*)?|[.,]\d+)\s*(?P<unit>[a-zµμ]*)")
-UNITS = ("", "p", "px", "n", "nm", "u", "um", "µ", "µm", "μ", "μm", "m", "mm")
-"""Of these, or of what becomes one of them when the user types on."""
+UNITS = (*PIXELS, *MICROMETRES)
 
 
 class DiameterBox(QDoubleSpinBox):
@@ -61,11 +57,8 @@ class DiameterBox(QDoubleSpinBox):
 
     def valueFromText(self, text: str | None) -> float:
         """Return the pixels that a text means."""
-        found = TYPED.match(text or "")
-        if found is None:
-            return 0.0
-        number = float(found["number"].replace(",", "."))
-        factor = MICROMETRES.get(found["unit"])
+        number, unit = leading_length(text or "") or (0.0, "")
+        factor = MICROMETRES.get(unit)
         if factor is None or not self._micrometres:
             return number
         return number * factor / self._micrometres
@@ -73,15 +66,16 @@ class DiameterBox(QDoubleSpinBox):
     def validate(self, input: str | None, pos: int) -> tuple[QValidator.State, str, int]:  # noqa: A002 - as Qt has it
         """Tell whether a text means a size, or may become one."""
         text = input or ""
-        found = TYPED.match(text)
+        found = leading_length(text)
         if found is None:
             blank = not text.strip() or text == self.specialValueText()
             state = QValidator.State.Intermediate if blank else QValidator.State.Invalid
             return state, text, pos
-        unit = found["unit"]
-        if unit not in UNITS or (unit in MICROMETRES and not self._micrometres):
+        unit = found[1]
+        begun = any(one.startswith(unit) for one in UNITS)
+        if not begun or (unit in MICROMETRES and not self._micrometres):
             return QValidator.State.Invalid, text, pos
-        whole = unit in ("", "px") or unit in MICROMETRES
+        whole = unit in UNITS
         fits = self.valueFromText(text) <= self.maximum()
         state = QValidator.State.Acceptable if whole and fits else QValidator.State.Intermediate
         return state, text, pos
