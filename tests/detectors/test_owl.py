@@ -115,6 +115,23 @@ def test_more_of_what_is_in_a_box_is_found(detector) -> None:
     assert found.scores[order[2], 0] > found.scores[order[3], 0] + 1e-3
 
 
+def test_pattern_of_one_image_is_found_in_another(detector) -> None:
+    pattern = detector.pattern(IMAGE, (5, 5, 30, 30))
+    assert pattern.shape == (1, 32) and pattern.dtype == np.float32
+    at_once = detector.alike(IMAGE, (5, 5, 30, 30), "colony")
+    found = detector.like(IMAGE, pattern, "colony")
+    np.testing.assert_allclose(found.scores, at_once.scores, atol=1e-5)
+    np.testing.assert_allclose(found.boxes_yx, at_once.boxes_yx, atol=1e-3)
+    other = np.ascontiguousarray(IMAGE[::-1, :50])
+    elsewhere = detector.like(other, pattern, "colony")
+    assert elsewhere.shape == (40, 50) and len(elsewhere) == ACROSS**2
+    assert not np.allclose(elsewhere.scores, found.scores)
+    with pytest.raises(ImageError, match="uint8"):
+        detector.like(IMAGE[..., 0], pattern, "colony")
+    with pytest.raises(Cancelled):
+        detector.like(IMAGE, pattern, "colony", context=Context(cancelled=lambda: True))
+
+
 def test_example_between_all_boxes_is_taken_where_it_lies(detector) -> None:
     boxes = np.array([[0, 0, 4, 4], [50, 50, 60, 60]], float)
     assert owl._pattern(boxes, np.array([40.0, 40, 45, 45]), None) == 1

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["box_nms", "overlaps"]
+from napari_segmate.core.errors import PromptError
+from napari_segmate.core.types import BoxYX, Shape2D
+
+__all__ = ["box_nms", "example_in", "overlaps"]
 
 
 def box_nms(
@@ -62,3 +65,32 @@ def overlaps(first: npt.ArrayLike, second: npt.ArrayLike) -> npt.NDArray[np.floa
     common = np.clip(sides, 0, None).prod(axis=-1)
     areas = [(boxes[..., 2:] - boxes[..., :2]).prod(axis=-1) for boxes in (one, other)]
     return np.asarray(common / np.maximum(areas[0] + areas[1] - common, 1e-9))
+
+
+def example_in(box_yx: BoxYX, shape: Shape2D) -> npt.NDArray[np.float64]:
+    """Return the part of a box that lies in an image.
+
+    Parameters
+    ----------
+    box_yx : (y0, x0, y1, x1)
+        Round one object, in pixels; pixel centres at integers.
+    shape : (height, width)
+        Size of the image.
+
+    Raises
+    ------
+    PromptError
+        It has no area there.
+
+    Examples
+    --------
+    >>> example_in((5, 5, 30, 9), (20, 20)).tolist()
+    [5.0, 5.0, 19.5, 9.0]
+    """
+    box = np.asarray(np.clip(box_yx, -0.5, np.array(shape * 2) - 0.5), dtype=np.float64)
+    if not (box[2:] > box[:2]).all():
+        raise PromptError(
+            f"the example {tuple(round(float(value), 1) for value in box_yx)} has no area in an "
+            f"image of {shape[0]} x {shape[1]} pixels; draw a box round one whole object"
+        )
+    return box

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_segmate.core.errors import PromptError
-from napari_segmate.core.types import BoxYX, Shape2D
+from napari_segmate.core.types import Shape2D
 
-__all__ = ["corners_in", "example_in"]
+__all__ = ["corners_in"]
 
 
 def corners_in(
@@ -44,32 +43,3 @@ def corners_in(
     full: Any = (seen or shape) * 2
     corners = np.concatenate([low, high], axis=1) * full - 0.5
     return np.asarray(np.clip(corners, -0.5, np.array(shape * 2) - 0.5))
-
-
-def example_in(box_yx: BoxYX, shape: Shape2D) -> npt.NDArray[np.float64]:
-    """Return the part of a box that lies in an image.
-
-    Parameters
-    ----------
-    box_yx : (y0, x0, y1, x1)
-        Round one object, in pixels; pixel centres at integers.
-    shape : (height, width)
-        Size of the image.
-
-    Raises
-    ------
-    PromptError
-        It has no area there.
-
-    Examples
-    --------
-    >>> example_in((5, 5, 30, 9), (20, 20)).tolist()
-    [5.0, 5.0, 19.5, 9.0]
-    """
-    box = np.asarray(np.clip(box_yx, -0.5, np.array(shape * 2) - 0.5), dtype=np.float64)
-    if not (box[2:] > box[:2]).all():
-        raise PromptError(
-            f"the example {tuple(round(float(value), 1) for value in box_yx)} has no area in an "
-            f"image of {shape[0]} x {shape[1]} pixels; draw a box round one whole object"
-        )
-    return box

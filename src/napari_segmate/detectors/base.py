@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.detections import Detections
 from napari_segmate.core.types import BoxYX, RGBImage
 from napari_segmate.core.weights import WeightsFile
 
-__all__ = ["DETAIL", "LONGEST", "Detector", "DetectorFamily", "DetectorInfo"]
+__all__ = ["DETAIL", "LONGEST", "Detector", "DetectorFamily", "DetectorInfo", "PatternDetector"]
 
 DETAIL = 800
 """Shorter side in pixels that detectors were trained at."""
@@ -92,6 +92,27 @@ class Detector(Protocol):
         ModelError
             The detector only understands words (`DetectorInfo.examples`).
         """
+        ...
+
+
+@runtime_checkable
+class PatternDetector(Protocol):
+    """A detector that takes what it learns from an example to other images."""
+
+    def pattern(self, image: RGBImage, box_yx: BoxYX, *, context: Context = ...) -> Any:
+        """Return what the content of a box looks like, for `like`.
+
+        Raises
+        ------
+        PromptError
+            The box has no area, or lies outside the image.
+        """
+        ...
+
+    def like(
+        self, image: RGBImage, pattern: Any, phrase: str, *, context: Context = ...
+    ) -> Detections:
+        """Return what resembles a pattern, as boxes of one phrase."""
         ...
 
 

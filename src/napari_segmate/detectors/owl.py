@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_segmate.core.boxes import overlaps
+from napari_segmate.core.boxes import example_in, overlaps
 from napari_segmate.core.context import Context
 from napari_segmate.core.detections import Detections
 from napari_segmate.core.errors import MissingExtraError, ModelError, PromptError
 from napari_segmate.core.types import BoxYX, RGBImage, Shape2D
-from napari_segmate.detectors._boxes import corners_in, example_in
+from napari_segmate.detectors._boxes import corners_in
 from napari_segmate.detectors._files import model_type
 from napari_segmate.detectors._grounding import check_image, check_phrases
 from napari_segmate.detectors._transformers_guard import check_loaded, without_bars
@@ -104,10 +104,61 @@ class OwlDetector:
         (context or Context()).check()
         with inference(self._device):
             features, boxes = self._look(image, DETAIL)
-            embeds = self._model.class_predictor(features)[1][0]
-            pattern = _pattern(self._corners(image, boxes), box, embeds)
-            scores = self._scores(features, embeds[pattern][None])
+            scores = self._scores(features, self._learned(image, box, features, boxes))
         return self._seen(image, boxes, scores, (phrase,))
+
+    def pattern(
+        self, image: RGBImage, box_yx: BoxYX, *, context: Context | None = None
+    ) -> npt.NDArray[np.float32]:
+        """See `napari_segmate.detectors.base.PatternDetector`: a (1, d) embedding.
+
+        Raises
+        ------
+        ImageError
+            Not 8-bit RGB.
+        PromptError
+            The box has no area, or lies outside the image.
+        """
+        from napari_segmate._torch import inference, to_array
+
+        check_image(image)
+        box = example_in(box_yx, (image.shape[0], image.shape[1]))
+        (context or Context()).check()
+        with inference(self._device):
+            learned = self._learned(image, box, *self._look(image, DETAIL))
+        return np.asarray(to_array(learned.float()), dtype=np.float32)
+
+    def like(
+        self,
+        image: RGBImage,
+        pattern: npt.NDArray[np.float32],
+        phrase: str,
+        *,
+        context: Context | None = None,
+    ) -> Detections:
+        """See `napari_segmate.detectors.base.PatternDetector`.
+
+        Raises
+        ------
+        ImageError
+            Not 8-bit RGB.
+        """
+        from napari_segmate._torch import inference, to_tensor
+
+        check_image(image)
+        (context or Context()).check()
+        with inference(self._device):
+            features, boxes = self._look(image, DETAIL)
+            query = to_tensor(pattern, self._device).to(features.dtype)
+            scores = self._scores(features, query)
+        return self._seen(image, boxes, scores, (phrase,))
+
+    def _learned(
+        self, image: RGBImage, box: npt.NDArray[np.float64], features: Any, boxes: Any
+    ) -> Any:
+        """Return the (1, d) embedding of the patch that stands for what is in a box."""
+        embeds = self._model.class_predictor(features)[1][0]
+        return embeds[_pattern(self._corners(image, boxes), box, embeds)][None]
 
     def _text(self, phrase: str) -> str:
         """Return what is read for a concept: in a sentence, unless that is too long."""

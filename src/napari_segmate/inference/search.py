@@ -16,7 +16,7 @@ from napari_segmate.detectors.base import DETAIL, Detector
 from napari_segmate.inference.request import PlaneLike
 from napari_segmate.inference.views import LEAST_SIDE, views, window_side
 
-__all__ = ["SearchOptions", "Tiling", "search", "tile_side"]
+__all__ = ["SearchOptions", "Tiling", "cut", "search", "tile_side"]
 
 LEAST_DETAIL = 64
 
@@ -115,10 +115,10 @@ def search(
             context.report(number * len(passes) + at, count * len(passes), name)
             seen = detector.detect(view.image, words, detail=options.detail, context=context)
             parts.append(view.placed(seen))
-    return _cut(join(parts, tuple(phrases), shape))
+    return cut(join(parts, tuple(phrases), shape))
 
 
-def _cut(seen: Detections) -> Detections:
+def cut(seen: Detections) -> Detections:
     """Return boxes cut to the image; what lies outside has no area then, and never passes."""
     low, high = np.full(4, -0.5), np.tile(seen.shape, 2) - 0.5
     return replace(seen, boxes_yx=np.clip(seen.boxes_yx, low, high))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from napari_segmate.core.context import Context
 from napari_segmate.core.detections import Detections, SelectParams, select
 from napari_segmate.core.phrases import split_phrases
-from napari_segmate.core.types import BoxYX, IntBoxYX, Shape2D
+from napari_segmate.core.types import BoxYX
 from napari_segmate.detectors import (
     address_of,
     commit_of,
@@ -23,6 +22,7 @@ from napari_segmate.detectors import (
     usable,
 )
 from napari_segmate.detectors.base import Detector, DetectorInfo
+from napari_segmate.inference.alike import search_alike
 from napari_segmate.inference.search import search
 from napari_segmate.plugin.finding import Chosen, DetectorEntry, Found, Query
 from napari_segmate.sessions.text_state import Offer
@@ -82,7 +82,6 @@ class TextEngine:
     def detect(self, query: Query, context: Context) -> Found:
         """See `napari_segmate.plugin.finding.Engine`."""
         detector = self._load(query, context)
-        box = query.region or (0, 0, *query.plane.shape)
         seen = search(
             query.plane,
             query.phrases,
@@ -92,17 +91,23 @@ class TextEngine:
             diameter=query.diameter,
             context=context,
         )
-        return _found(seen, box, detector.info)
+        y0, x0, *_ = query.region or (0, 0)
+        return _found(seen, (y0, x0), detector.info)
 
     def alike(self, query: Query, box_yx: BoxYX, context: Context) -> Found:
         """See `napari_segmate.plugin.finding.Engine`."""
         detector = self._load(query, context)
-        box = _with_example(query.region or (0, 0, *query.plane.shape), box_yx, query.plane.shape)
-        y0, x0, y1, x1 = box_yx
-        inner = (y0 - box[0], x0 - box[1], y1 - box[0], x1 - box[1])
-        image = query.plane.read(box)
-        seen = detector.alike(image, inner, query.phrases[0], context=context)
-        return _found(seen, box, detector.info)
+        seen = search_alike(
+            query.plane,
+            box_yx,
+            query.phrases[0],
+            detector,
+            query.options,
+            region=query.region,
+            diameter=query.diameter,
+            context=context,
+        )
+        return _found(seen, (0, 0), detector.info)
 
     def select(self, found: Found, values: FilterValues) -> Sequence[Chosen]:
         """See `napari_segmate.plugin.finding.Engine`."""
@@ -142,15 +147,7 @@ def _entry(info: DetectorInfo, name: str, title: str, description: str) -> Detec
     return DetectorEntry(name, title, description, info.examples, info.masks)
 
 
-def _with_example(region: IntBoxYX, box_yx: BoxYX, shape: Shape2D) -> IntBoxYX:
-    """Return a region grown so far that an example lies in it."""
-    y0, x0, y1, x1 = region
-    low = (max(0, min(y0, math.floor(box_yx[0]))), max(0, min(x0, math.floor(box_yx[1]))))
-    high = (max(y1, math.ceil(box_yx[2]) + 1), max(x1, math.ceil(box_yx[3]) + 1))
-    return (*low, min(high[0], shape[0]), min(high[1], shape[1]))
-
-
-def _found(seen: Detections, box: IntBoxYX, info: DetectorInfo) -> Found:
-    placed = seen.placed(np.ones(len(seen), bool), seen.shape, box[:2])
+def _found(seen: Detections, offset_yx: tuple[int, int], info: DetectorInfo) -> Found:
+    placed = seen.placed(np.ones(len(seen), bool), seen.shape, offset_yx)
     finder = Finder(info.name, commit_of(info))
     return Found(seen.phrases, placed.boxes_yx, seen.scores, seen.shape, placed.masks, finder)
