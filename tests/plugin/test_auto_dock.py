@@ -18,7 +18,7 @@ from napari_segmate.plugin.auto_search import LEAST, params_of, usual
 from napari_segmate.plugin.proposals import PROPOSALS_NAME
 from napari_segmate.sessions.state import Phase
 from napari_segmate.tasks.auto import Mode, Params
-from napari_segmate.widgets.auto_panel import AutoAction, AutoValues
+from napari_segmate.widgets.auto_actions import AutoAction, AutoValues
 
 OUTPUT = "SegMate labels"
 
@@ -54,7 +54,7 @@ class Desk:
 
         def settled() -> bool:
             controller = dock.controller
-            waiting = controller.jobs.busy or controller._tuning or controller._look.waiting
+            waiting = controller.jobs.busy or controller.tuning.running or controller._look.waiting
             return not waiting and controller.runner.idle
 
         self.qtbot.waitUntil(settled, timeout=60_000)
@@ -96,6 +96,15 @@ def test_every_object_is_proposed_and_nothing_else_is_touched(desk):
     labels = desk.viewer.layers[PROPOSALS_NAME].data
     assert len(np.unique(labels)) - 1 == desk.proposed
     assert desk.viewer.layers.selection.active.name == "image"
+
+
+def test_outlines_are_as_wide_at_every_zoom(desk):
+    desk.viewer.scene.camera.zoom = 4
+    desk.do(AutoAction.RUN)
+    layer = desk.viewer.layers[PROPOSALS_NAME]
+    assert layer.contour == 1
+    desk.viewer.scene.camera.zoom = 0.5
+    desk.qtbot.waitUntil(lambda: layer.contour == 5)
 
 
 def test_accepted_proposals_are_one_step_of_undo(desk):
@@ -357,15 +366,15 @@ def test_proposals_appear_tile_by_tile_and_stay_when_cancelled(qtbot, model, mon
 
 def test_of_many_settings_only_the_newest_is_computed(desk, monkeypatch):
     desk.do(AutoAction.RUN)
-    from napari_segmate.plugin import auto_controller
+    from napari_segmate.plugin import auto_tuning
 
-    asked, real = [], auto_controller.generate
+    asked, real = [], auto_tuning.generate
 
     def counting(prepared, params, context):
         asked.append(params.foreground)
         return real(prepared, params, context=context)
 
-    monkeypatch.setattr(auto_controller, "generate", counting)
+    monkeypatch.setattr(auto_tuning, "generate", counting)
     for step in range(40):
         desk.dock.panel._sliders["foreground"].setValue(0.3 + step / 100)
     desk.wait()

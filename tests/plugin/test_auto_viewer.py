@@ -18,7 +18,7 @@ from napari_segmate.plugin.auto_dock import AutoDock
 from napari_segmate.plugin.dock import SegmentDock
 from napari_segmate.plugin.output import OUTPUT_NAME
 from napari_segmate.plugin.proposals import PROPOSALS_NAME
-from napari_segmate.widgets.auto_panel import AutoAction
+from napari_segmate.widgets.auto_actions import AutoAction
 
 pytestmark = pytest.mark.gui
 
@@ -59,7 +59,7 @@ class Window:
         controller = self.dock.controller
 
         def settled() -> bool:
-            busy = controller.jobs.busy or controller._tuning or controller._look.waiting
+            busy = controller.jobs.busy or controller.tuning.running or controller._look.waiting
             return not busy and controller.runner.idle and self.other.controller.runner.idle
 
         self.qtbot.wait(30)

@@ -9,25 +9,27 @@ from weakref import WeakKeyDictionary
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Shapes
 
-from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ImageError, SegmateError
 from napari_segmate.plugin.answering import Answerer, ModelChoice
 from napari_segmate.plugin.auto_accepting import Accepting
 from napari_segmate.plugin.auto_asked import Asked
 from napari_segmate.plugin.auto_objects import Accepted
-from napari_segmate.plugin.auto_search import Search, tuned
+from napari_segmate.plugin.auto_search import Search
+from napari_segmate.plugin.auto_tuning import Tuning
 from napari_segmate.plugin.deferred import Deferred
 from napari_segmate.plugin.jobs import Jobs
 from napari_segmate.plugin.proposals import Index, PlaneProposal, Proposals
 from napari_segmate.plugin.region_layer import RegionLayer
-from napari_segmate.plugin.runner import Job
 from napari_segmate.plugin.shape_region import region_of_shapes
 from napari_segmate.plugin.viewing import View
 from napari_segmate.sessions.auto_state import AutoFacts, auto_state_of
 from napari_segmate.sessions.state import SessionState
-from napari_segmate.tasks.auto import Mode, Params, Proposal, Region, generate
+from napari_segmate.tasks.auto import Mode, Region
 
 __all__ = ["AutoController"]
+
+SETTLE_MS = 250
+"""How long the camera must rest before outlines are drawn for it."""
 
 DRAW_FIRST = "Drag a rectangle round the part to search"
 CHOOSE_SHAPES = "Draw a polygon in a shapes layer of your own, and choose that layer"
@@ -82,17 +84,25 @@ class AutoController:
         self._waiting: list[Search] = []
         self._n_searches = 0
         self._live: PlaneProposal | None = None
-        self._tuning: Job | None = None
-        self._when_tuned: Callable[[], None] | None = None
         self._trouble = ""
         self._closed = False
         self._look = Deferred(self._update_plane)
         self._refresh_later = Deferred(self.refresh)
+        self._follow_camera = Deferred(self._update_width, SETTLE_MS)
         self.view = View(viewer, self._look, self._look)
+        self.tuning = Tuning(
+            self.runner,
+            lambda: self.book,
+            lambda: self.asked.params,
+            lambda: self._shown_index,
+            self._on_tuned,
+            self.jobs.fail,
+        )
         self.region = RegionLayer(viewer, self._refresh_later)
         self.accepting = Accepting(viewer, self.jobs, self.view, notify, self._redraw)
         self.committer = self.accepting.committer
         viewer.layers.events.removed.connect(self._on_removed)
+        viewer.scene.camera.events.zoom.connect(self._follow_camera)
 
     def close(self) -> None:
         """End the worker and let go of the viewer; proposals stay as a layer of the user's."""
@@ -100,9 +110,11 @@ class AutoController:
             return
         self._closed = True
         self.jobs.close()
-        self._look.stop()
-        self._refresh_later.stop()
+        self.tuning.close()
+        for deferred in (self._look, self._refresh_later, self._follow_camera):
+            deferred.stop()
         self.committer.close()
+        self.viewer.scene.camera.events.zoom.disconnect(self._follow_camera)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.view.close()
         self.region.remove()
@@ -143,7 +155,7 @@ class AutoController:
         if asked != before:
             self.jobs.unsay()
         self.refresh()
-        self._tune()
+        self.tuning.start()
 
     def _change_region(self, region: str) -> None:
         if region != "rectangle":
@@ -276,55 +288,22 @@ class AutoController:
             self._propose(image, plane)
 
     def _propose(self, image: Image, plane: PlaneProposal) -> None:
-        # The user may have gone to 3-D, or to where the image has no plane.
-        width = 1 if self.view.shown is None else self.view.outline_width
-        self.book.put(image, plane, width)
+        self.book.put(image, plane, self._outline_width)
         self.found(plane)
         self._show_found()
-        self._tune()
+        self.tuning.start()
 
-    # Tune
+    @property
+    def _outline_width(self) -> int:
+        # The user may have gone to 3-D, or to where the image has no plane.
+        return 1 if self.view.shown is None else self.view.outline_width
 
-    def _tune(self) -> None:
-        """Generate labels again until all are those of the sliders; one job at a time.
+    def _update_width(self) -> None:
+        self.book.set_width(self._outline_width)
 
-        The job takes the newest settings when it starts, so that none is ever computed in vain.
-        """
-        if self._tuning is not None or self._closed:
-            return
-        plane = next(iter(self._stale()), None)
-        if plane is None:
-            then, self._when_tuned = self._when_tuned, None
-            if then is not None:
-                then()
-            return
-
-        def work(context: Context) -> tuple[Params, Proposal]:
-            params = tuned(plane.params, self.asked.params)
-            return params, generate(plane.prepared, params, context=context)
-
-        def done(result: tuple[Params, Proposal]) -> None:
-            self._tuning = None
-            if self.book.on(plane.index) is plane:
-                plane.params, plane.proposal = result
-                self.book.draw([plane])
-                self._show_found()
-                self.refresh()
-            self._tune()
-
-        def failed(error: BaseException) -> None:
-            self._tuning = self._when_tuned = None
-            self.jobs.fail(error)
-
-        self._tuning = self.runner.submit(Job(work, done, failed))
-
-    def _stale(self) -> list[PlaneProposal]:
-        """Return the planes whose labels are not those of the sliders, the one in view first."""
-        if self.book.layer is None:
-            return []
-        now = self.asked.params
-        stale = [plane for plane in self.book if tuned(plane.params, now) != plane.params]
-        return sorted(stale, key=lambda plane: plane.index != self._shown_index)
+    def _on_tuned(self) -> None:
+        self._show_found()
+        self.refresh()
 
     # Accept
 
@@ -342,9 +321,8 @@ class AutoController:
         image = self.view.image
         if image is None or not self.can_accept:
             return
-        if self._stale() and only is None:
-            self._when_tuned = self.accept
-            self._tune()
+        if self.tuning.stale() and only is None:
+            self.tuning.finish(self.accept)
             return
         linked = self.asked.planes.is_range and self.asked.planes.linked
         planes = [plane for plane in self.book if plane.kept.size]
@@ -403,7 +381,8 @@ class AutoController:
 
     def _drop_jobs(self) -> None:
         """Forget what was to follow."""
-        self._waiting, self._tuning, self._when_tuned, self._live = [], None, None, None
+        self._waiting, self._live = [], None
+        self.tuning.stop()
 
     # The plane in view
 
@@ -421,7 +400,7 @@ class AutoController:
             self._trouble = str(error)
         self._show_found()
         self.refresh()
-        self._tune()
+        self.tuning.start()
 
     def _on_removed(self, event: Any) -> None:
         layer, image = event.value, self.view.image

@@ -14,6 +14,7 @@ from napari.layers import Image, Labels
 from napari_segmate.core.types import LabelArray
 from napari_segmate.plugin.layers import DisplayedPlane, to_pixels
 from napari_segmate.plugin.output import labels_for
+from napari_segmate.plugin.proposal_look import Look
 from napari_segmate.tasks.auto import Params, Prepared, Proposal
 
 __all__ = ["PROPOSALS_NAME", "Index", "PlaneProposal", "Proposals", "middles_of"]
@@ -21,8 +22,6 @@ __all__ = ["PROPOSALS_NAME", "Index", "PlaneProposal", "Proposals", "middles_of"
 PROPOSALS_NAME = "SegMate proposals"
 SHOWN_VALUES = 65535
 """Values of the layer; more objects than that share some of them, which only shows as a colour."""
-OUTLINED_PIXELS = 1 << 24
-"""In a larger plane napari takes too long for outlines."""
 
 Index = tuple[int, ...]
 Labelled = npt.NDArray[np.intp]
@@ -109,6 +108,7 @@ class Proposals:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._layer: Labels | None = None
+        self._look: Look | None = None
         self._planes: dict[Index, PlaneProposal] = {}
 
     def __iter__(self) -> Iterator[PlaneProposal]:
@@ -137,13 +137,12 @@ class Proposals:
     def put(self, image: Image, plane: PlaneProposal, width: int = 1) -> None:
         """Propose something for a plane, in place of what was proposed for it before.
 
-        Outlines are `width` pixels wide; stacks and very large planes show areas instead.
+        Outlines are `width` pixels wide; stacks and large planes show areas instead.
         """
         if self.layer is None:
-            # In 3-D napari warns that it cannot draw outlines.
-            large = plane.shown.shape[0] * plane.shown.shape[1] > OUTLINED_PIXELS
-            outlined = not large and not plane.shown.fixed
-            self._new(image, plane.shown.axes.channel, width if outlined else 0)
+            self._new(image, plane.shown)
+        if self._look is not None:
+            self._look.fit(image, width)
         self._planes[plane.index] = plane
         self.draw([plane])
 
@@ -159,6 +158,11 @@ class Proposals:
                 labels = np.where(labels > 0, (labels - 1) % SHOWN_VALUES + 1, 0)
             layer.data[plane.place.slices((0, 0, height, width))] = labels
         layer.refresh()
+
+    def set_width(self, width: int) -> None:
+        """Draw outlines `width` pixels wide."""
+        if self.layer is not None and self._look is not None:
+            self._look.set_width(width)
 
     def clear(self) -> None:
         """Take the layer away."""
@@ -189,11 +193,11 @@ class Proposals:
         plane.gone.update(pixels(middles_of(plane.proposal.labels, [label])))
         self.draw([plane])
 
-    def _new(self, image: Image, channel: int | None, width: int) -> None:
-        layer = labels_for(image, channel, PROPOSALS_NAME)
-        # Told from labels at a glance, and the image can be seen inside.
-        layer.contour = width
-        layer.opacity = 1.0 if width else 0.5
+    def _new(self, image: Image, shown: DisplayedPlane) -> None:
+        layer = labels_for(image, shown.axes.channel, PROPOSALS_NAME)
+        # In 3-D napari warns that it cannot draw outlines.
+        height, width = shown.shape
+        self._look = Look(layer, height * width, outlined=not shown.fixed)
         layer.editable = False
         layers = self._viewer.layers
         active = layers.selection.active

@@ -19,7 +19,7 @@ from napari_segmate.widgets.options_view import OptionValues
 
 __all__ = ["View"]
 
-OUTLINE_SCREEN_PX = 1.5
+OUTLINE_SCREEN_PX = 2.5
 WIDEST_OUTLINE_PX = 50
 IMAGE_EVENTS = ("data", "scale", "translate", "rotate", "shear", "affine", "units")
 DIMS_EVENTS = ("point", "order", "ndisplay", "ndim", "units")
