@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import numpy as np
 import pytest
 from napari.layers import Labels
 
 from napari_segmate.io.provenance import METADATA_KEY
-from napari_segmate.plugin.recovery import patches
+from napari_segmate.plugin import painting
 from napari_segmate.sessions.recovery import leftovers
 from napari_segmate.widgets.actions import Action
 
@@ -16,20 +17,9 @@ from .conftest import blob_image, centre
 pytestmark = pytest.mark.gui
 
 
-@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 0, 2)])
-def test_patches_hold_what_changed_whatever_the_axes(axes) -> None:
-    data = np.arange(6 * 6 * 6).reshape(6, 6, 6)
-    plane = (np.array([2, 2, 2]), np.array([1, 3, 4]), np.array([0, 5, 2]))
-    index = tuple(plane[axis] for axis in axes)
-    copy = np.zeros_like(data)
-    for patch in patches(data, index):
-        y0, x0, y1, x1 = patch.box_yx
-        copy[(*patch.index, slice(y0, y1), slice(x0, x1))] = patch.values
-    np.testing.assert_array_equal(copy[index], data[index])
-
-
 def crash(bench) -> None:
     """Leave the recovery files as a killed process would."""
+    bench.qtbot.wait(5)
     for writer in bench.dock.recovery._writers.values():
         writer.close()
     bench.dock.recovery._writers.clear()
@@ -118,3 +108,104 @@ def test_folder_that_cannot_be_written_costs_a_warning_only(make_bench, tmp_path
     assert bench.output.data.any()
     bench.until(lambda: bool(said))
     assert "cannot be written" in said[0]
+
+
+def paint_by_hand(layer) -> None:
+    layer.brush_size = 4
+    layer.paint((44, 4), 9)
+    layer.paint((44, 8), 9)
+    layer.fill((30, 2), 5)
+
+
+def restored(make_bench) -> Labels:
+    second = make_bench(blob_image())
+    second.panel.banner.restore_clicked.emit()
+    second.settle()
+    (layer,) = (one for one in second.viewer.layers if one.name.endswith("(recovered)"))
+    return layer
+
+
+def test_strokes_of_the_brush_survive_a_crash(make_bench) -> None:
+    first = make_bench(blob_image())
+    first.point(*centre(0))
+    first.controller.trigger(Action.COMMIT)
+    paint_by_hand(first.output)
+    first.point(*centre(1))
+    first.controller.trigger(Action.COMMIT)
+    first.output.paint((44, 50), 0)
+    expected = first.output.data.copy()
+    assert {5, 9} <= set(np.unique(expected))
+    crash(first)
+    np.testing.assert_array_equal(restored(make_bench).data, expected)
+
+
+def test_strokes_before_the_first_commit_survive_too(make_bench) -> None:
+    first = make_bench(blob_image())
+    layer = first.viewer.add_labels(np.zeros((48, 60), np.uint16))
+    first.dock._outputs.choose(layer)
+    paint_by_hand(layer)
+    crash(first)
+    np.testing.assert_array_equal(restored(make_bench).data, layer.data)
+
+
+def test_undo_and_redo_of_napari_are_followed(make_bench) -> None:
+    first = make_bench(blob_image())
+    for number in range(2):
+        first.point(*centre(number))
+        first.controller.trigger(Action.COMMIT)
+    paint_by_hand(first.output)
+    first.qtbot.wait(5)
+    for writer in first.dock.recovery._writers.values():
+        writer.flush()
+    for _ in range(4):
+        first.output.undo()
+    first.output.redo()
+    expected = first.output.data.copy()
+    assert np.unique(expected).tolist() == [0, 1, 2]
+    crash(first)
+    np.testing.assert_array_equal(restored(make_bench).data, expected)
+
+
+def test_taking_back_leaves_strokes_made_since(make_bench) -> None:
+    first = make_bench(blob_image())
+    first.point(*centre(0))
+    first.controller.trigger(Action.COMMIT)
+    first.output.paint((44, 4), 9)
+    first.controller.trigger(Action.TAKE_BACK)
+    expected = first.output.data.copy()
+    assert np.unique(expected).tolist() == [0, 9]
+    crash(first)
+    np.testing.assert_array_equal(restored(make_bench).data, expected)
+
+
+def test_another_array_starts_another_file(make_bench, tmp_path) -> None:
+    first = make_bench(blob_image())
+    first.point(*centre(0))
+    first.controller.trigger(Action.COMMIT)
+    data = np.zeros((48, 60), np.uint32)
+    data[2:4, 2:4] = 70_000
+    first.output.data = data
+    first.output.paint((44, 4), 9)
+    crash(first)
+    assert len(leftovers(tmp_path / "recovery")) == 1
+    layer = restored(make_bench)
+    np.testing.assert_array_equal(layer.data, first.output.data)
+    assert layer.data.dtype == np.uint32
+
+
+def test_what_a_commit_touches_is_read_away_from_the_window(make_bench, monkeypatch) -> None:
+    readers = []
+    read = painting.Window.read
+
+    def noted(self, data):
+        readers.append(threading.current_thread().name)
+        return read(self, data)
+
+    monkeypatch.setattr(painting.Window, "read", noted)
+    bench = make_bench(blob_image())
+    for number in range(2):
+        bench.point(*centre(number))
+        bench.controller.trigger(Action.COMMIT)
+        bench.output.paint((44, 4 + number), 9)
+    bench.until(lambda: len(readers) >= 4)
+    assert set(readers) == {"napari-segmate-recovery"}

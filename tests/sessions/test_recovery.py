@@ -330,3 +330,39 @@ def test_a_disk_that_fills_up_while_writing_keeps_the_whole_lines(tmp_path):
     assert done.stderr == ""
     (left,) = leftovers(tmp_path)
     assert 0 < left.n_changes < 9
+
+
+def test_a_change_may_be_read_by_the_thread_that_writes(tmp_path, background):
+    journal = writer(tmp_path, background)
+    readers = []
+
+    def read():
+        readers.append(threading.current_thread())
+        return entry(7)
+
+    journal.add(read)
+    background.join()
+    assert readers == background.threads
+    journal.close()
+    assert read_journal(leftovers(tmp_path)[0].path).largest_label == 7
+
+
+def test_no_change_leaves_no_line(tmp_path, background):
+    journal = writer(tmp_path, background)
+    journal.add(lambda: Entry(()))
+    journal.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_that_cannot_be_read_cost_a_warning_only(tmp_path, background):
+    said = []
+    journal = writer(tmp_path, background, warn=said.append)
+
+    def read():
+        raise KeyError("chunk")
+
+    journal.add(read)
+    background.join()
+    journal.add(entry(1))
+    journal.close()
+    assert journal.failed and len(said) == 1

@@ -221,6 +221,7 @@ class SegmentDock(QWidget):
         labels = layer if isinstance(layer, Labels) else None
         self.controller.committer.output.layer = labels
         if labels is not None:
+            self.recovery.follow(labels, self.controller.image)
             try:
                 adopt_records(labels)
             except LabelsError as error:

@@ -96,6 +96,11 @@ class Entry:
     records: tuple[Record, ...] = ()
     dropped: tuple[int, ...] = ()
 
+    @property
+    def empty(self) -> bool:
+        """True when nothing has changed."""
+        return not (self.patches or self.records or self.dropped)
+
 
 @dataclass(frozen=True, eq=False)
 class Recovered:

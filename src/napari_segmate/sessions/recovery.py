@@ -45,6 +45,7 @@ __all__ = [
 SUFFIX = ".segmate-recovery"
 INTERVAL_S = 2.0
 
+Waiting = Entry | Callable[[], Entry]
 Submit = Callable[[Callable[[], None]], object]
 
 
@@ -91,14 +92,25 @@ class RecoveryWriter:
         self._lock = Lock()
         self._write_lock = Lock()
         self._hurry = Event()
-        self._waiting: list[Entry] = []
+        self._waiting: list[Waiting] = []
         self._scheduled = False
         self._failed = False
         self._last_write = -interval_s
         self._file: IO[str] | None = None
 
-    def add(self, entry: Entry) -> None:
-        """Take a change; it is on disk after `interval_s` at the latest."""
+    @property
+    def failed(self) -> bool:
+        """True once something could not be written; nothing is written from then on."""
+        return self._failed
+
+    def add(self, entry: Waiting) -> None:
+        """Take a change; it is on disk after `interval_s` at the latest.
+
+        Parameters
+        ----------
+        entry : Entry or callable
+            What changed; or what returns that, called without arguments by the writing thread.
+        """
         with self._lock:
             if self._failed or self._hurry.is_set():
                 return
@@ -112,9 +124,9 @@ class RecoveryWriter:
         """Write what waits, now, on this thread."""
         with self._write_lock:
             with self._lock:
-                entries, self._waiting = self._waiting, []
-            if entries and not self._failed:
-                self._write(entries)
+                waiting, self._waiting = self._waiting, []
+            if waiting and not self._failed:
+                self._write(waiting)
 
     def close(self) -> None:
         """Write what waits and leave the file for the next start."""
@@ -137,13 +149,17 @@ class RecoveryWriter:
             self._scheduled = False
         self.flush()
 
-    def _write(self, entries: list[Entry]) -> None:
+    def _write(self, waiting: list[Waiting]) -> None:
         try:
+            entries = [one() if callable(one) else one for one in waiting]
+            lines = [entry_line(one) for one in entries if not one.empty]
+            if not lines:
+                return
             file = self._opened()
-            file.writelines(map(entry_line, entries))
+            file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
-        except OSError as error:
+        except Exception as error:  # labels that live elsewhere may raise anything when read
             self._failed = True
             self._warn(
                 f"The recovery file {self.path} cannot be written ({error}); save your labels "
