@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tifffile
 from bright_detector import BrightDetector
 
 from napari_segmate import GroundingDINO, SegMate
+from napari_segmate.core.coarse_masks import CoarseMask
 from napari_segmate.core.errors import ImageError, ParameterError, PromptError, UnknownNameError
 from napari_segmate.tasks.text import Params
 
@@ -128,6 +131,80 @@ def test_words_alone_use_the_usual_thresholds_and_one_detector(segmate, bright, 
     assert segmate.segment(image, text_prompt="nucleus").shape[0] == 3
     assert segmate.object_detector is first
     assert bright.phrases == [("cell",), ("nucleus",)]
+
+
+class Draws(BrightDetector):
+    """Draws the left half of every object, except of the one that it is least sure of."""
+
+    def detect(self, image, phrases, **options):
+        seen = super().detect(image, phrases, **options)
+        masks = []
+        for y0, x0, y1, x1 in seen.boxes_yx.tolist():
+            cells = np.ones((1, 2))
+            cells[:, 1] = 0
+            masks.append(CoarseMask.of(cells, (y0, x0, y1, x1)))
+        masks[2] = None
+        return replace(seen, masks=tuple(masks))
+
+
+@pytest.fixture
+def draws(monkeypatch) -> None:
+    monkeypatch.setattr("napari_segmate.grounding.ready", lambda *names, **options: Draws())
+
+
+def test_masks_of_the_detector(draws, image):
+    dino = GroundingDINO()
+    boxes, scores, phrases, masks = dino.predict_masks(image, "cell")
+    for one, other in zip((boxes, scores), dino.predict(image, "cell"), strict=False):
+        np.testing.assert_array_equal(one, other)
+    assert phrases == ["cell"] * 3 and masks[2] is None
+    for mask, number in zip(masks[:2], (1, 0), strict=True):
+        y0, x0, y1, x1 = BLOBS[number]
+        assert mask.shape == (48, 60) and mask[y0:y1, x0 : (x0 + x1) // 2].all()
+        assert mask.sum() == (y1 - y0) * ((x1 - x0) // 2)
+
+
+def test_detector_without_masks_gives_none(dino, image):
+    assert dino.predict_masks(image, "cell")[3] == [None, None, None]
+
+
+@pytest.mark.parametrize("multimask", [True, False])
+def test_segment_takes_masks_of_the_detector_and_asks_the_model_for_the_rest(
+    segmate, draws, fake_model, image, multimask
+):
+    masks = segmate.segment(image, text_prompt="cell", multimask_output=multimask)
+    assert masks.shape == (3, 3 if multimask else 1, 48, 60)
+    _, _, _, drawn = segmate.object_detector.predict_masks(image, "cell")
+    for at in (0, 1):
+        assert (masks[at] == drawn[at]).all()
+    y0, x0, y1, x1 = BLOBS[2]
+    assert masks[2, -2 if multimask else 0, y0 + 2 : y1 - 2, x0 + 2 : x1 - 2].all()
+    assert sum(len(prompts) for prompts, _ in fake_model.decoded) == 1
+
+
+def test_segment_leaves_masks_to_the_model_when_told_so(segmate, draws, fake_model, image):
+    segmate.segment(image, text_prompt="cell", text_masks="model")
+    assert sum(len(prompts) for prompts, _ in fake_model.decoded) == 3
+    with pytest.raises(ParameterError, match="no text_masks 'mine'; choose one of"):
+        segmate.segment(image, text_prompt="cell", text_masks="mine")
+
+
+def test_large_pictures_are_read_piece_by_piece(dino, bright):
+    class Lazy:
+        shape, dtype, most = (6000, 5000), np.dtype(np.uint16), 0
+
+        def __getitem__(self, index):
+            rows, columns = (
+                len(range(size)[one]) for one, size in zip(index, self.shape, strict=True)
+            )
+            self.most = max(self.most, rows * columns)
+            return np.full((rows, columns), 7, np.uint16)
+
+    lazy = Lazy()
+    with pytest.warns(UserWarning, match="no box scores"):
+        dino.predict(lazy, "cell", 0.95, params=Params(tile=2000))
+    assert bright.shapes[0] == (1920, 1600) and set(bright.shapes[1:]) == {(2000, 2000)}
+    assert lazy.most <= 1 << 25
 
 
 def test_another_detector_is_asked(segmate, image):

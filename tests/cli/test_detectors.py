@@ -86,6 +86,25 @@ def test_a_version_that_computes_wrong_results_is_named(lacking, capsys):
     assert "cannot run here" in out and "wrong boxes" in out
 
 
+def test_revision_is_shown_once_it_is_settled(able, capsys):
+    info = get_detector("mm-grounding-dino-tiny")
+    commit = "0123456789" * 4
+    assert main(["detectors"]) == 0
+    before = capsys.readouterr().out
+    assert " main " in row(before, info.name) and " a2bb814 " in row(before, "grounding-dino-tiny")
+    folder_of(info).mkdir(parents=True)
+    note = {"repository": info.repository, "revision": "main", "commit": commit}
+    (folder_of(info) / "revision.json").write_text(json.dumps(note))
+    assert main(["detectors"]) == 0
+    assert " 0123456 " in row(capsys.readouterr().out, info.name)
+    assert main(["detectors", "info", info.name]) == 0
+    out = capsys.readouterr().out
+    assert f"revision:     {commit}\n" in out and "asked for:    main\n" in out
+    assert main(["detectors", "--json"]) == 0
+    found = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    assert found[info.name]["commit"] == commit and found[info.name]["revision"] == "main"
+
+
 def test_path_says_what_to_put_there(able, capsys):
     assert main(["detectors", "path", "grounding-dino-tiny"]) == 0
     shown = capsys.readouterr()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_segmate.cli._options import AsJson
 from napari_segmate.cli._progress import progress
 from napari_segmate.core.errors import MissingExtraError, ModelError
 
@@ -18,13 +19,18 @@ __all__ = ["detectors"]
 
 detectors = typer.Typer(
     invoke_without_command=True,
-    help="Show what finds boxes for words, and download it.",
+    help="List what finds boxes for words, show what it is, download its files.",
 )
 
 Name = Annotated[
-    str, typer.Argument(help="Name of a detector, as 'segmate detectors' shows it; or your own.")
+    str,
+    typer.Argument(
+        metavar="NAME", help="Name of a detector that 'segmate detectors' lists, or of your own."
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+SHORT = 7
+"""Digits of a commit that tell it from others."""
 
 
 def _lack(info: DetectorInfo) -> Exception | None:
@@ -52,10 +58,11 @@ def _state(info: DetectorInfo) -> str:
 
 
 def _as_dict(info: DetectorInfo) -> dict[str, Any]:
-    from napari_segmate.detectors import folder_of, missing_files
+    from napari_segmate.detectors import commit_of, folder_of, missing_files
 
     lack = _lack(info)
     more = {
+        "commit": commit_of(info) or None,
         "state": _state(info),
         "lacks": str(lack) if lack else None,
         "missing": list(missing_files(info)),
@@ -63,6 +70,13 @@ def _as_dict(info: DetectorInfo) -> dict[str, Any]:
     }
     known: dict[str, Any] = json.loads(json.dumps(asdict(info), default=str))
     return known | more
+
+
+def _revision(info: DetectorInfo) -> str:
+    """Return what is known of the version: the commit, or the name that the download resolves."""
+    from napari_segmate.detectors import commit_of
+
+    return commit_of(info)[:SHORT] or (info.revision if info.repository else "")
 
 
 def _megabytes(info: DetectorInfo) -> str:
@@ -90,13 +104,20 @@ def list_(as_json: AsJson = False) -> None:
         typer.echo(json.dumps([_as_dict(info) for info in infos]))
         return
     rows = [
-        (one.name, _state(one), _megabytes(one), one.licence, f"{one.title}: {one.description}")
+        (
+            one.name,
+            _state(one),
+            _megabytes(one),
+            _revision(one),
+            one.licence,
+            f"{one.title}: {one.description}",
+        )
         for one in infos
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
-        typer.echo("  ".join([*cells, row[4]]).rstrip())
+        cells = [cell.ljust(width) for cell, width in zip(row[:5], widths, strict=True)]
+        typer.echo("  ".join([*cells, row[5]]).rstrip())
 
 
 @detectors.command()
@@ -107,9 +128,11 @@ def info(name: Name, as_json: AsJson = False) -> None:
 
         segmate detectors info grounding-dino-tiny
     """
-    from napari_segmate.detectors import folder_of, get_detector, missing_files
+    from napari_segmate.detectors import commit_of, folder_of, get_detector, missing_files
 
     found = get_detector(name)
+    commit = commit_of(found)
+    asked = "" if commit == found.revision else found.revision
     if as_json:
         typer.echo(json.dumps(_as_dict(found)))
         return
@@ -119,13 +142,15 @@ def info(name: Name, as_json: AsJson = False) -> None:
         "description": found.description,
         "licence": found.licence,
         "source": found.repository and f"huggingface.co/{found.repository}",
-        "revision": found.repository and found.revision,
+        "revision": found.repository and (commit or asked),
+        "asked for": commit and asked,
         "state": _state(found),
         "size": _megabytes(found),
         "folder": str(folder_of(found)),
         "missing": ", ".join(missing_files(found)),
         "lacks": str(_lack(found) or ""),
         "examples": "yes: finds more of what is in a box" if found.examples else "",
+        "masks": "yes: draws the outlines of what it finds" if found.masks else "",
     }
     for key, value in lines.items():
         if value:
@@ -159,11 +184,12 @@ def path(name: Name) -> None:
 
         segmate detectors path grounding-dino-tiny
     """
-    from napari_segmate.detectors import folder_of, get_detector, missing_files
+    from napari_segmate.detectors import commit_of, folder_of, get_detector, missing_files
 
     found = get_detector(name)
     missing = missing_files(found)
     if missing:
-        source = f"https://huggingface.co/{found.repository}/tree/{found.revision}"
+        at = commit_of(found) or found.revision
+        source = f"https://huggingface.co/{found.repository}/tree/{at}"
         typer.echo(f"not downloaded; put {', '.join(missing)} from {source} into", err=True)
     typer.echo(str(folder_of(found)))
