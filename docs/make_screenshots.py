@@ -24,7 +24,7 @@ from napari_segmate.plugin.auto_dock import AutoDock
 from napari_segmate.plugin.dock import SegmentDock
 from napari_segmate.plugin.train_dock import TrainDock
 from napari_segmate.widgets.actions import Action
-from napari_segmate.widgets.auto_panel import AutoAction
+from napari_segmate.widgets.auto_actions import AutoAction
 
 SIZE = (1280, 800)
 PATIENCE_S = 60.0

@@ -11,7 +11,7 @@ from npe2 import PluginManifest
 import napari_segmate
 from napari_segmate.plugin.settings import General
 from napari_segmate.widgets.actions import DEFAULT_KEYS
-from napari_segmate.widgets.auto_panel import DEFAULT_AUTO_KEYS
+from napari_segmate.widgets.auto_actions import DEFAULT_AUTO_KEYS
 
 PACKAGE = Path(napari_segmate.__file__).parent
 MANIFEST = PluginManifest.from_file(PACKAGE / "napari.yaml")

@@ -6,7 +6,8 @@ import pytest
 from qtpy.QtWidgets import QWidget
 
 from napari_segmate.sessions.state import Phase, Progress, SessionState
-from napari_segmate.widgets.auto_panel import AutoAction, AutoPanel, AutoValues
+from napari_segmate.widgets.auto_actions import AutoAction, AutoValues
+from napari_segmate.widgets.auto_panel import AutoPanel
 
 pytestmark = pytest.mark.gui
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.auto_search import params_of
 from napari_segmate.tasks.auto import Mode, Params
-from napari_segmate.widgets.auto_panel import AutoValues
+from napari_segmate.widgets.auto_actions import AutoValues
 from napari_segmate.widgets.options_view import OptionValues
 from napari_segmate.widgets.planes_view import PlaneChoice
 

@@ -34,7 +34,8 @@ from napari_segmate.plugin.settings import (
     read_general,
 )
 from napari_segmate.sessions.state import SessionState
-from napari_segmate.widgets.auto_panel import AutoAction, AutoPanel
+from napari_segmate.widgets.auto_actions import AutoAction
+from napari_segmate.widgets.auto_panel import AutoPanel
 from napari_segmate.widgets.options_view import OptionValues
 
 __all__ = ["AutoDock"]

@@ -16,7 +16,7 @@ from napari_segmate.plugin.layers import DisplayedPlane
 from napari_segmate.plugin.proposals import PlaneProposal
 from napari_segmate.tasks.auto import Mode, Params, Prepared, Region, generate, prepare, suited
 from napari_segmate.tasks.auto_look import LEAST_SCORE, LEAST_STABILITY
-from napari_segmate.widgets.auto_panel import AutoValues
+from napari_segmate.widgets.auto_actions import AutoValues
 
 __all__ = ["Search", "least_limits", "params_of", "tuned", "usual"]
 

@@ -10,7 +10,7 @@ from napari.settings import get_settings
 from napari.utils.key_bindings import coerce_keybinding
 
 from napari_segmate.widgets.actions import Action
-from napari_segmate.widgets.auto_panel import AutoAction
+from napari_segmate.widgets.auto_actions import AutoAction
 
 __all__ = ["KeyBindings"]
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from napari.settings import get_plugin_settings
 
 from napari_segmate.widgets.actions import DEFAULT_KEYS, Action
-from napari_segmate.widgets.auto_panel import DEFAULT_AUTO_KEYS, AutoAction
+from napari_segmate.widgets.auto_actions import DEFAULT_AUTO_KEYS, AutoAction
 
 __all__ = [
     "PLUGIN",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +13,9 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QFormLayout,
-    QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -30,13 +24,16 @@ from superqt.utils import signals_blocked
 
 from napari_segmate.sessions.state import SessionState
 from napari_segmate.widgets.actions import Action, with_key
+from napari_segmate.widgets.auto_actions import AutoAction, AutoValues
+from napari_segmate.widgets.combos import choose, narrow, offered, refill
 from napari_segmate.widgets.diameter_box import DiameterBox
 from napari_segmate.widgets.histogram_view import HistogramView, Series
+from napari_segmate.widgets.layout import action_button, form, scrolled_column
 from napari_segmate.widgets.options_view import OptionsView
 from napari_segmate.widgets.planes_view import PlanesView
 from napari_segmate.widgets.status_view import StatusView
 
-__all__ = ["DEFAULT_AUTO_KEYS", "REGIONS", "AutoAction", "AutoPanel", "AutoValues"]
+__all__ = ["REGIONS", "AutoPanel"]
 
 WIDTH_PX = 300
 COLOUR = "#2196f3"
@@ -55,85 +52,7 @@ REGIONS: Mapping[str, str] = {
 }
 
 
-class AutoAction(Enum):
-    """What the buttons of the panel trigger."""
-
-    RUN = "run"
-    ACCEPT = "accept"
-    ACCEPT_ONE = "accept_one"
-    DELETE_ONE = "delete_one"
-    DISCARD = "discard"
-    TAKE_BACK = "take_back"
-    CANCEL = "cancel"
-    RETRY = "retry"
-
-    @property
-    def title(self) -> str:
-        """What a button says."""
-        return TITLES[self]
-
-    @property
-    def help(self) -> str:
-        """What a tooltip says."""
-        return HELP[self]
-
-
-TITLES: Mapping[AutoAction, str] = {
-    AutoAction.RUN: "Find all objects",
-    AutoAction.ACCEPT: "Accept all",
-    AutoAction.ACCEPT_ONE: "Accept one",
-    AutoAction.DELETE_ONE: "Delete one",
-    AutoAction.DISCARD: "Discard",
-    AutoAction.TAKE_BACK: "Take back",
-    AutoAction.CANCEL: "Cancel",
-    AutoAction.RETRY: "Try again",
-}
-HELP: Mapping[AutoAction, str] = {
-    AutoAction.RUN: "Propose an outline for every object; nothing is written to your labels yet",
-    AutoAction.ACCEPT: "Write all proposals into the output labels, as one step of undo",
-    AutoAction.ACCEPT_ONE: "Write the proposal under the cursor into the output labels",
-    AutoAction.DELETE_ONE: "Take the proposal under the cursor away",
-    AutoAction.DISCARD: "Take all proposals away; your labels stay as they are",
-    AutoAction.TAKE_BACK: "Remove the objects accepted last (Ctrl+Z on the labels layer)",
-    AutoAction.CANCEL: "Stop; proposals that are there stay",
-    AutoAction.RETRY: "Find the objects again",
-}
-DEFAULT_AUTO_KEYS: Mapping[AutoAction, str] = {
-    AutoAction.ACCEPT: "Shift-G",
-    AutoAction.ACCEPT_ONE: "Shift-K",
-    AutoAction.DELETE_ONE: "Shift-J",
-}
-"""Keys that neither napari's viewer and layers nor the other docks use."""
 FROM_STATUS = {Action.CANCEL: AutoAction.CANCEL, Action.RETRY: AutoAction.RETRY}
-
-
-@dataclass(frozen=True)
-class AutoValues:
-    """What the form says.
-
-    Parameters
-    ----------
-    mode : str
-        ``"objects"``, ``"refined"``, ``"grid"``; empty for what suits the model.
-    diameter : float
-        Typical object in pixels; 0 has it estimated.
-    foreground, seed, score, stability : float
-        Thresholds, 0 to 1.
-    smallest, largest : float
-        Pixels of an object; infinite for no limit.
-    border : bool
-        Keep objects that the border of the image cuts.
-    """
-
-    mode: str = ""
-    diameter: float = 0.0
-    foreground: float = 0.5
-    seed: float = 0.55
-    score: float = 0.0
-    stability: float = 0.0
-    smallest: float = 20.0
-    largest: float = math.inf
-    border: bool = True
 
 
 SLIDERS: Mapping[str, tuple[str, str]] = {
@@ -178,7 +97,7 @@ class AutoPanel(QWidget):
         self.options = OptionsView()
         self.options.leave_out_points()
         self.options.leave_out_sizes()
-        self._model, self._mode, self._region = (_narrow(QComboBox()) for _ in range(3))
+        self._model, self._mode, self._region = (narrow(QComboBox()) for _ in range(3))
         for combo, titles in ((self._mode, MODES), (self._region, REGIONS)):
             for name, title in titles.items():
                 combo.addItem(title, name)
@@ -203,7 +122,7 @@ class AutoPanel(QWidget):
     # Making
 
     def _lay_out(self, image_chooser: QWidget, output_chooser: QWidget) -> None:
-        self._search = _form(
+        self._search = form(
             ("Image", image_chooser),
             ("Labels", output_chooser),
             ("Model", self._model),
@@ -213,10 +132,7 @@ class AutoPanel(QWidget):
             ("Shapes", self._shapes),
             ("Planes", self.planes),
         )
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(6, 6, 6, 6)
-        column.setSpacing(6)
+        column = scrolled_column(self, WIDTH_PX)
         column.addLayout(self._search)
         column.addWidget(self._button(AutoAction.RUN, main=True))
         column.addWidget(self.status)
@@ -225,18 +141,9 @@ class AutoPanel(QWidget):
         column.addLayout(self._actions())
         column.addWidget(self.options)
         column.addStretch(1)
-        area = QScrollArea()
-        area.setWidget(content)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        outer = QHBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
-        self.setMinimumWidth(WIDTH_PX)
 
     def _tuned(self) -> QWidget:
-        self._form = _form(*((SLIDERS[name][0], slider) for name, slider in self._sliders.items()))
+        self._form = form(*((SLIDERS[name][0], slider) for name, slider in self._sliders.items()))
         self._form.addRow("Smallest", self._smallest)
         self._form.addRow("Largest", self._largest)
         self._form.addRow("Image border", self._border)
@@ -261,16 +168,9 @@ class AutoPanel(QWidget):
         return grid
 
     def _button(self, action: AutoAction, *, main: bool = False) -> QPushButton:
-        button = QPushButton(action.title)
-        button.setToolTip(action.help)
-        button.setMinimumWidth(10)
-        button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        if main:
-            font = button.font()
-            font.setBold(True)
-            button.setFont(font)
-            button.setMinimumHeight(34)
-        button.clicked.connect(lambda: self.triggered.emit(action))
+        button = action_button(
+            action.title, action.help, lambda: self.triggered.emit(action), main=main
+        )
         self._buttons[action] = button
         return button
 
@@ -343,7 +243,7 @@ class AutoPanel(QWidget):
                 box.setValue(value)
         with signals_blocked(self._border):
             self._border.setChecked(values.border)
-        _choose(self._mode, values.mode)
+        choose(self._mode, values.mode)
         self.sizes.show_cut(values.smallest or -math.inf, values.largest)
 
     def show_mode(self, mode: str, least: Mapping[str, float]) -> None:
@@ -397,42 +297,15 @@ class AutoPanel(QWidget):
 
     def show_models(self, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
         """Offer models by name; the choice stays if it can."""
-        kept = self._model.currentData()
-        with signals_blocked(self._model):
-            self._model.clear()
-            for name, title in titles.items():
-                self._model.addItem(title, name)
-                tip = tips.get(name, "")
-                self._model.setItemData(self._model.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        _choose(self._model, kept or "")
+        refill(self._model, titles, tips)
 
     def show_model(self, name: str) -> None:
         """Show which model is chosen; emits nothing."""
-        _choose(self._model, name)
+        choose(self._model, name)
 
     def models(self) -> Sequence[str]:
         """Return the names of the models on offer."""
-        return [self._model.itemData(at) for at in range(self._model.count())]
-
-
-def _form(*rows: tuple[str, QWidget]) -> QFormLayout:
-    form = QFormLayout()
-    form.setVerticalSpacing(4)
-    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    for title, widget in rows:
-        form.addRow(title, widget)
-    return form
-
-
-def _choose(combo: QComboBox, name: str) -> None:
-    with signals_blocked(combo):
-        combo.setCurrentIndex(max(combo.findData(name), 0))
-
-
-def _narrow(combo: QComboBox) -> QComboBox:
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(8)
-    return combo
+        return offered(self._model)
 
 
 def _slider(tip: str) -> QLabeledDoubleSlider:

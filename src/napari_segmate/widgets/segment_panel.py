@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QFormLayout,
-    QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
-    QSizePolicy,
-    QVBoxLayout,
     QWidget,
 )
-from superqt.utils import signals_blocked
 
 from napari_segmate.sessions.state import SessionState
 from napari_segmate.widgets.actions import DEFAULT_KEYS, Action, with_key
+from napari_segmate.widgets.combos import choose, narrow, offered, refill
+from napari_segmate.widgets.layout import action_button, form, scrolled_column
 from napari_segmate.widgets.options_view import OptionsView
 from napari_segmate.widgets.recovery_banner import RecoveryBanner
 from napari_segmate.widgets.status_view import StatusView
@@ -60,7 +55,7 @@ class SegmentPanel(QWidget):
         self.tools = ToolRow()
         self.status = StatusView()
         self.options = OptionsView()
-        self._model = _narrow(QComboBox())
+        self._model = narrow(QComboBox())
         self._model.currentIndexChanged.connect(self._on_model)
         self._mask = QLabel()
         self._buttons: dict[Action, QPushButton] = {}
@@ -71,57 +66,31 @@ class SegmentPanel(QWidget):
         self.show_state(SessionState())
 
     def _lay_out(self, image_chooser: QWidget, output_chooser: QWidget) -> None:
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(6, 6, 6, 6)
-        column.setSpacing(6)
+        column = scrolled_column(self, WIDTH_PX)
         column.addWidget(self.banner)
-        column.addLayout(self._choosers(image_chooser, output_chooser))
+        column.addLayout(
+            form(("Image", image_chooser), ("Labels", output_chooser), ("Model", self._model))
+        )
         column.addWidget(self.tools)
         column.addWidget(self.status)
         column.addWidget(self._mask)
         column.addLayout(self._actions())
         column.addWidget(self.options)
         column.addStretch(1)
-        area = QScrollArea()
-        area.setWidget(content)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        outer = QHBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
-        self.setMinimumWidth(WIDTH_PX)
-
-    def _choosers(self, image_chooser: QWidget, output_chooser: QWidget) -> QFormLayout:
-        form = QFormLayout()
-        form.setVerticalSpacing(4)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Image", image_chooser)
-        form.addRow("Labels", output_chooser)
-        form.addRow("Model", self._model)
-        return form
 
     def _actions(self) -> QGridLayout:
         grid = QGridLayout()
         grid.setSpacing(4)
-        commit = self._button(Action.COMMIT)
-        font = commit.font()
-        font.setBold(True)
-        commit.setFont(font)
-        commit.setMinimumHeight(34)
-        grid.addWidget(commit, 0, 0, 1, 2)
+        grid.addWidget(self._button(Action.COMMIT, main=True), 0, 0, 1, 2)
         for row, actions in enumerate(GRID, start=1):
             for column, action in enumerate(actions):
                 grid.addWidget(self._button(action), row, column)
         return grid
 
-    def _button(self, action: Action) -> QPushButton:
-        button = QPushButton()
-        button.setToolTip(action.help)
-        button.setMinimumWidth(10)
-        button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        button.clicked.connect(lambda: self.triggered.emit(action))
+    def _button(self, action: Action, *, main: bool = False) -> QPushButton:
+        button = action_button(
+            action.title, action.help, lambda: self.triggered.emit(action), main=main
+        )
         self._buttons[action] = button
         return button
 
@@ -169,18 +138,12 @@ class SegmentPanel(QWidget):
         self.tools.show_keys(keys)
 
     def show_models(self, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
-        """Offer models by name."""
-        with signals_blocked(self._model):
-            self._model.clear()
-            for name, title in titles.items():
-                self._model.addItem(title, name)
-                tip = tips.get(name, "")
-                self._model.setItemData(self._model.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        """Offer models by name; the choice stays if it can."""
+        refill(self._model, titles, tips)
 
     def show_model(self, name: str) -> None:
         """Show which model is chosen; emits nothing."""
-        with signals_blocked(self._model):
-            self._model.setCurrentIndex(max(self._model.findData(name), 0))
+        choose(self._model, name)
 
     @property
     def model(self) -> str:
@@ -189,7 +152,7 @@ class SegmentPanel(QWidget):
 
     def models(self) -> Sequence[str]:
         """Return the names of the models on offer."""
-        return [self._model.itemData(at) for at in range(self._model.count())]
+        return offered(self._model)
 
     def button(self, action: Action) -> QPushButton:
         """Return the button of an action."""
@@ -205,9 +168,3 @@ def _mask_text(state: SessionState) -> str:
     if state.n_candidates > 1:
         parts.insert(0, f"Mask {state.candidate + 1} of {state.n_candidates}")
     return "  ·  ".join(parts)
-
-
-def _narrow(combo: QComboBox) -> QComboBox:
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(8)
-    return combo

@@ -5,26 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QFormLayout,
-    QFrame,
     QGridLayout,
-    QHBoxLayout,
     QPushButton,
-    QScrollArea,
-    QSizePolicy,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_segmate.core.coarse_masks import MaskSource
 from napari_segmate.sessions.text_state import TextState
 from napari_segmate.widgets.actions import Action
-from napari_segmate.widgets.combos import choose, narrow, refill
+from napari_segmate.widgets.combos import choose, narrow, offered, refill
 from napari_segmate.widgets.concept_list import ConceptList
 from napari_segmate.widgets.filter_view import FilterView
+from napari_segmate.widgets.layout import action_button, form, scrolled_column
 from napari_segmate.widgets.offer_card import OfferCard
 from napari_segmate.widgets.phrase_field import PhraseField
 from napari_segmate.widgets.planes_view import PlanesView
@@ -149,15 +144,12 @@ class TextPanel(QWidget):
         self.offer.cancelled.connect(lambda: self.triggered.emit(TextAction.CANCEL))
 
     def _lay_out(self, image_chooser: QWidget, output_chooser: QWidget) -> None:
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(6, 6, 6, 6)
-        column.setSpacing(6)
+        column = scrolled_column(self, WIDTH_PX)
         column.addLayout(
-            self._form(("Image", image_chooser), ("Labels", output_chooser), ("Model", self._model))
+            form(("Image", image_chooser), ("Labels", output_chooser), ("Model", self._model))
         )
         column.addWidget(self.phrases)
-        self._search = self._form(
+        self._search = form(
             ("Detector", self._detector), ("Search in", self._region), ("Planes", self.planes)
         )
         column.addLayout(self._search)
@@ -166,28 +158,11 @@ class TextPanel(QWidget):
         column.addWidget(self.status)
         column.addWidget(self.concepts)
         column.addWidget(self.filter)
-        self._outlines = self._form(("Masks", self._masks))
+        self._outlines = form(("Masks", self._masks))
         column.addLayout(self._outlines)
         column.addLayout(self._actions())
         column.addWidget(self.options)
         column.addStretch(1)
-        area = QScrollArea()
-        area.setWidget(content)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        outer = QHBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
-        self.setMinimumWidth(WIDTH_PX)
-
-    def _form(self, *rows: tuple[str, QWidget]) -> QFormLayout:
-        form = QFormLayout()
-        form.setVerticalSpacing(4)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for title, widget in rows:
-            form.addRow(title, widget)
-        return form
 
     def _actions(self) -> QGridLayout:
         grid = QGridLayout()
@@ -200,16 +175,9 @@ class TextPanel(QWidget):
         return grid
 
     def _button(self, action: TextAction, *, main: bool = False) -> QPushButton:
-        button = QPushButton(TITLES[action])
-        button.setToolTip(HELP[action])
-        button.setMinimumWidth(10)
-        button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        if main:
-            font = button.font()
-            font.setBold(True)
-            button.setFont(font)
-            button.setMinimumHeight(34)
-        button.clicked.connect(lambda: self.triggered.emit(action))
+        button = action_button(
+            TITLES[action], HELP[action], lambda: self.triggered.emit(action), main=main
+        )
         self._buttons[action] = button
         return button
 
@@ -295,7 +263,7 @@ class TextPanel(QWidget):
 
     def models(self) -> Sequence[str]:
         """Return the names of the models on offer."""
-        return [self._model.itemData(at) for at in range(self._model.count())]
+        return offered(self._model)
 
     def show_detectors(self, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
         """Offer detectors by name; the choice stays if it can."""

@@ -6,18 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFormLayout,
-    QFrame,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -30,6 +27,8 @@ from napari_segmate.sessions.training import Stage, TrainingState, status
 from napari_segmate.training.data import Annotation
 from napari_segmate.training.presets import Preset
 from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.combos import choose, narrow, offered, refill
+from napari_segmate.widgets.layout import emphasise, form, scrolled_column
 from napari_segmate.widgets.pair_list import ERROR_COLOUR, PairList
 from napari_segmate.widgets.recovery_banner import RecoveryBanner
 from napari_segmate.widgets.status_view import StatusView
@@ -165,45 +164,29 @@ class TrainPanel(QWidget):
         setup.setSpacing(6)
         setup.addWidget(self.pairs)
         setup.addLayout(self._form())
-        font = self._train.font()
-        font.setBold(True)
-        self._train.setFont(font)
-        self._train.setMinimumHeight(34)
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(6, 6, 6, 6)
-        column.setSpacing(6)
+        emphasise(self._train)
+        column = scrolled_column(self, WIDTH_PX)
         for widget in (
             self.banner, self._fold, self._setup, self._train, self.status, self.result, self.run,
         ):  # fmt: skip
             column.addWidget(widget)
         column.addStretch(1)
-        area = QScrollArea()
-        area.setWidget(content)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        outer = QHBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
-        self.setMinimumWidth(WIDTH_PX)
 
     def _form(self) -> QFormLayout:
-        form = QFormLayout()
-        form.setVerticalSpacing(4)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Labelled are", self._annotation)
-        form.addRow("Start from", self._model)
-        form.addRow("Preset", self._preset)
-        form.addRow("Device", self._device)
-        form.addRow(self._estimate)
-        form.addRow("New model", self._name)
-        form.addRow(self._name_note)
+        made = form(
+            ("Labelled are", self._annotation),
+            ("Start from", self._model),
+            ("Preset", self._preset),
+            ("Device", self._device),
+        )
+        made.addRow(self._estimate)
+        made.addRow("New model", self._name)
+        made.addRow(self._name_note)
         self._advanced.setDuration(0)
         self._advanced.addWidget(self._polarity)
-        form.addRow(self._advanced)
-        self._form_layout = form
-        return form
+        made.addRow(self._advanced)
+        self._form_layout = made
+        return made
 
     # Out
 
@@ -282,8 +265,7 @@ class TrainPanel(QWidget):
             (self._model, values.model),
             (self._device, values.device),
         ):
-            with signals_blocked(combo):
-                combo.setCurrentIndex(max(combo.findData(value), 0))
+            choose(combo, value)
         with signals_blocked(self._polarity):
             self._polarity.setChecked(values.polarity)
         self.show_name(values.name)
@@ -295,21 +277,15 @@ class TrainPanel(QWidget):
 
     def show_models(self, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
         """Offer models to begin with, by name; the choice stays if it can."""
-        chosen = self._model.currentData()
-        with signals_blocked(self._model):
-            _fill(self._model, titles, tips)
-            self._model.setCurrentIndex(max(self._model.findData(chosen), 0))
+        refill(self._model, titles, tips)
 
     def models(self) -> Sequence[str]:
         """Return the names of the models on offer."""
-        return [self._model.itemData(at) for at in range(self._model.count())]
+        return offered(self._model)
 
     def show_devices(self, titles: Mapping[str, str]) -> None:
         """Offer devices; with one only there is nothing to choose."""
-        chosen = self._device.currentData()
-        with signals_blocked(self._device):
-            _fill(self._device, titles, {})
-            self._device.setCurrentIndex(max(self._device.findData(chosen), 0))
+        refill(self._device, titles, {})
         self._form_layout.setRowVisible(self._device, len(titles) > 2)
 
     def show_name_problem(self, text: str, proposal: str) -> None:
@@ -328,17 +304,7 @@ class TrainPanel(QWidget):
 
 
 def _combo(titles: Mapping[Any, str], tips: Mapping[Any, str]) -> QComboBox:
-    combo = QComboBox()
     # A long entry must not widen the whole dock.
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(8)
-    _fill(combo, titles, tips)
+    combo = narrow(QComboBox())
+    refill(combo, titles, tips)
     return combo
-
-
-def _fill(combo: QComboBox, titles: Mapping[Any, str], tips: Mapping[Any, str]) -> None:
-    combo.clear()
-    for value, title in titles.items():
-        combo.addItem(title, value)
-        tip = tips.get(value, "")
-        combo.setItemData(combo.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
