@@ -7,7 +7,8 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QColor
 
-from napari_segmate.widgets.histogram_view import HistogramView, Series, bins_of, log_ticks
+from napari_segmate.widgets.bins import bins_of, log_ticks
+from napari_segmate.widgets.histogram_view import GRABBED, HistogramView, Series
 
 pytestmark = pytest.mark.gui
 
@@ -104,3 +105,65 @@ def test_bins_and_ticks() -> None:
     assert bins_of([0, 1, 2, 3], (0, 4), 4).counts.tolist() == [1, 1, 1, 1]
     assert bins_of([1, 5, 1000], (1, 1000), 3, logarithmic=True).counts.tolist() == [2, 0, 1]
     assert log_ticks(1, 1000) == [1, 10, 100, 1000]
+
+
+def grips(view, colour: str | None = None) -> set[int]:
+    """Return the columns of the middle row, away from bars, that a grip covers."""
+    wanted = QColor(colour) if colour else view.palette().windowText().color()
+    picture, y = view.grab().toImage(), round(view._plot.center().y()) - 6
+    found = [picture.pixelColor(x, y) for x in range(picture.width())]
+    near = [max(abs(one.red() - wanted.red()), abs(one.blue() - wanted.blue())) for one in found]
+    return {x for x, away in enumerate(near) if away < 40}
+
+
+def test_every_cut_has_a_grip_that_is_wider_than_a_line(view) -> None:
+    view.show_series([Series("", RED, [0.5])])
+    view.show_cut(0.25, 0.75)
+    columns = grips(view)
+    for side in (0, 1):
+        x = round(view._cut_x(side))
+        assert {x - 3, x + 2} <= columns
+    assert not columns & set(range(90, 170))
+
+
+def test_open_cuts_have_grips_at_the_ends(view) -> None:
+    view.show_series([Series("", RED, [0.5])])
+    columns = grips(view)
+    assert min(columns) < 12 and max(columns) > 248
+
+
+def test_a_grip_lights_up_under_the_mouse_and_the_cursor_says_that_it_moves(view, qtbot) -> None:
+    view.show_series([Series("", RED, [0.5])])
+    view.show_cut(0.25, 0.75)
+    with qtbot.waitExposed(view):
+        view.show()
+    x = round(view._cut_x(0))
+    qtbot.mouseMove(view, QPoint(130, 40))
+    assert view.cursor().shape() is Qt.CursorShape.ArrowCursor
+    assert not grips(view, GRABBED)
+    qtbot.mouseMove(view, QPoint(x + 5, 40))
+    assert view.cursor().shape() is Qt.CursorShape.SplitHCursor
+    assert x - 3 in grips(view, GRABBED)
+
+
+def test_without_bars_nothing_can_be_taken_hold_of(view, qtbot) -> None:
+    with qtbot.waitExposed(view):
+        view.show()
+    qtbot.mouseMove(view, QPoint(7, 40))
+    assert view.cursor().shape() is Qt.CursorShape.ArrowCursor
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(True, True, "Drag the lines"), (True, False, "left of it"), (False, True, "right of it")],
+)
+def test_tips_say_what_dragging_does(qtbot, low, high, said) -> None:
+    made = HistogramView("score", low_cut=low, high_cut=high)
+    qtbot.addWidget(made)
+    assert said in made.toolTip()
+
+
+def test_a_view_without_cuts_has_no_tip(qtbot) -> None:
+    made = HistogramView("score", low_cut=False)
+    qtbot.addWidget(made)
+    assert made.toolTip() == ""

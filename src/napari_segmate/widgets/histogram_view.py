@@ -12,17 +12,24 @@ from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_segmate.widgets.bins import Bins, bins_of, log_ticks, range_of
 from napari_segmate.widgets.curve_view import Range, nice_ticks
 
-__all__ = ["Bins", "HistogramView", "Series", "bins_of", "log_ticks"]
+__all__ = ["HistogramView", "Series"]
 
 ROW_PX = 46
 LEAST_ROW_PX = 20
 MANY_ROWS = 4
 MARGIN_PX = 6.0
 GRAB_PX = 8.0
-"""How near to a cut the mouse takes hold of it."""
-N_BINS = 40
+"""How near to a cut the mouse shows that it can be moved."""
+GRABBED = "#4fa3e0"
+"""Of a cut under the mouse, on dark and on light."""
+GRIP_PX = (8.0, 18.0)
+"""Width and height of what the mouse takes a cut by."""
+TIP_BOTH = "Drag the lines: what lies outside them is left out"
+TIP_LOW = "Drag the line: what lies left of it is left out"
+TIP_HIGH = "Drag the line: what lies right of it is left out"
 PALE = 70
 """Opacity (of 255) of what the cuts leave out."""
 
@@ -46,70 +53,11 @@ class Series:
     values: npt.ArrayLike
 
 
-@dataclass(frozen=True, eq=False)
-class Bins:
-    """How many values lie between two edges: (B,) counts, (B + 1,) edges."""
-
-    counts: npt.NDArray[np.int64]
-    edges: npt.NDArray[np.float64]
-
-
-def bins_of(
-    values: npt.ArrayLike, value_range: Range, count: int = N_BINS, *, logarithmic: bool = False
-) -> Bins:
-    """Return how values are spread over a range; those beyond it count to the outermost bins.
-
-    Parameters
-    ----------
-    values : (N,) array_like
-        What is counted. What is not finite is left out.
-    value_range : (low, high)
-        Outermost edges; above 0 when `logarithmic`.
-    count : int
-        Number of bins.
-    logarithmic : bool
-        Edges at equal ratios instead of equal distances.
-
-    Examples
-    --------
-    >>> bins_of([0.1, 0.2, 0.9, 7.0], (0, 1), 2).counts.tolist()
-    [2, 2]
-    >>> bins_of([1, 10, 100], (1, 100), 2, logarithmic=True).edges.round(6).tolist()
-    [1.0, 10.0, 100.0]
-    """
-    low, high = value_range
-    make = np.geomspace if logarithmic else np.linspace
-    edges = np.asarray(make(low, high, count + 1), dtype=np.float64)
-    found = np.asarray(values, dtype=np.float64).ravel()
-    found = np.clip(found[np.isfinite(found)], edges[0], edges[-1])
-    return Bins(np.histogram(found, edges)[0].astype(np.int64), edges)
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Return powers of ten between two numbers above 0; more numbers where these are too few.
-
-    Examples
-    --------
-    >>> log_ticks(3, 2000)
-    [10.0, 100.0, 1000.0]
-    >>> log_ticks(3, 60)
-    [5.0, 10.0, 20.0, 50.0]
-    >>> log_ticks(17, 49)
-    [20.0, 30.0, 40.0]
-    """
-    if high / low < 10:
-        return nice_ticks(low, high)
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    factors = (1, 2, 5) if high / low < 100 else (1,)
-    ticks = [factor * 10.0**power for power in powers for factor in factors]
-    return [tick for tick in ticks if low <= tick <= high]
-
-
 class HistogramView(QWidget):
     """Bars of how often values occur, one row per series, and cuts across all rows.
 
-    What lies outside the cuts is pale. A cut is dragged with the mouse; the values and counts under
-    the mouse are said above the plot.
+    What lies outside the cuts is pale. A cut is dragged with the mouse, by its grip or beside it;
+    the values and counts under the mouse are said above the plot.
 
     Parameters
     ----------
@@ -148,6 +96,8 @@ class HistogramView(QWidget):
         self._cut: Range = (-math.inf, math.inf)
         self._held: int | None = None
         self._mouse: QPointF | None = None
+        if low_cut or high_cut:
+            self.setToolTip(TIP_BOTH if low_cut and high_cut else TIP_LOW if low_cut else TIP_HIGH)
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.show_series(())
@@ -157,7 +107,9 @@ class HistogramView(QWidget):
     def show_series(self, series: Sequence[Series]) -> None:
         """Draw other values."""
         self._series = tuple(series)
-        self._shown = self._x_range or _range_of(self._series, logarithmic=self._logarithmic)
+        self._shown = self._x_range or range_of(
+            (one.values for one in self._series), logarithmic=self._logarithmic
+        )
         self._bins = [
             bins_of(one.values, self._shown, logarithmic=self._logarithmic) for one in self._series
         ]
@@ -189,9 +141,10 @@ class HistogramView(QWidget):
 
     def mousePressEvent(self, a0: QMouseEvent | None) -> None:
         """Take hold of the nearest cut."""
-        if a0 is not None and self._bins and a0.button() == Qt.MouseButton.LeftButton:
+        if a0 is not None and self._drawn and a0.button() == Qt.MouseButton.LeftButton:
             self._held = self._cut_at(a0.position().x())
             self._drag(a0.position().x())
+            self.update()
 
     def mouseMoveEvent(self, a0: QMouseEvent | None) -> None:
         """Move the cut in hand, and show the values under the mouse."""
@@ -199,13 +152,14 @@ class HistogramView(QWidget):
             return
         self._mouse = a0.position()
         self._drag(self._mouse.x())
-        near = self._held is not None or self._is_near_cut(self._mouse.x())
-        self.setCursor(Qt.CursorShape.SplitHCursor if near else Qt.CursorShape.ArrowCursor)
+        movable = self._drawn and self._in_reach is not None
+        self.setCursor(Qt.CursorShape.SplitHCursor if movable else Qt.CursorShape.ArrowCursor)
         self.update()
 
     def mouseReleaseEvent(self, a0: QMouseEvent | None) -> None:
         """Let go of the cut."""
         self._held = None
+        self.update()
 
     def leaveEvent(self, a0: QEvent | None) -> None:
         """Show no values any more."""
@@ -227,8 +181,14 @@ class HistogramView(QWidget):
         sides = [side for side in (0, 1) if self._has_cut[side]]
         return min(sides, key=lambda side: abs(self._cut_x(side) - x)) if sides else None
 
-    def _is_near_cut(self, x: float) -> bool:
-        return any(self._has_cut[side] and abs(self._cut_x(side) - x) <= GRAB_PX for side in (0, 1))
+    @property
+    def _in_reach(self) -> int | None:
+        """The cut in hand, or else the one under the mouse."""
+        if self._held is not None or self._mouse is None:
+            return self._held
+        side = self._cut_at(self._mouse.x())
+        near = side is not None and abs(self._cut_x(side) - self._mouse.x()) <= GRAB_PX
+        return side if near else None
 
     def value_text(self, x: float) -> str:
         """Return what lies under a place of the plot, in words."""
@@ -241,6 +201,11 @@ class HistogramView(QWidget):
         return f"{_short(edges[at])} to {_short(edges[at + 1])}:  " + "  ·  ".join(parts)
 
     # Places
+
+    @property
+    def _drawn(self) -> bool:
+        """True when there are bars."""
+        return any(bins.counts.any() for bins in self._bins)
 
     @property
     def _rows(self) -> list[tuple[Series, Bins]]:
@@ -279,7 +244,7 @@ class HistogramView(QWidget):
         """Draw everything."""
         painter = QPainter(self)
         text = self.palette().color(QPalette.ColorRole.WindowText)
-        if not any(bins.counts.any() for bins in self._bins):
+        if not self._drawn:
             painter.setPen(_pale(text, 150))
             flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
             painter.drawText(self.rect(), flags, self._empty_text)
@@ -328,11 +293,26 @@ class HistogramView(QWidget):
 
     def _draw_cuts(self, painter: QPainter, text: QColor) -> None:
         plot = self._plot
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for side in (0, 1):
             if self._has_cut[side]:
                 x = self._cut_x(side)
-                painter.setPen(QPen(text, 2 if self._held == side else 1))
+                colour = QColor(GRABBED) if side == self._in_reach else text
+                painter.setPen(QPen(colour, 2))
                 painter.drawLine(QPointF(x, plot.top()), QPointF(x, plot.bottom()))
+                self._draw_grip(painter, QPointF(x, plot.center().y()), colour)
+
+    def _draw_grip(self, painter: QPainter, middle: QPointF, colour: QColor) -> None:
+        width, height = GRIP_PX
+        grip = QRectF(0, 0, width, min(height, self._plot.height()))
+        grip.moveCenter(middle)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colour)
+        painter.drawRoundedRect(grip, 3, 3)
+        painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Window), 1))
+        for shift in (-1.5, 1.5):
+            x = grip.center().x() + shift
+            painter.drawLine(QPointF(x, grip.top() + 4), QPointF(x, grip.bottom() - 4))
 
     def _draw_heading(self, painter: QPainter, text: QColor) -> None:
         said = self._x_title
@@ -342,19 +322,6 @@ class HistogramView(QWidget):
         metrics = painter.fontMetrics()
         shown = metrics.elidedText(said, Qt.TextElideMode.ElideRight, int(self._plot.width()))
         painter.drawText(QPointF(self._plot.left(), metrics.ascent()), shown)
-
-
-def _range_of(series: Sequence[Series], *, logarithmic: bool) -> Range:
-    """Return the smallest range that holds all values, never an empty one."""
-    arrays = [np.asarray(one.values, dtype=np.float64).ravel() for one in series]
-    found = np.concatenate(arrays) if arrays else np.zeros(0)
-    found = found[np.isfinite(found) & ((found > 0) | (not logarithmic))]
-    if found.size == 0:
-        return (1.0, 10.0) if logarithmic else (0.0, 1.0)
-    low, high = float(found.min()), float(found.max())
-    if logarithmic:
-        return low / 1.1, high * 1.1
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
 def _short(value: float) -> str:
