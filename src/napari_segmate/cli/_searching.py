@@ -38,11 +38,14 @@ class Searcher:
 
     @property
     def made_with(self) -> dict[str, Any]:
+        from napari_segmate.detectors import commit_of
+
         params, size = asdict(self.params), self.diameter
         if size is not None and size.value:
             params["diameter"] = str(size) if size.micrometres else size.value
         return {
             "detector": self.origin,
+            "revision": commit_of(self.detector.info) or None,
             "model": self.model.key,
             "prompt": self.prompt,
             "params": params,

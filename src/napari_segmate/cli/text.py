@@ -23,11 +23,12 @@ from napari_segmate.cli._options import (
     Overwrite,
     PixelSize,
 )
-from napari_segmate.cli._parse import number, whole
+from napari_segmate.cli._parse import choice, number, whole
 from napari_segmate.cli._progress import progress
 from napari_segmate.cli._reading import Reading
 from napari_segmate.cli._searching import Searcher
 from napari_segmate.cli._usage import as_usage
+from napari_segmate.core.coarse_masks import MaskSource
 from napari_segmate.core.errors import LabelsError, PromptError
 
 __all__ = ["text"]
@@ -159,6 +160,15 @@ def text(
             "--one-by-one", help="One pass per concept: slower, less mixed up; off by default."
         ),
     ] = False,
+    masks: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            parser=choice("masks", lambda: list(MaskSource)),
+            help="Who draws outlines where the detector can do so, too (SAM 3): detector, or "
+            "model.",
+        ),
+    ] = MaskSource.DETECTOR,
     link: Link = True,
     anisotropy: Anisotropy = None,
     axes: Axes = None,
@@ -185,6 +195,7 @@ def text(
             tile=tile or 0,
             detail=detail,
             separately=one_by_one,
+            masks=MaskSource(masks),
         )
     jobs = jobs_for(expand(inputs), output)
     reading = Reading(axes, channels, link, anisotropy, pixel_size)
