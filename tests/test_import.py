@@ -35,12 +35,15 @@ def test_importing_the_package_takes_less_than_a_tenth_of_a_second():
     assert min(run(PROBE)["seconds"] for _ in range(5)) < 0.1
 
 
-def test_the_command_line_helps_without_torch():
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["auto", "--help"], ["train", "--help"], ["models"], ["detectors"]]
+)
+def test_the_command_line_helps_without_torch(arguments):
     code = (
         "import contextlib, io, json, sys\n"
         "from napari_segmate.cli import main\n"
         "with contextlib.redirect_stdout(io.StringIO()):\n"
-        "    main(['segment', '--help'])\n"
+        f"    assert main({arguments!r}) == 0\n"
         "print(json.dumps(sorted(sys.modules)))"
     )
     loaded = {name.partition(".")[0] for name in run(code)}

@@ -273,10 +273,10 @@ def test_wrong_inputs_and_outputs_are_refused_before_anything_runs(folder, capsy
     ("options", "said"),
     [
         (("--mode", "gird"), "--mode: no mode 'gird' (did you mean 'grid'?)"),
-        (("--tile", "0"), "--tile: '0' is no whole number of 32 or more"),
-        (("--block", "-8"), "--block: '-8' is no whole number of 64 or more"),
-        (("--anisotropy", "0"), "--anisotropy: '0' is no number above 0"),
-        (("--anisotropy", "nan"), "--anisotropy: 'nan' is no number above 0"),
+        (("--tile", "0"), "--tile: '0' cannot be taken; give a whole number of 32 or more"),
+        (("--block", "-8"), "--block: '-8' cannot be taken; give a whole number of 64 or more"),
+        (("--anisotropy", "0"), "--anisotropy: '0' cannot be taken; give a number above 0"),
+        (("--anisotropy", "nan"), "--anisotropy: 'nan' cannot be taken; give a number above 0"),
         (("--diameter", "12 parsec"), "--diameter: '12 parsec' is no size; give pixels"),
         (
             ("--scheduler", "tcp://127.0.0.1:1"),

@@ -158,9 +158,9 @@ def test_an_object_that_is_not_found_is_told_on_stderr(fake, image, capsys):
         (["--point", "5,5", "--overlap", "kep"], "--overlap: no policy 'kep' (did you mean 'keep'"),
         (
             ["--point", "5,5", "--min-size", "-1"],
-            "--min-size: '-1' is no whole number of 0 or more",
+            "--min-size: '-1' cannot be taken; give a whole number of 0 or more",
         ),
-        (["--point", "5,5", "--min-size", "1.5"], "--min-size: '1.5' is no whole number"),
+        (["--point", "5,5", "--min-size", "1.5"], "--min-size: '1.5' cannot be taken"),
         (["--point", "5,5", "--diameter", "-3"], "--diameter: '-3' is no size; give pixels"),
         (["--point", "5,5", "--diameter", "3in"], "--diameter: '3in' is no size; give pixels"),
         (["--point", "5,5", "--diameter", "1e9"], "--diameter: 1e9 is too large"),
@@ -184,11 +184,13 @@ def test_wrong_usage_is_told_in_one_line_and_ends_with_status_2(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["segment"], "IMAGE is missing"),
-        (["auto", "a.tif"], "--output is missing"),
+        (["segment"], "IMAGE is missing; name it"),
+        (["auto", "a.tif"], "--output is missing; give --output PATH"),
+        (["auto", "a.tif", "-o", "b.tif", "--diametre", "9"], "did you mean '--diameter'?"),
+        (["demo", "--zzz"], "no option '--zzz'; leave it out"),
         (["segment", "a.tif", "--point"], "'--point' requires an argument"),
-        (["segmant"], "'segmant'"),
-        (["models", "liste"], "'liste'"),
+        (["segmant"], "no command 'segmant' (did you mean 'segment'?); choose one of"),
+        (["models", "liste"], "no command 'liste' (did you mean 'list'?)"),
         (["demo", "--sample", "nucleus"], "--sample: no sample 'nucleus' (did you mean 'nuclei'?)"),
     ],
 )

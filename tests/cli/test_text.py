@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,10 +148,19 @@ def test_wrong_input_is_refused_before_anything_runs(folder, bright, capsys):
         ("images/a.tif", "-p", " ,;. ", "-o", "x.tif"): (2, "--prompt: nothing to look for"),
         ("images", "-p", "cell", "-o", "x.tif"): (1, "give a folder"),
         ("nothing.tif", "-p", "cell", "-o", "x.tif"): (1, "there is no file"),
-        (*good, "--score", "2"): (2, "--score: '2' is no number 0 or more, and 1 at most"),
+        (*good, "--score", "2"): (
+            2,
+            "--score: '2' cannot be taken; give a number 0 or more and at most 1",
+        ),
         (*good, "--min-size", "9", "--max-size", "3"): (2, "in order"),
-        (*good, "--tile", "3"): (2, "--tile: '3' is no whole number of 64 or more"),
-        (*good, "--detail", "3"): (2, "--detail: '3' is no whole number of 64 or more"),
+        (*good, "--tile", "3"): (
+            2,
+            "--tile: '3' cannot be taken; give a whole number of 64 or more",
+        ),
+        (*good, "--detail", "3"): (
+            2,
+            "--detail: '3' cannot be taken; give a whole number of 64 or more",
+        ),
         (*good, "--diameter", "-3"): (2, "--diameter: '-3' is no size"),
         (*good, "--diameter", "3um"): (1, "--pixel-size"),
         (*good, "--boxes", "boxes.txt"): (1, "end the name"),
@@ -177,6 +187,39 @@ def test_without_the_files_of_the_detector_the_message_says_where_they_belong(
     assert text("images/a.tif", *options) == 1
     error = capsys.readouterr().err
     assert "model.safetensors" in error and str(folder / "cache") in error
+
+
+def test_a_sam3_from_a_folder_draws_its_own_masks(folder, tmp_path_factory):
+    pytest.importorskip("transformers")
+    from small_sam3 import build
+
+    own = build(tmp_path_factory.mktemp("sam3") / "mine")
+    options = ("images/a.tif", "-p", "cell", "--detector", own, "--score", "0", "--max-area", "1")
+    assert text(*options, "-o", "theirs.tif") == 0
+    assert text(*options, "-o", "ours.tif", "--masks", "model") == 0
+    theirs, ours = (load_sidecar(name) for name in ("theirs.tif", "ours.tif"))
+    assert "mine" in {one.model for one in theirs} and {one.model for one in ours} == {"tiny"}
+    labels = tifffile.imread("theirs.tif")
+    for record in theirs:
+        y, x = np.nonzero(labels == record.label)
+        y0, x0, y1, x1 = record.box_yx
+        assert y0 <= y.min() and y.max() < y1 and x0 <= x.min() and x.max() < x1
+    facts = json.loads(Path("theirs.tif.segmate-text.json").read_text())
+    assert facts["params"]["masks"] == "detector" and facts["revision"] is None
+
+
+def test_revision_of_the_detector_is_written_down(folder, monkeypatch):
+    found = BrightDetector()
+    commit = "0123456789" * 4
+    found.info = replace(found.info, revision=commit)
+    monkeypatch.setattr("napari_segmate.tasks.text.ready", lambda *names, **options: found)
+    assert text("images/a.tif", "-p", "cell", "-o", "labels.tif") == 0
+    facts = json.loads(Path("labels.tif.segmate-text.json").read_text())
+    assert facts["revision"] == commit
+    stories = [one.view["text"] for one in load_sidecar("labels.tif")]
+    assert stories and {one["revision"] for one in stories} == {commit}
+    found.info = replace(found.info, revision="9876543210" * 4)
+    assert text("images/a.tif", "-p", "cell", "-o", "labels.tif") == 1, "another revision"
 
 
 def test_a_detector_of_transformers_from_a_folder(folder, tmp_path_factory):

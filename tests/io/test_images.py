@@ -200,7 +200,7 @@ def test_an_unknown_ending_is_an_error_that_names_the_known_ones(tmp_path):
 
 
 def test_a_folder_that_is_no_zarr_is_an_error(tmp_path):
-    with pytest.raises(ImageError, match="cannot be read"):
+    with pytest.raises(ImageError, match="is a folder, and no Zarr; give the path of an image"):
         read_image(tmp_path)
 
 

@@ -11,8 +11,6 @@ __all__ = ["DEFAULT_FORMAT", "Jobs", "check_apart", "expand", "jobs_for"]
 
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy", ".zarr")
 DEFAULT_FORMAT = ".tif"
-ZARR = ("zarr.json", ".zarray", ".zgroup")
-"""One of them is in every Zarr folder, whatever it is called."""
 RECORDS = (".segmate-auto.json", ".segmate-text.json", ".segmate.json")
 """What lies beside labels that were made here: they are no images to label."""
 
@@ -54,7 +52,9 @@ def _named(text: str) -> list[Path]:
 
 
 def _is_zarr(path: Path) -> bool:
-    return path.suffix == ".zarr" or any((path / name).exists() for name in ZARR)
+    from napari_segmate.io.images import ZARR_FILES
+
+    return path.suffix == ".zarr" or any((path / name).exists() for name in ZARR_FILES)
 
 
 def _made_here(path: Path) -> bool:

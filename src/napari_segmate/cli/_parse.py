@@ -45,7 +45,9 @@ def whole(low: int, high: int | None = None) -> Callable[[Any], int]:
         except ValueError:
             value = low - 1
         if value < low or (high is not None and value > high):
-            raise typer.BadParameter(f"{str(text)!r} is no whole number of {allowed}")
+            raise typer.BadParameter(
+                f"{str(text)!r} cannot be taken; give a whole number of {allowed}"
+            )
         return value
 
     return parse
@@ -60,7 +62,7 @@ def number(low: float, high: float = math.inf, *, above: bool = False) -> Callab
     0.5
     """
     least = f"above {low:g}" if above else f"{low:g} or more"
-    allowed = least if high == math.inf else f"{least}, and {high:g} at most"
+    allowed = least if high == math.inf else f"{least} and at most {high:g}"
 
     def parse(text: Any) -> float:
         try:
@@ -69,7 +71,7 @@ def number(low: float, high: float = math.inf, *, above: bool = False) -> Callab
             value = math.nan
         inside = low < value <= high if above else low <= value <= high
         if not inside or math.isinf(value):
-            raise typer.BadParameter(f"{str(text)!r} is no number {allowed}")
+            raise typer.BadParameter(f"{str(text)!r} cannot be taken; give a number {allowed}")
         return value
 
     return parse

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
-from napari_segmate.core.errors import ParameterError
+from napari_segmate.core.errors import ParameterError, UnknownNameError
 from napari_segmate.core.lengths import Length, parse_length
 from napari_segmate.core.registry import unknown_name
 
@@ -39,12 +39,10 @@ def read_settings(path: Path) -> tuple[Params, Length | None]:
         diameter = values.pop("diameter", None)
         size = None if diameter is None else parse_length(diameter)
         grid = values.pop("grid", None)
-        if grid is not None:
-            values["grid"] = GridParams(**_checked("grid", grid, GridParams))
-        grid_of = {"grid": values.pop("grid")} if "grid" in values else {}
-        return Params(**_checked("settings", values, Params), **grid_of), size
-    except ParameterError as error:
-        raise ParameterError(f"{path}: {error}") from error
+        points = GridParams(**({} if grid is None else _checked("grid", grid, GridParams)))
+        return Params(**_checked("settings", values, Params), grid=points), size
+    except (ParameterError, UnknownNameError) as error:
+        raise type(error)(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -14,10 +14,13 @@ from napari_segmate.core.errors import ImageError
 from napari_segmate.core.image import ImageAxes, guess_axes
 from napari_segmate.io.ome_zarr import ome_image
 
-__all__ = ["axes_from_letters", "read_image"]
+__all__ = ["ZARR_FILES", "axes_from_letters", "read_image"]
 
 LAZY_BYTES = 1 << 28
 """Compressed TIFF files of more than this are decoded piece by piece."""
+
+ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
+"""One of them lies in every Zarr folder."""
 
 Read = tuple[Any, ImageAxes]
 
@@ -104,6 +107,8 @@ def _shape(data: Any) -> tuple[int, ...]:
 
 def _reader(path: Path) -> Callable[[Path], Read]:
     if path.is_dir():
+        if not any((path / name).exists() for name in ZARR_FILES):
+            raise ImageError(f"{path} is a folder, and no Zarr; give the path of an image in it")
         return _read_zarr
     try:
         return READERS[path.suffix.lower()]
