@@ -117,7 +117,7 @@ def settle(driver: Driver, dock: TextDock) -> None:
         lambda: (
             controller.runner.idle
             and not controller.state.status.phase.busy
-            and controller.boxes.complete
+            and controller.boxes.shapes.complete
             and not controller.committer.writer.busy
         ),
         PATIENCE_S,

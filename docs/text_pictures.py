@@ -102,7 +102,7 @@ class TextStudio:
         wait(0.3)
         while time.monotonic() < end:
             wait(0.1)
-            busy = controller.state.status.phase.busy or not controller.boxes.complete
+            busy = controller.state.status.phase.busy or not controller.boxes.shapes.complete
             if controller.runner.idle and not busy:
                 break
         wait(0.5)

@@ -58,7 +58,7 @@ class TextBench:
 
     @property
     def boxes(self):
-        return self.controller.boxes.layer
+        return self.controller.boxes.shapes.layer
 
     @property
     def labels(self):
@@ -71,7 +71,7 @@ class TextBench:
             lambda: (
                 self.controller.runner.idle
                 and not self.state.status.phase.busy
-                and self.controller.boxes.complete
+                and self.controller.boxes.shapes.complete
                 and not self.controller.committer.writer.busy
             ),
             timeout=20_000,
@@ -90,7 +90,7 @@ class TextBench:
 
     def draw(self, y0, x0, y1, x1) -> None:
         """Add a rectangle as the mouse does."""
-        self.controller.draw()
+        self.controller.boxes.draw()
         at = self.viewer.dims.current_step[: self.boxes.ndim - 2]
         corners = [[*at, y, x] for y, x in ((y0, x0), (y0, x1), (y1, x1), (y1, x0))]
         self.boxes.add([np.array(corners, float)], shape_type="rectangle")
@@ -192,7 +192,7 @@ def test_edited_and_drawn_boxes_stay_when_sliders_move(bench) -> None:
     data = bench.boxes.data
     data[0] = data[0] + 1
     bench.boxes.data = data
-    bench.controller._read_boxes()
+    bench.controller.boxes.read()
     bench.filter(score=0.99)
     assert sorted(bench.boxes.features["origin"]) == ["drawn", "edited"]
     bench.filter(score=0.3)
@@ -546,7 +546,7 @@ def test_concept_is_given_to_selected_boxes(bench) -> None:
 
 
 def test_values_of_the_filter_start_as_the_sliders_say(bench) -> None:
-    assert bench.controller.findings.values == bench.panel.filter.values == FilterValues()
+    assert bench.controller.boxes.findings.values == bench.panel.filter.values == FilterValues()
 
 
 @pytest.fixture
@@ -593,7 +593,7 @@ def test_moved_and_drawn_boxes_are_outlined_by_the_model(drawing) -> None:
     moved = int(np.argmin([corners.min(axis=0).sum() for corners in data]))
     data[moved] = data[moved] + 0.5
     drawing.boxes.data = data
-    drawing.controller._read_boxes()
+    drawing.controller.boxes.read()
     drawing.settle()
     drawing.press(TextAction.SEGMENT)
     asked = {prompt.box.box_yx for some, _ in drawing.model.decoded for prompt in some}

@@ -62,7 +62,7 @@ def settle(qtbot, dock) -> None:
         lambda: (
             controller.runner.idle
             and not controller.state.status.phase.busy
-            and controller.boxes.complete
+            and controller.boxes.shapes.complete
             and not controller.committer.writer.busy
         ),
         timeout=60_000,
@@ -79,15 +79,15 @@ def test_typed_text_becomes_committed_labels(with_files, make_dock, qtbot) -> No
     qtbot.keyClick(panel.phrases._editor, Qt.Key.Key_Return)
     settle(qtbot, dock)
     assert controller.state.status.error == ""
-    found = controller.findings.on(())
+    found = controller.boxes.findings.on(())
     assert found.phrases == ("dark nucleus", "cell")
     assert len(found.boxes_yx) == 20
     # Weights are random: take the best few boxes, whatever their scores.
     panel.filter._set(score=float(np.sort(found.best)[-8]) - 1e-6, overlap=1.0)
     settle(qtbot, dock)
-    boxes = controller.boxes.layer
-    controller.draw()
-    boxes = controller.boxes.layer
+    boxes = controller.boxes.shapes.layer
+    controller.boxes.draw()
+    boxes = controller.boxes.shapes.layer
     boxes.add([[[40, 40], [40, 80], [80, 80], [80, 40]]], shape_type="rectangle")
     settle(qtbot, dock)
     assert set(boxes.features["concept"]) <= {"dark nucleus", "cell"}
@@ -113,16 +113,18 @@ def test_example_finds_more_with_an_own_checkpoint(cache, make_dock, qtbot, tmp_
     dialog._buttons.accepted.emit()
     settle(qtbot, dock)
     assert panel._detector.currentText() == "my owl"
-    controller.draw()
-    controller.boxes.layer.add([[[40, 40], [40, 80], [80, 80], [80, 40]]], shape_type="rectangle")
+    controller.boxes.draw()
+    controller.boxes.shapes.layer.add(
+        [[[40, 40], [40, 80], [80, 80], [80, 40]]], shape_type="rectangle"
+    )
     settle(qtbot, dock)
     panel.filter._set(score=0.0, overlap=1.0)
     panel.button(TextAction.ALIKE).click()
     settle(qtbot, dock)
     assert controller.state.status.error == ""
-    found = controller.findings.on(())
+    found = controller.boxes.findings.on(())
     assert len(found.boxes_yx) == 16
-    assert set(controller.boxes.layer.features["origin"]) == {"found", "drawn"}
+    assert set(controller.boxes.shapes.layer.features["origin"]) == {"found", "drawn"}
     panel.button(TextAction.SEGMENT).click()
     settle(qtbot, dock)
     labels = controller.committer.output.layer
@@ -149,15 +151,15 @@ def test_masks_of_an_own_sam3_become_labels(cache, make_dock, qtbot, tmp_path) -
     settle(qtbot, dock)
     panel.filter._set(score=0.0, overlap=1.0)
     settle(qtbot, dock)
-    found = controller.findings.on(())
-    shown = {box.box_yx for box in controller.book.shown}
+    found = controller.boxes.findings.on(())
+    shown = {box.box_yx for box in controller.boxes.book.shown}
     masks = dict(zip(map(tuple, found.boxes_yx.tolist()), found.masks, strict=True))
     assert shown and any(masks[box] for box in shown)
     panel.button(TextAction.SEGMENT).click()
     settle(qtbot, dock)
     assert controller.state.status.error == ""
     labels = controller.committer.output.layer
-    first = next(box for box in controller.book.shown if masks[box.box_yx] is not None)
+    first = next(box for box in controller.boxes.book.shown if masks[box.box_yx] is not None)
     drawn = masks[first.box_yx].instance(image.shape)
     y, x = np.argwhere(drawn.mask)[0] + drawn.box_yx[:2]
     assert labels.data[y, x] > 0

@@ -11,17 +11,16 @@ from napari.layers import Image, Labels, Layer
 
 from napari_segmate.core.errors import SegmateError
 from napari_segmate.plugin.answering import Answerer
-from napari_segmate.plugin.box_layer import BoxLayer
 from napari_segmate.plugin.committing_many import ManyCommitter
 from napari_segmate.plugin.deferred import Deferred
 from napari_segmate.plugin.finding import Engine
 from napari_segmate.plugin.jobs import Jobs
 from napari_segmate.plugin.region_layer import RegionLayer
+from napari_segmate.plugin.text_boxes import TextBoxes
 from napari_segmate.plugin.text_finder import Asked, Finder
-from napari_segmate.plugin.text_search import Findings
 from napari_segmate.plugin.text_segmenting import Segmenting
 from napari_segmate.plugin.viewing import View
-from napari_segmate.sessions.text_boxes import BoxBook, PlaneIndex, TextBox
+from napari_segmate.sessions.text_boxes import PlaneIndex
 from napari_segmate.sessions.text_state import Offered, SearchFacts, TextState, state_of
 from napari_segmate.widgets.filter_view import FilterValues
 
@@ -29,8 +28,6 @@ __all__ = ["TextController"]
 
 SETTLE_MS = 250
 TRY_AGAIN = "Try again, or choose another detector"
-DEFAULT_CONCEPT = "object"
-"""Concept of boxes that are drawn before anything was typed."""
 
 
 class TextController:
@@ -70,7 +67,6 @@ class TextController:
         self.viewer = viewer
         self.engine = engine
         self.text = ""
-        self.concept = ""
         self.searched: Callable[[str], None] = lambda text: None
         self.jobs = Jobs(self._refresh, TRY_AGAIN)
         self.runner = self.jobs.runner
@@ -80,25 +76,22 @@ class TextController:
         self._trouble = ""
         self._look = Deferred(self._update_plane)
         self._look_later = Deferred(self._update_plane, SETTLE_MS)
-        self._read_later = Deferred(self._read_boxes)
         self._refresh_later = Deferred(self._refresh)
         self.view = View(viewer, self._look, self._look_later)
-        self.book = BoxBook()
-        self.findings = Findings(engine, self.book, self._on_filtered)
-        self.boxes = BoxLayer(viewer, self._read_later)
+        self.boxes = TextBoxes(
+            viewer, engine, self.view, filtered=self._refresh, edited=self._on_edited
+        )
         self.region = RegionLayer(viewer, self._refresh_later)
         self.finder = Finder(
             engine,
             self.jobs,
             self.view,
             self.region,
-            self.findings,
+            self.boxes.findings,
             show_offer=offer,
             changed=self._on_found,
         )
-        self.segmenting = Segmenting(
-            viewer, self.jobs, answerer, self.view, self.book, self.findings, notify
-        )
+        self.segmenting = Segmenting(viewer, self.jobs, answerer, self.view, self.boxes, notify)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.scene.camera.events.connect(self._look_later)
 
@@ -108,9 +101,8 @@ class TextController:
             return
         self._closed = True
         self.jobs.close()
-        for one in (self._look, self._look_later, self._read_later, self._refresh_later):
+        for one in (self._look, self._look_later, self._refresh_later):
             one.stop()
-        self.findings.stop()
         self.boxes.stop()
         self.committer.close()
         self.viewer.layers.events.removed.disconnect(self._on_removed)
@@ -129,8 +121,7 @@ class TextController:
         if image is self.view.image:
             return
         self.finder.stop()
-        self.findings.clear()
-        self.boxes.show(())
+        self.boxes.clear()
         self.view.choose(image)
         self._update_plane()
         self._show_found()
@@ -161,14 +152,8 @@ class TextController:
     def set_filter(self, values: FilterValues) -> None:
         """Filter again what was found; the detector is not asked."""
         self.jobs.forget_notice()
-        self.findings.set_values(values, self.shown_index)
+        self.boxes.findings.set_values(values, self.shown_index)
         self._show_found()
-
-    def set_concept(self, concept: str) -> None:
-        """Take a concept for boxes to be drawn, and give it to the selected ones."""
-        self.concept = concept
-        self.boxes.set_concept(concept)
-        self.boxes.rename_selected(concept)
 
     def labels_accepts(self, layer: Layer) -> bool:
         """Tell whether a layer may be chosen as output."""
@@ -178,7 +163,7 @@ class TextController:
 
     def find(self) -> None:
         """Look for what is typed."""
-        self._catch_up()
+        self.boxes.catch_up()
         try:
             self.finder.find(self.text)
         except SegmateError as error:
@@ -188,21 +173,10 @@ class TextController:
 
     def find_alike(self) -> None:
         """Look for more of what is in the selected box, or in the one drawn last."""
-        self._catch_up()
-        pattern = self.pattern
+        self.boxes.catch_up()
+        pattern = self.boxes.pattern(self.shown_index)
         if pattern is not None:
             self.finder.find_alike(pattern)
-
-    @property
-    def pattern(self) -> TextBox | None:
-        """The box on the screen that is selected, or was drawn last."""
-        if self.shown_index is None:
-            return None
-        boxes = self.book.on(self.shown_index)
-        selected = [box for box in boxes if box.number in self.boxes.selected]
-        own = [box for box in boxes if box.score != box.score]
-        found = selected or own
-        return found[-1] if found else None
 
     def _on_found(self) -> None:
         self._show_found()
@@ -223,8 +197,8 @@ class TextController:
         """Turn all boxes into objects."""
         if self.view.image is None or self.view.shown is None:
             return
-        self._catch_up()
-        self.findings.catch_up()
+        self.boxes.catch_up()
+        self.boxes.findings.catch_up()
         self.segmenting.segment(self.asked, self.text)
 
     def take_back(self) -> None:
@@ -238,23 +212,11 @@ class TextController:
 
     def clear(self) -> None:
         """Remove all boxes."""
-        self.findings.clear()
-        self.boxes.show(())
+        self.boxes.clear()
         self.jobs.unsay()
         self._on_found()
 
-    def draw(self) -> None:
-        """Let the user draw boxes."""
-        if self.view.shown is not None:
-            self._place_boxes()
-            self.boxes.set_concept(self.concept or DEFAULT_CONCEPT)
-            self.boxes.take_tool()
-
-    def edit(self) -> None:
-        """Let the user move and delete boxes."""
-        self.boxes.take_select_tool()
-
-    # The plane in view, and its boxes
+    # The plane in view
 
     def _update_plane(self) -> None:
         if self._closed:
@@ -267,36 +229,14 @@ class TextController:
         before, self.finder.index = self.finder.index, None
         if plane is not None and self.view.shown is not None:
             self.finder.index = self.view.shown.index
-            self._place_boxes()
+            self.boxes.place()
         if self.finder.index != before:
             self._show_found()
         self._refresh()
 
-    def _place_boxes(self) -> None:
-        geometry = self.view.drawing_geometry.in_units(self.viewer.dims.units)
-        self.boxes.place(geometry, self.view.drawing_plane)
-        self.boxes.set_width(2 * self.view.outline_width)
-
-    def _on_filtered(self) -> None:
-        if self.view.shown is not None and not self._closed:
-            self.boxes.set_concepts(self.concepts)
-            self.boxes.show(self.book.shown)
-            self._refresh()
-
-    def _read_boxes(self) -> None:
-        """Take note of what the user did in the layer."""
-        self._read_later.stop()
-        if self._closed or self.boxes.layer is None:
-            return
-        self.boxes.note(self.book.take(*self.boxes.read()))
-        # What the user has drawn may hide what was found.
-        self.boxes.show(self.book.shown)
+    def _on_edited(self) -> None:
         self.jobs.forget_notice()
         self._on_found()
-
-    def _catch_up(self) -> None:
-        if self._read_later.waiting:
-            self._read_boxes()
 
     def _on_removed(self, event: Any) -> None:
         layer, image = event.value, self.view.image
@@ -304,13 +244,6 @@ class TextController:
             self.choose_image(None)
         self.committer.forget(layer)
         self._refresh_later()
-
-    @property
-    def concepts(self) -> tuple[str, ...]:
-        """All concepts there are boxes or searches for; their order gives the colours."""
-        names = dict.fromkeys(self.findings.concepts)
-        names.update(dict.fromkeys(box.concept for box in self.book.shown))
-        return tuple(names)
 
     @property
     def shown_index(self) -> PlaneIndex | None:
@@ -328,16 +261,16 @@ class TextController:
             image=index is not None,
             trouble=self._trouble,
             prompt=bool(self.text.strip(" ,;.\n\t")),
-            n_boxes=len(self.book.shown),
-            n_planes=len(self.book.planes),
-            score=self.findings.values.score,
+            n_boxes=len(self.boxes.book.shown),
+            n_planes=len(self.boxes.book.planes),
+            score=self.boxes.findings.values.score,
             offered=self.finder.offered is not None,
         )
         if index is None:
             return facts
-        found = self.findings.on(index)
+        found = self.boxes.findings.on(index)
         rectangle = self.asked.region == "rectangle" and self.finder.region() is None
-        facts = replace(facts, counts=self.book.count(index), region_missing=rectangle)
+        facts = replace(facts, counts=self.boxes.book.count(index), region_missing=rectangle)
         if found is None:
             return facts
         best = float(found.best.max()) if len(found.best) else None

@@ -8,23 +8,20 @@ from typing import Any
 
 import napari
 from napari.layers import Image, Labels, Layer
-from napari.utils import notifications
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QWidget
-from superqt.utils import ensure_main_thread
 
 from napari_segmate.core.weights import cache_folder
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.answering import Answerer, default_answerer
 from napari_segmate.plugin.choosers import LayerChooser
-from napari_segmate.plugin.docking import fill
+from napari_segmate.plugin.docking import Dock, warn, warn_from_any_thread
 from napari_segmate.plugin.finding import Engine
-from napari_segmate.plugin.images import channel_axes
+from napari_segmate.plugin.images import channels_on_offer
 from napari_segmate.plugin.model_lists import follow_models, tips_of
 from napari_segmate.plugin.prompt_history import PromptHistory
 from napari_segmate.plugin.runner import Job
 from napari_segmate.plugin.settings import General, read_general
-from napari_segmate.plugin.text_controller import DEFAULT_CONCEPT, TextController
+from napari_segmate.plugin.text_boxes import DEFAULT_CONCEPT
+from napari_segmate.plugin.text_controller import TextController
 from napari_segmate.plugin.text_detectors import DetectorList
 from napari_segmate.plugin.text_finder import Asked
 from napari_segmate.sessions.text_boxes import colour_of
@@ -41,7 +38,7 @@ HISTORY_NAME = "prompts.json"
 OWN_NAME = "detectors.json"
 
 
-class TextDock(QWidget):
+class TextDock(Dock):
     """Plugins > SegMate > Find by text.
 
     Parameters
@@ -68,18 +65,16 @@ class TextDock(QWidget):
         models: Sequence[ModelInfo] | None = None,
         history: Path | None = None,
     ) -> None:
-        super().__init__()
-        # napari hands out a proxy whose layers are proxies too: those are never the same object.
-        self.viewer = getattr(viewer, "__wrapped__", viewer)
+        super().__init__(viewer, models)
         general = read_general()
         self.controller = TextController(
             self.viewer,
             engine or _default_engine(),
-            answerer or default_answerer(general, _warn_from_any_thread),
+            answerer or default_answerer(general, warn_from_any_thread),
             show=self._show,
             show_found=self._show_found,
             offer=self._offer,
-            notify=_warn,
+            notify=warn,
         )
         history = history or cache_folder() / HISTORY_NAME
         self.history = PromptHistory(history)
@@ -94,8 +89,7 @@ class TextDock(QWidget):
             self.controller.runner,
             history.with_name(OWN_NAME),
         )
-        fill(self, self.panel)
-        self.list_models = _all_models if models is None else lambda: models
+        self.fill(self.panel)
         self._connect()
         self._start(general)
 
@@ -106,7 +100,7 @@ class TextDock(QWidget):
         panel.triggered.connect(self.trigger)
         panel.phrases.changed.connect(controller.set_text)
         panel.filter.changed.connect(controller.set_filter)
-        panel.concepts.chosen.connect(controller.set_concept)
+        panel.concepts.chosen.connect(controller.boxes.set_concept)
         for signal in (
             panel.model_chosen,
             panel.detector_chosen,
@@ -119,12 +113,13 @@ class TextDock(QWidget):
             signal.connect(self._ask)
         controller.searched = self._remember
         controller.committer.changed = self._show_output
-        self.viewer.dims.events.order.connect(self._show_channels)
-        self.viewer.dims.events.last_used.connect(self._show_planes)
-        stop_models = follow_models(self.viewer, self._fill_models, panel.show_model)
-        close = _closer(self.viewer, controller, (self._images, self._outputs), self, stop_models)
-        self._close = close
-        self.destroyed.connect(lambda: close())
+        self.end_with(
+            *self.follow_dims(order=self._show_channels, last_used=self._show_planes),
+            follow_models(self.viewer, self._fill_models, panel.show_model),
+            self._images.close,
+            self._outputs.close,
+            controller.close,
+        )
 
     def _start(self, general: General) -> None:
         self._fill_models()
@@ -140,17 +135,6 @@ class TextDock(QWidget):
         )
         self.detectors.load()
 
-    def event(self, a0: QEvent | None) -> bool:
-        """Notice when napari takes the widget out of its dock for good."""
-        if a0 is not None and a0.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.shut_down()
-        return bool(super().event(a0))
-
-    def shut_down(self) -> None:
-        """End the worker and give the layers back to napari."""
-        if getattr(self, "_close", None) is not None:
-            self._close()
-
     # From the panel
 
     def trigger(self, action: TextAction) -> None:
@@ -158,8 +142,8 @@ class TextDock(QWidget):
         controller = self.controller
         acts: dict[TextAction, Callable[[], None]] = {
             TextAction.FIND: controller.find,
-            TextAction.DRAW: controller.draw,
-            TextAction.EDIT: controller.edit,
+            TextAction.DRAW: controller.boxes.draw,
+            TextAction.EDIT: controller.boxes.edit,
             TextAction.ALIKE: controller.find_alike,
             TextAction.SEGMENT: controller.segment,
             TextAction.CLEAR: controller.clear,
@@ -214,8 +198,8 @@ class TextDock(QWidget):
         self._show_concepts()
 
     def _show_found(self) -> None:
-        controller = self.controller
-        series = controller.findings.series(controller.shown_index, controller.concepts)
+        boxes = self.controller.boxes
+        series = boxes.findings.series(self.controller.shown_index, boxes.concepts)
         self.panel.filter.show_found(*series)
         self._show_concepts()
         self._show_can_draw_masks()
@@ -223,24 +207,25 @@ class TextDock(QWidget):
     def _show_can_draw_masks(self) -> None:
         entry = self.detectors.chosen
         able = entry is not None and entry.masks
-        self.panel.show_can_draw_masks(able or self.controller.findings.masked)
+        self.panel.show_can_draw_masks(able or self.controller.boxes.findings.masked)
 
     def _show_concepts(self) -> None:
-        controller = self.controller
-        concepts, index = controller.concepts, controller.shown_index
+        boxes, index = self.controller.boxes, self.controller.shown_index
+        concepts = boxes.concepts
         colours = {one: colour_of(one, concepts) for one in concepts}
-        counts = controller.book.count(index) if index is not None else {}
+        counts = boxes.book.count(index) if index is not None else {}
         self.panel.concepts.show_concepts(concepts, colours, counts)
         concept = self.panel.concepts.concept or DEFAULT_CONCEPT
-        if concept != controller.concept:
-            controller.concept = concept
-            controller.boxes.set_concept(concept)
+        if concept != boxes.concept:
+            boxes.concept = concept
+            boxes.shapes.set_concept(concept)
 
     def _show_can_find_alike(self, *, busy: bool) -> None:
         controller = self.controller
         entry = self.detectors.chosen
         able = entry is not None and entry.examples
-        pattern = able and not busy and controller.pattern is not None
+        boxes, index = controller.boxes, controller.shown_index
+        pattern = able and not busy and boxes.pattern(index) is not None
         self.panel.show_can_find_alike(pattern, NO_PATTERN if able else ONLY_WORDS)
 
     def _offer(self, offer: Any) -> None:
@@ -263,52 +248,8 @@ class TextDock(QWidget):
 
     def _show_channels(self, event: Any = None, image: Image | None = None) -> None:
         image = image or self.controller.image
-        axes: dict[int, int] = {}
-        if image is not None:
-            offset = self.viewer.dims.ndim - image.ndim
-            shown = tuple(axis - offset for axis in self.viewer.dims.displayed)
-            axes = channel_axes(image, (shown[0], shown[1]))
-        titles = {axis: f"axis {axis} ({count})" for axis, count in axes.items()}
+        titles, axes = channels_on_offer(self.viewer, image)
         self.panel.options.show_channel_axes(titles, axes)
-
-
-def _closer(
-    viewer: Any,
-    controller: TextController,
-    choosers: Sequence[LayerChooser],
-    dock: TextDock,
-    stop_models: Callable[[], None],
-) -> Callable[[], None]:
-    """Return what ends a dock; holds nothing that Qt has deleted by then."""
-    done: list[bool] = []
-    show_channels, show_planes = dock._show_channels, dock._show_planes
-
-    def close() -> None:
-        if done:
-            return
-        done.append(True)
-        viewer.dims.events.order.disconnect(show_channels)
-        viewer.dims.events.last_used.disconnect(show_planes)
-        stop_models()
-        for chooser in choosers:
-            chooser.close()
-        controller.close()
-
-    return close
-
-
-def _warn(text: str) -> None:
-    notifications.show_warning(text)
-
-
-def _warn_from_any_thread(text: str) -> None:
-    ensure_main_thread(_warn)(text)
-
-
-def _all_models() -> Sequence[ModelInfo]:
-    from napari_segmate.models import list_models
-
-    return list_models()
 
 
 def _default_engine() -> Engine:

@@ -14,11 +14,11 @@ from napari_segmate.plugin.answering import Answerer, ModelChoice
 from napari_segmate.plugin.committing_many import ManyCommitter, Places
 from napari_segmate.plugin.jobs import Jobs
 from napari_segmate.plugin.many_objects import ManyObjects, WrittenMany
+from napari_segmate.plugin.text_boxes import TextBoxes
 from napari_segmate.plugin.text_finder import Asked
 from napari_segmate.plugin.text_objects import as_objects
-from napari_segmate.plugin.text_search import Findings
 from napari_segmate.plugin.viewing import View
-from napari_segmate.sessions.text_boxes import BoxBook, PlaneIndex, TextBox
+from napari_segmate.sessions.text_boxes import PlaneIndex, TextBox
 from napari_segmate.tasks.box_masks import Finder
 from napari_segmate.tasks.boxes import PlaneBoxes, SegmentedBoxes, segment_boxes
 from napari_segmate.tasks.segment import Params
@@ -45,10 +45,8 @@ class Segmenting:
         Keeps the model.
     view : View
         The image.
-    book : BoxBook
-        The boxes.
-    findings : Findings
-        What the detector drew in them.
+    boxes : TextBoxes
+        The boxes, and what the detector drew in them.
     notify : callable
         Called with a sentence that the user should read.
     """
@@ -59,24 +57,22 @@ class Segmenting:
         jobs: Jobs,
         answerer: Answerer,
         view: View,
-        book: BoxBook,
-        findings: Findings,
+        boxes: TextBoxes,
         notify: Callable[[str], None],
     ) -> None:
         self.committer: ManyCommitter[None] = ManyCommitter(viewer, jobs.runner, notify)
         self._jobs = jobs
         self._answerer = answerer
         self._view = view
-        self._book = book
-        self._findings = findings
+        self._boxes = boxes
 
     def segment(self, asked: Asked, prompt: str) -> None:
         """Turn all boxes into objects; `prompt` is what was typed, for the record."""
         image = self._view.image
         if image is None:
             return
-        indices = self._book.planes
-        planes = [self._boxes(at, asked) for at in indices]
+        indices = self._boxes.book.planes
+        planes = [self._boxes_of(at, asked) for at in indices]
         places = {at: self._view.shown_at(at) for at in indices}
         self._jobs.again = lambda: self.segment(asked, prompt)
         self._jobs.run(
@@ -86,10 +82,11 @@ class Segmenting:
             cure=OTHER_MODEL,
         )
 
-    def _boxes(self, at: PlaneIndex, asked: Asked) -> PlaneBoxes[TextBox]:
-        boxes, found = self._book.on(at), self._findings.on(at)
+    def _boxes_of(self, at: PlaneIndex, asked: Asked) -> PlaneBoxes[TextBox]:
+        findings = self._boxes.findings
+        boxes, found = self._boxes.book.on(at), findings.on(at)
         if asked.masks is MaskSource.DETECTOR:
-            boxes = tuple(self._findings.with_mask(box) for box in boxes)
+            boxes = tuple(findings.with_mask(box) for box in boxes)
         finder = Finder(asked.detector) if found is None else found.finder
         return PlaneBoxes(at, self._view.at(at), boxes, finder)
 
