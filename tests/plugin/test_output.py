@@ -104,6 +104,13 @@ def test_of_several_objects_those_that_are_there_already_are_left_out() -> None:
     assert [record["label"] for record in layer.metadata[METADATA_KEY]] == [1, 2]
 
 
+def test_objects_that_lie_on_others_count_as_left_out() -> None:
+    layer, output = Labels(np.zeros((20, 30), np.uint8)), OutputLabels(ViewerModel())
+    committed(layer, output, (2, 3, 12, 13))
+    written = committed(layer, output, (4, 4, 8, 8), (2, 20, 10, 28))
+    assert (written.new, written.left_out) == ((3,), 1)
+
+
 def test_overwriting_replaces_an_object_that_is_there_already() -> None:
     layer, output = Labels(np.zeros((20, 30), np.uint8)), OutputLabels(ViewerModel())
     committed(layer, output, (2, 3, 12, 13))

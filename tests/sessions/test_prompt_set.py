@@ -39,3 +39,18 @@ def test_sets_that_differ_are_not_the_same(other):
 
 def test_a_box_is_not_an_ellipse():
     assert not PromptSet(boxes=(Box((0, 0, 5, 5)),)).same_as(PromptSet(ellipses=((0, 0, 5, 5),)))
+
+
+@pytest.mark.parametrize(
+    ("prompts", "answerable"),
+    [
+        (PromptSet(), False),
+        (PromptSet(mask=mask((0, 0, 2, 2))), False),
+        (PromptSet(points=points((1, 2), positive=[False])), False),
+        (PromptSet(points=points((1, 2), positive=[False]), mask=mask((0, 0, 2, 2))), True),
+        (PromptSet(points=points((1, 2))), True),
+    ],
+    ids=["empty", "mask alone", "only excluded", "excluded from a mask", "point"],
+)
+def test_prompts_are_answered_when_something_drawn_says_what_an_object_is(prompts, answerable):
+    assert prompts.answerable is answerable

@@ -72,7 +72,7 @@ class _PlaneView:
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """What a commit did to a labels layer; `left_out` objects were there already."""
+    """What a commit did to a labels layer; `left_out` objects got no pixels."""
 
     layer: Labels
     plane: DisplayedPlane
@@ -167,7 +167,7 @@ class OutputLabels:
         LabelsError
             No label value is left, or nothing would change.
         """
-        view = _PlaneView(layer.data, plane)
+        asked, view = len(taken.instances), _PlaneView(layer.data, plane)
         there = {} if policy is CommitPolicy.OVERWRITE else _twins(view, taken)
         taken = taken.without(there)
         if not taken.instances:
@@ -190,7 +190,8 @@ class OutputLabels:
             done = tuple(_write(layer, view, plane, change) for change in changes)
         self.ids.note(layer, max(labels))
         self._note(layer, taken, first)
-        return Written(layer, plane, taken, labels, done, len(there))
+        new = {change.value for change in changes} - {0}
+        return Written(layer, plane, taken, labels, done, asked - len(new))
 
     def take_back(self, written: Written) -> None:
         """Give the pixels of a commit back what they had, and forget the records.

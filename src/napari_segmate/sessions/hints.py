@@ -84,20 +84,20 @@ def written(
     edited : int, optional
         Label value of the object that was corrected.
     left_out : int
-        Objects that were there already.
+        Objects that got no pixels.
 
     Examples
     --------
     >>> written([3], "cells", KeyNames(take_back="Q"))
     "Object 3 written to 'cells'. Q takes it back"
     >>> written([3, 4], "cells", KeyNames(), left_out=1)
-    "2 objects written to 'cells'; 1 was there already"
+    "2 objects written to 'cells'; 1 left out: there already, or on others"
     """
     one = f"Object {labels[0] if edited is None else edited}" if len(labels) == 1 else ""
     done = "corrected in" if one and edited is not None else "written to"
     text = f"{one or f'{len(labels)} objects'} {done} '{layer}'"
     if left_out:
-        text += f"; {left_out} {'was' if left_out == 1 else 'were'} there already"
+        text += f"; {left_out} left out: there already, or on others"
     return (
         f"{text}. {keys.take_back} takes {'it' if one else 'them'} back" if keys.take_back else text
     )

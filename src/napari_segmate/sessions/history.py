@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from weakref import ReferenceType, ref
 
+from napari_segmate.core.types import Instance
 from napari_segmate.inference.request import ObjectResult, PlaneLike
 from napari_segmate.sessions.prompt_set import PromptSet
 
@@ -37,6 +38,13 @@ class Entry:
     prompts: PromptSet = field(default_factory=PromptSet)
     editing: int | None = None
     results: tuple[ObjectResult, ...] | None = None
+
+    @property
+    def untouched(self) -> tuple[Instance, ...]:
+        """The object that was picked up and not yet changed; none otherwise."""
+        if self.editing is None or self.prompts.mask is None or self.results:
+            return ()
+        return (Instance(self.prompts.mask.box_yx, self.prompts.mask.mask),)
 
 
 class History:

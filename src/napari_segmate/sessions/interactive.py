@@ -386,9 +386,7 @@ class Session:
 
     def _resolved(self) -> tuple[ObjectPrompts, ...]:
         prompts, plane = self.prompts, self._plane
-        if plane is None or self._model_name is None or prompts.undrawn:
-            return ()
-        if prompts.only_negative:
+        if plane is None or self._model_name is None or not prompts.answerable:
             return ()
         if min(plane.shape) < 1:
             raise ImageError(f"the image is empty: {plane.shape[0]} x {plane.shape[1]} pixels")
@@ -410,15 +408,10 @@ class Session:
     def _settle(self, results: tuple[ObjectResult, ...]) -> None:
         self._history.amend(replace(self._history.current, results=results))
         found = [result.instance for result in results]
-        self._show(tuple(one for one in found if one is not None) or self._untouched())
+        self._show(
+            tuple(one for one in found if one is not None) or self._history.current.untouched
+        )
         self._publish()
-
-    def _untouched(self) -> tuple[Instance, ...]:
-        """Return the object that was picked up and not yet changed."""
-        entry = self._history.current
-        if entry.editing is None or entry.prompts.mask is None or entry.results:
-            return ()
-        return (Instance(entry.prompts.mask.box_yx, entry.prompts.mask.mask),)
 
     def _show(self, instances: tuple[Instance, ...]) -> None:
         if instances or self._shown:

@@ -79,6 +79,11 @@ class PromptSet:
             positive += self.points.positive.tolist()
         return not shaped and bool(positive) and not any(positive)
 
+    @property
+    def answerable(self) -> bool:
+        """True when something drawn says what an object is."""
+        return not self.undrawn and not self.only_negative
+
     def same_as(self, other: PromptSet) -> bool:
         """Tell whether both hold the same prompts, up to rounding of positions."""
         mine, others = self._values(), other._values()
