@@ -10,6 +10,7 @@ from napari.layers import Image
 
 from napari_segmate.core.image import ImageAxes
 from napari_segmate.plugin.box_layer import BOXES_NAME, BoxLayer
+from napari_segmate.plugin.box_rows import corners_of
 from napari_segmate.plugin.geometry import Geometry
 from napari_segmate.plugin.layers import DisplayedPlane
 from napari_segmate.plugin.region_layer import RegionLayer
@@ -234,7 +235,7 @@ def test_boxes_lie_on_their_planes(qtbot) -> None:
 def test_box_in_a_feature_table_without_number_is_new(desk) -> None:
     desk.find(FOUND[0])
     row = TextBox(0, (), (1, 1, 5, 5), "cell")
-    desk.boxes.ensure().add([desk.boxes._corners(row)], shape_type="rectangle")
+    desk.boxes.ensure().add([corners_of(row, PLANE)], shape_type="rectangle")
     assert all(number > 0 for number in desk.layer.features["box"])
 
 

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from napari.components import ViewerModel
 from napari.layers import Shapes
 from napari.layers.base import ActionType
 
+from napari_segmate.plugin.box_rows import (
+    CONCEPT,
+    NUMBER,
+    corners_of,
+    drawn_next,
+    row_of,
+    table_of,
+)
 from napari_segmate.plugin.deferred import Repeated
 from napari_segmate.plugin.geometry import Geometry
 from napari_segmate.plugin.layers import DisplayedPlane
-from napari_segmate.sessions.text_boxes import BoxRow, Origin, TextBox, colour_of
+from napari_segmate.sessions.text_boxes import BoxRow, TextBox, colour_of
 
 __all__ = ["BOXES_NAME", "BoxLayer"]
 
 BOXES_NAME = "SegMate boxes"
-NUMBER, CONCEPT, SCORE, ORIGIN = "box", "concept", "score", "origin"
 FINISHED = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
 AT_ONCE = 10
 """Boxes put into the layer in one go: napari needs some 20 ms, and 0.5 ms for each."""
@@ -108,14 +111,7 @@ class BoxLayer:
         layer = Shapes(
             ndim=geometry.ndim,
             name=BOXES_NAME,
-            features=pd.DataFrame(
-                {
-                    NUMBER: pd.Series([], dtype=int),
-                    CONCEPT: pd.Series([], dtype=str),
-                    SCORE: pd.Series([], dtype=float),
-                    ORIGIN: pd.Series([], dtype=str),
-                }
-            ),
+            features=table_of(()),
             edge_color=self._colour(self._concept),
             face_color="transparent",
             edge_width=self._width,
@@ -182,9 +178,8 @@ class BoxLayer:
         layer = self._layer
         if layer is None:
             return
-        row = {NUMBER: 0, CONCEPT: self._concept, SCORE: math.nan, ORIGIN: Origin.DRAWN.value}
         with self._quiet():
-            layer.feature_defaults = row
+            layer.feature_defaults = drawn_next(self._concept)
             with layer.block_update_properties():
                 layer.current_edge_color = self._colour(self._concept)
 
@@ -248,33 +243,22 @@ class BoxLayer:
                 layer.events.data(value=layer.data, action=ActionType.CHANGED)
 
     def _add(self, layer: Shapes, boxes: Sequence[TextBox]) -> None:
+        plane = self._plane
+        assert plane is not None, "boxes are placed before they are drawn"
         before = layer.features.iloc[: len(layer.data)]
         chosen = set(layer.selected_data)
         with self._quiet(), layer.events.data.blocker():
             layer.add(
-                [self._corners(box) for box in boxes],
+                [corners_of(box, plane) for box in boxes],
                 shape_type="rectangle",
                 edge_color=[self._colour(box.concept) for box in boxes],
                 edge_width=self._width,
             )
-            layer.features = pd.concat([before, _table(boxes)], ignore_index=True)
+            layer.features = pd.concat([before, table_of(boxes)], ignore_index=True)
             layer.selected_data = chosen
         self._written |= {box.number for box in boxes}
         # Setting a table of features also sets what the next shape gets.
         self._set_defaults()
-
-    def _corners(self, box: TextBox) -> npt.NDArray[np.float64]:
-        y0, x0, y1, x1 = box.box_yx
-        corners = np.array([[y0, x0], [y0, x1], [y1, x1], [y1, x0]], float)
-        return self._at(box.plane).from_plane(corners)
-
-    def _at(self, index: tuple[int, ...]) -> DisplayedPlane:
-        plane = self._plane
-        assert plane is not None, "boxes are placed before they are drawn"
-        position = list(plane.position)
-        for axis, number in zip(plane.fixed, index, strict=True):
-            position[axis] = number
-        return replace(plane, position=tuple(position))
 
     # Boxes out
 
@@ -287,27 +271,12 @@ class BoxLayer:
         self._delete(layer, self._wanted)
         features = layer.features
         rows = [
-            self._row(plane, data, number, concept)
+            row_of(plane, data, number, concept, self._concept)
             for data, number, concept in zip(
                 layer.data, features[NUMBER], features[CONCEPT], strict=False
             )
         ]
         return (rows[:-1] if self._drawing else rows), set(self._written)
-
-    def _row(self, plane: DisplayedPlane, data: Any, number: Any, concept: Any) -> BoxRow:
-        corners = np.asarray(data, dtype=np.float64)
-        (y0, x0), (y1, x1) = (
-            plane.to_plane(corners).min(axis=0),
-            plane.to_plane(corners).max(axis=0),
-        )
-        middle = np.floor(corners[:, list(plane.fixed)].mean(axis=0) + 0.5).astype(int)
-        known = isinstance(concept, str) and concept
-        return BoxRow(
-            int(number) if math.isfinite(number) else 0,
-            tuple(int(at) for at in middle),
-            (float(y0), float(x0), float(y1), float(x1)),
-            concept if known else self._concept,
-        )
 
     def note(self, boxes: Sequence[TextBox]) -> None:
         """Write into the features what became of the rows, in the order of `read`."""
@@ -316,7 +285,7 @@ class BoxLayer:
             return
         before, self._written = self._written, {box.number for box in boxes}
         self._wanted |= self._written - before
-        table = _table(boxes)
+        table = table_of(boxes)
         if not table.equals(layer.features.reset_index(drop=True)):
             with self._quiet():
                 layer.features = table
@@ -353,14 +322,3 @@ class BoxLayer:
             yield
         finally:
             self._writing = before
-
-
-def _table(boxes: Sequence[TextBox]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            NUMBER: [box.number for box in boxes],
-            CONCEPT: [box.concept for box in boxes],
-            SCORE: [float(box.score) for box in boxes],
-            ORIGIN: [box.origin.value for box in boxes],
-        }
-    )
