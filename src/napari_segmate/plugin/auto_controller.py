@@ -15,6 +15,7 @@ from napari_segmate.plugin.auto_accepting import Accepting
 from napari_segmate.plugin.auto_asked import Asked
 from napari_segmate.plugin.auto_objects import Accepted
 from napari_segmate.plugin.auto_search import Search
+from napari_segmate.plugin.auto_searching import Searching
 from napari_segmate.plugin.auto_tuning import Tuning
 from napari_segmate.plugin.deferred import Deferred
 from napari_segmate.plugin.jobs import Jobs
@@ -76,14 +77,10 @@ class AutoController:
         self.found: Callable[[PlaneProposal], None] = lambda plane: None
         self.jobs = Jobs(self.refresh, TRY_AGAIN)
         self.runner = self.jobs.runner
-        self._answerer = answerer
         self._show = show
         self._show_found = show_found
         self._books: WeakKeyDictionary[Image, Proposals] = WeakKeyDictionary()
         self._none = Proposals(viewer)
-        self._waiting: list[Search] = []
-        self._n_searches = 0
-        self._live: PlaneProposal | None = None
         self._trouble = ""
         self._closed = False
         self._look = Deferred(self._update_plane)
@@ -97,6 +94,14 @@ class AutoController:
             lambda: self._shown_index,
             self._on_tuned,
             self.jobs.fail,
+        )
+        self._searching = Searching(
+            self.jobs,
+            answerer,
+            lambda: self.asked.params,
+            self._propose,
+            self.refresh,
+            self._drop_jobs,
         )
         self.region = RegionLayer(viewer, self._refresh_later)
         self.accepting = Accepting(viewer, self.jobs, self.view, notify, self._redraw)
@@ -188,7 +193,8 @@ class AutoController:
 
     def run(self) -> None:
         """Find the objects of the planes that are chosen, the one on the screen first."""
-        if not self.can_run:
+        image = self.view.image
+        if image is None or not self.can_run:
             return
         self.jobs.again = self.run
         try:
@@ -196,22 +202,19 @@ class AutoController:
         except SegmateError as error:
             self.jobs.fail(error)
             return
-        asked, shown = self.asked, self._shown_index
-        visible = self.view.visible_yx
-        self._waiting = [
-            Search(
-                self.view.shown_at(index),
-                self.view.at(index),
-                ModelChoice(asked.model, asked.options.device),
-                asked.params,
-                asked.key,
-                visible if index == shown else None,
-                region,
-            )
-            for index in self._indices()
-        ]
-        self._n_searches = len(self._waiting)
-        self._find_next()
+        self._searching.start(image, [self._search(index, region) for index in self._indices()])
+
+    def _search(self, index: Index, region: Region | None) -> Search:
+        asked = self.asked
+        return Search(
+            self.view.shown_at(index),
+            self.view.at(index),
+            ModelChoice(asked.model, asked.options.device),
+            asked.params,
+            asked.key,
+            self.view.visible_yx if index == self._shown_index else None,
+            region,
+        )
 
     def _indices(self) -> list[Index]:
         shown, choice, slider = self._shown_index, self.asked.planes, self.slider
@@ -248,44 +251,6 @@ class AutoController:
         if self.asked.region == "rectangle" and self._region() is None:
             return DRAW_FIRST
         return CHOOSE_SHAPES if self.asked.region == "shapes" and self.shapes is None else ""
-
-    def _find_next(self) -> None:
-        """Look at the next plane; sliders get their turn in between."""
-        if not self._waiting:
-            self.jobs.rest()
-            self.refresh()
-            return
-        search = self._waiting.pop(0)
-        number = self._n_searches - len(self._waiting)
-        place = f"plane {number} of {self._n_searches}" if self._n_searches > 1 else ""
-        image = self.view.image
-        assert image is not None, "jobs end when the image changes"
-
-        def done(plane: PlaneProposal) -> None:
-            self._live = None
-            # One size for all planes of a run: objects do not change from plane to plane.
-            self._waiting = [one.sized(plane.prepared.diameter) for one in self._waiting]
-            self._propose(image, plane)
-            self._find_next()
-
-        self.jobs.run(
-            lambda context: search.run(
-                self._answerer, lambda: self.asked.params, self._keep_live, context
-            ),
-            done,
-            "Looking for objects; you can look around meanwhile",
-            place=place,
-            look_in=lambda: self._show_live(image),
-            failed=self._drop_jobs,
-        )
-
-    def _keep_live(self, plane: PlaneProposal) -> None:
-        self._live = plane
-
-    def _show_live(self, image: Image) -> None:
-        plane, self._live = self._live, None
-        if plane is not None:
-            self._propose(image, plane)
 
     def _propose(self, image: Image, plane: PlaneProposal) -> None:
         self.book.put(image, plane, self._outline_width)
@@ -381,7 +346,7 @@ class AutoController:
 
     def _drop_jobs(self) -> None:
         """Forget what was to follow."""
-        self._waiting, self._live = [], None
+        self._searching.stop()
         self.tuning.stop()
 
     # The plane in view
