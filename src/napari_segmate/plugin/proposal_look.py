@@ -15,6 +15,7 @@ ON_BRIGHT = ("#d500f9", "#2979ff", "#ff1744", "#00a651", "#ff6d00")
 """Contrasts of at least 2.8 to white and 5 to black: dark objects lie on a bright ground."""
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Weights of red, green and blue in what the eye sees as bright (Rec. 709)."""
+ROUNDS = 17
 AREA_OPACITY = 0.5
 OUTLINED_COST = 1 << 23
 """Most pixels of a plane, times the width of outlines, that napari outlines within 0.3 s."""
@@ -28,8 +29,22 @@ def is_bright(image: Image) -> bool:
 
 
 def colormap(colours: Sequence[str]) -> CyclicLabelColormap:
-    """Return a colormap that goes round some colours; background is not seen."""
-    return CyclicLabelColormap(colors=["transparent", *colours], background_value=0)
+    """Return a colormap that goes round some colours; background is not seen.
+
+    Their order changes from round to round: numbers of neighbours are often as far apart all along
+    a row, and would share a colour.
+    """
+    return CyclicLabelColormap(colors=["transparent", *_mixed(colours)], background_value=0)
+
+
+def _mixed(colours: Sequence[str]) -> list[str]:
+    rng = np.random.default_rng(0)
+    found: list[str] = []
+    while len(found) < ROUNDS * len(colours):
+        some = [str(colour) for colour in rng.permutation(colours)]
+        if not found or some[0] != found[-1]:
+            found += some
+    return found
 
 
 class Look:
