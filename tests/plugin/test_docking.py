@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from npe2 import PluginManifest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDockWidget, QLabel, QTabBar, QWidget
+from qtpy.QtWidgets import QDockWidget, QLabel, QTabBar
 
-from napari_segmate.plugin.docking import LEAST_HEIGHT_PX, fill
+from napari_segmate.plugin.docking import LEAST_HEIGHT_PX, Dock
 
 pytestmark = pytest.mark.gui
 
@@ -16,8 +17,8 @@ PANELS = ("Segment", "Train", "Automask", "Find by text")
 
 def panel(viewer, name: str, area: str = "right", tabify: bool = False) -> QDockWidget:
     """Dock a widget as napari's menu does."""
-    widget = QWidget()
-    fill(widget, QLabel(name))
+    widget = Dock(viewer, ())
+    widget.fill(QLabel(name))
     return viewer.window.add_dock_widget(widget, name=f"{name} (Own)", area=area, tabify=tabify)
 
 
@@ -37,8 +38,7 @@ def test_all_panels_opened_from_the_menu_are_tabs_of_full_height(
     viewer, qtbot, npe2pm, monkeypatch
 ) -> None:
     npe2pm.register(PluginManifest.from_distribution("napari-segmate"))
-    for module in ("dock", "train_dock", "auto_dock", "text_dock"):
-        monkeypatch.setattr(f"napari_segmate.plugin.{module}._all_models", tuple)
+    monkeypatch.setattr("napari_segmate.plugin.docking.all_models", tuple)
     for name in PANELS:
         place, _ = viewer.window.add_plugin_dock_widget("napari-segmate", name)
         # Docks slide to their places.
@@ -84,3 +84,27 @@ def test_a_panel_stays_where_the_user_has_moved_it(viewer, qtbot) -> None:
     second.show()
     qtbot.wait(50)
     assert tabs(viewer, second) == set()
+
+
+def test_a_dock_ends_once_in_the_order_it_was_told(viewer, qtbot) -> None:
+    ended = []
+    widget = Dock(viewer, ())
+    widget.fill(QLabel("content"))
+    seen = []
+    widget.end_with(
+        *widget.follow_dims(current_step=seen.append),
+        lambda: ended.append("first"),
+        lambda: ended.append("second"),
+    )
+    viewer.add_image(np.zeros((4, 8, 8)))
+    viewer.dims.set_current_step(0, 1)
+    assert seen
+    place = viewer.window.add_dock_widget(widget, name="Own")
+    assert ended == []
+    viewer.window.remove_dock_widget(place)
+    assert ended == ["first", "second"]
+    seen.clear()
+    viewer.dims.set_current_step(0, 2)
+    assert not seen, "the sliders are not listened to any longer"
+    widget.shut_down()
+    assert ended == ["first", "second"]

@@ -46,7 +46,7 @@ def test_a_key_that_cannot_be_used_is_reported_and_the_others_work(
     settings, make_bench, monkeypatch
 ) -> None:
     said = []
-    monkeypatch.setattr("napari_segmate.plugin.dock._warn", said.append)
+    monkeypatch.setattr("napari_segmate.plugin.dock.warn", said.append)
     settings.keys.clear = "not a key"
     settings.keys.next_mask = "C"
     bench = make_bench(blob_image())

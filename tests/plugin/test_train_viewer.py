@@ -128,7 +128,7 @@ def test_napari_opens_the_dock_from_its_menu(
     make_napari_viewer, qtbot, npe2pm, monkeypatch, tmp_path
 ) -> None:
     npe2pm.register(PluginManifest.from_distribution("napari-segmate"))
-    monkeypatch.setattr("napari_segmate.plugin.train_dock._all_models", lambda: [info("tiny")])
+    monkeypatch.setattr("napari_segmate.plugin.docking.all_models", lambda: [info("tiny")])
     monkeypatch.setenv("NAPARI_SEGMATE_CACHE", str(tmp_path))
     viewer = make_napari_viewer(show=True)
     viewer.add_image(blob_image(), name="cells")

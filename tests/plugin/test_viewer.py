@@ -173,7 +173,7 @@ def test_napari_opens_the_dock_from_its_menu(
     make_napari_viewer, qtbot, npe2pm, monkeypatch
 ) -> None:
     npe2pm.register(PluginManifest.from_distribution("napari-segmate"))
-    monkeypatch.setattr("napari_segmate.plugin.dock._all_models", tuple)
+    monkeypatch.setattr("napari_segmate.plugin.docking.all_models", tuple)
     viewer = make_napari_viewer(show=True)
     viewer.add_image(blob_image())
     _, dock = viewer.window.add_plugin_dock_widget("napari-segmate", "Segment")

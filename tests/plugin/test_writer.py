@@ -52,7 +52,7 @@ def test_damaged_records_are_reported_and_the_labels_used(
     make_bench, tmp_path, monkeypatch
 ) -> None:
     said = []
-    monkeypatch.setattr("napari_segmate.plugin.dock._warn", said.append)
+    monkeypatch.setattr("napari_segmate.plugin.dock.warn", said.append)
     path = tmp_path / "cells.tif"
     tifffile.imwrite(path, np.zeros((48, 60), np.uint16))
     sidecar_path(path).write_text("{")

@@ -8,10 +8,6 @@ from typing import Any
 
 import napari
 from napari.layers import Image, Labels, Layer, Shapes
-from napari.utils import notifications
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QWidget
-from superqt.utils import ensure_main_thread
 
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.answering import Answerer, default_answerer
@@ -19,9 +15,9 @@ from napari_segmate.plugin.auto_asked import Asked
 from napari_segmate.plugin.auto_controller import AutoController
 from napari_segmate.plugin.auto_search import least_limits, usual
 from napari_segmate.plugin.choosers import LayerChooser
-from napari_segmate.plugin.docking import fill
+from napari_segmate.plugin.docking import Dock, warn, warn_from_any_thread
 from napari_segmate.plugin.geometry import micrometres_per_pixel
-from napari_segmate.plugin.images import channel_axes
+from napari_segmate.plugin.images import channels_on_offer
 from napari_segmate.plugin.keys import KeyBindings
 from napari_segmate.plugin.model_lists import follow_models, tips_of
 from napari_segmate.plugin.picking import Picker
@@ -43,7 +39,7 @@ __all__ = ["AutoDock"]
 NEW_LABELS = "new labels layer"
 
 
-class AutoDock(QWidget):
+class AutoDock(Dock):
     """Plugins > SegMate > Automask.
 
     Parameters
@@ -63,17 +59,15 @@ class AutoDock(QWidget):
         answerer: Answerer | None = None,
         models: Sequence[ModelInfo] | None = None,
     ) -> None:
-        super().__init__()
-        # napari hands out a proxy whose layers are proxies too: those are never the same object.
-        self.viewer = getattr(viewer, "__wrapped__", viewer)
+        super().__init__(viewer, models)
         general = read_general()
-        self._answerer = answerer or default_answerer(general, _warn_from_any_thread)
+        self._answerer = answerer or default_answerer(general, warn_from_any_thread)
         self.controller = AutoController(
             self.viewer,
             self._answerer,
             show=self._show,
             show_found=self._show_found,
-            notify=_warn,
+            notify=warn,
         )
         controller = self.controller
         self._images = LayerChooser(self.viewer, lambda one: isinstance(one, Image), self._on_image)
@@ -82,8 +76,7 @@ class AutoDock(QWidget):
         )
         self._shapes = LayerChooser(self.viewer, controller.shapes_accepts, self._on_shapes)
         self.panel = AutoPanel(self._images.native, self._outputs.native, self._shapes.native)
-        fill(self, self.panel)
-        self.list_models = _all_models if models is None else lambda: models
+        self.fill(self.panel)
         self._models: dict[str, ModelInfo] = {}
         self._picker = Picker(self.viewer)
         self.keys: KeyBindings[AutoAction] = KeyBindings(self.viewer, self._on_key)
@@ -106,30 +99,17 @@ class AutoDock(QWidget):
             signal.connect(self._ask)
         self.controller.found = self._on_found
         self.controller.committer.changed = self._show_output
-        self.viewer.dims.events.order.connect(self._show_channels)
-        self.viewer.dims.events.last_used.connect(self._show_planes)
-        ends = (
+        self.end_with(
+            self.keys.unbind,
+            self._picker.stop,
             follow_auto_keys(self._bind_keys),
             follow_models(self.viewer, self._fill_models, self._choose_model),
-            self._stopper(),
+            *self.follow_dims(order=self._show_channels, last_used=self._show_planes),
+            self._images.close,
+            self._outputs.close,
+            self._shapes.close,
+            self.controller.close,
         )
-        choosers = (self._images, self._outputs, self._shapes)
-        close = _closer(self.controller, self.keys, choosers, self._picker, ends)
-        self._close = close
-        self.destroyed.connect(lambda: close())
-
-    def _stopper(self) -> Callable[[], None]:
-        events, show_channels, show_planes = (
-            self.viewer.dims.events,
-            self._show_channels,
-            self._show_planes,
-        )
-
-        def stop() -> None:
-            events.order.disconnect(show_channels)
-            events.last_used.disconnect(show_planes)
-
-        return stop
 
     def _start(self, general: General) -> None:
         self._fill_models()
@@ -144,17 +124,6 @@ class AutoDock(QWidget):
         self._ask()
         self._show_found()
         self._show_output()
-
-    def event(self, a0: QEvent | None) -> bool:
-        """Notice when napari takes the widget out of its dock for good."""
-        if a0 is not None and a0.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.shut_down()
-        return bool(super().event(a0))
-
-    def shut_down(self) -> None:
-        """End the worker and give keys and layers back to napari."""
-        if getattr(self, "_close", None) is not None:
-            self._close()
 
     # From the panel
 
@@ -279,12 +248,7 @@ class AutoDock(QWidget):
 
     def _show_channels(self, event: Any = None, image: Image | None = None) -> None:
         image = image or self.controller.image
-        axes: dict[int, int] = {}
-        if image is not None:
-            offset = self.viewer.dims.ndim - image.ndim
-            shown = tuple(axis - offset for axis in self.viewer.dims.displayed)
-            axes = channel_axes(image, (shown[0], shown[1]))
-        titles = {axis: f"axis {axis} ({count})" for axis, count in axes.items()}
+        titles, axes = channels_on_offer(self.viewer, image)
         self.panel.options.show_channel_axes(titles, axes)
         self._ask()
 
@@ -295,43 +259,4 @@ class AutoDock(QWidget):
         self.panel.show_keys(keys)
         self.controller.delete_key = keys.get(AutoAction.DELETE_ONE, "")
         for problem in problems.values():
-            _warn(f"{problem}. Choose another one in Preferences > SegMate")
-
-
-def _closer(
-    controller: AutoController,
-    keys: KeyBindings[AutoAction],
-    choosers: Sequence[LayerChooser],
-    picker: Picker,
-    ends: Sequence[Callable[[], None]],
-) -> Callable[[], None]:
-    """Return what ends a dock; holds nothing that Qt has deleted by then."""
-    done: list[bool] = []
-
-    def close() -> None:
-        if done:
-            return
-        done.append(True)
-        keys.unbind()
-        picker.stop()
-        for end in ends:
-            end()
-        for chooser in choosers:
-            chooser.close()
-        controller.close()
-
-    return close
-
-
-def _warn(text: str) -> None:
-    notifications.show_warning(text)
-
-
-def _warn_from_any_thread(text: str) -> None:
-    ensure_main_thread(_warn)(text)
-
-
-def _all_models() -> Sequence[ModelInfo]:
-    from napari_segmate.models import list_models
-
-    return list_models()
+            warn(f"{problem}. Choose another one in Preferences > SegMate")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import napari
 from napari.layers import Image, Labels, Layer
-from napari.utils import notifications
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QWidget
-from superqt.utils import ensure_main_thread
 
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.weights import cache_folder
@@ -20,9 +16,9 @@ from napari_segmate.plugin.answering import Answerer, ModelChoice, default_answe
 from napari_segmate.plugin.choosers import LayerChooser
 from napari_segmate.plugin.controller import Controller
 from napari_segmate.plugin.deferred import Deferred
-from napari_segmate.plugin.docking import fill
+from napari_segmate.plugin.docking import Dock, warn, warn_from_any_thread
 from napari_segmate.plugin.geometry import micrometres_per_pixel
-from napari_segmate.plugin.images import channel_axes
+from napari_segmate.plugin.images import channels_on_offer
 from napari_segmate.plugin.keys import KeyBindings
 from napari_segmate.plugin.model_lists import follow_models, tips_of
 from napari_segmate.plugin.output import Written
@@ -41,7 +37,7 @@ __all__ = ["SegmentDock"]
 NEW_LABELS = "new labels layer"
 
 
-class SegmentDock(QWidget):
+class SegmentDock(Dock):
     """Plugins > SegMate > Segment.
 
     Parameters
@@ -64,33 +60,30 @@ class SegmentDock(QWidget):
         models: Sequence[ModelInfo] | None = None,
         recovery_folder: Path | None = None,
     ) -> None:
-        super().__init__()
-        # napari hands out a proxy whose layers are proxies too: those are never the same object.
-        self.viewer = getattr(viewer, "__wrapped__", viewer)
+        super().__init__(viewer, models)
         general = read_general()
         self.session = Session()
-        self._answerer = answerer or default_answerer(general, _warn_from_any_thread)
+        self._answerer = answerer or default_answerer(general, warn_from_any_thread)
         self.controller = Controller(
             self.viewer,
             self.session,
             self._answerer,
             show=self._show,
             show_tool=self._show_tool,
-            notify=_warn,
+            notify=warn,
         )
         self.controller.prefetch = general.prefetch
         folder = recovery_folder or cache_folder() / "recovery"
-        self.recovery = RecoveryKeeper(folder, self.controller.runner, _warn_from_any_thread)
+        self.recovery = RecoveryKeeper(folder, self.controller.runner, warn_from_any_thread)
         self._images = LayerChooser(self.viewer, self._is_image, self._on_image)
         self._outputs = LayerChooser(
             self.viewer, self.controller.labels_accepts, self._on_output, NEW_LABELS
         )
         self.panel = SegmentPanel(self._images.native, self._outputs.native)
-        fill(self, self.panel)
+        self.fill(self.panel)
         self.keys: KeyBindings[Action] = KeyBindings(self.viewer, self._trigger)
         self._connect()
         self._bind_keys()
-        self.list_models = _all_models if models is None else lambda: models
         self._start(general.model, general.device)
 
     # Start and end
@@ -116,15 +109,16 @@ class SegmentDock(QWidget):
         self._stop_keys = follow_keys(self._bind_keys)
         stop_models = follow_models(self.viewer, self._show_models, self._choose_model)
         self._keep_tool = keep_tool = Deferred(self._take_tool_again)
-        ends = (self._stop_keys, stop_models, self.recovery.close)
-        close = _closer(self.controller, self.keys, self._choosers, ends)
-        self._close = close
         self.destroyed.connect(lambda: keep_tool.stop())
-        self.destroyed.connect(lambda: close())
-
-    @property
-    def _choosers(self) -> tuple[LayerChooser, LayerChooser]:
-        return self._images, self._outputs
+        self.end_with(
+            self.keys.unbind,
+            self._images.close,
+            self._outputs.close,
+            self.controller.close,
+            self._stop_keys,
+            stop_models,
+            self.recovery.close,
+        )
 
     def _start(self, model: str, device: str) -> None:
         self._fill_models()
@@ -137,17 +131,6 @@ class SegmentDock(QWidget):
         names = self.panel.models()
         self._choose_model(model if model in names else next(iter(names), ""))
         self.recovery.look(self.panel.banner.offer)
-
-    def event(self, a0: QEvent | None) -> bool:
-        """Notice when napari takes the widget out of its dock for good."""
-        if a0 is not None and a0.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.shut_down()
-        return bool(super().event(a0))
-
-    def shut_down(self) -> None:
-        """End the worker and give keys and layers back to napari."""
-        if getattr(self, "_close", None) is not None:
-            self._close()
 
     # From the panel
 
@@ -225,7 +208,7 @@ class SegmentDock(QWidget):
             try:
                 adopt_records(labels)
             except LabelsError as error:
-                _warn(str(error))
+                warn(str(error))
 
     # Recovery
 
@@ -272,12 +255,7 @@ class SegmentDock(QWidget):
 
     def _show_channels(self, event: Any = None, image: Image | None = None) -> None:
         image = image or self.controller.image
-        axes: dict[int, int] = {}
-        if image is not None:
-            offset = self.viewer.dims.ndim - image.ndim
-            shown = tuple(axis - offset for axis in self.viewer.dims.displayed)
-            axes = channel_axes(image, (shown[0], shown[1]))
-        titles = {axis: f"axis {axis} ({count})" for axis, count in axes.items()}
+        titles, axes = channels_on_offer(self.viewer, image)
         self.panel.options.show_channel_axes(titles, axes)
         self.controller.set_options(self.panel.options.values)
 
@@ -297,44 +275,7 @@ class SegmentDock(QWidget):
             )
         )
         for problem in problems.values():
-            _warn(f"{problem}. Choose another one in Preferences > SegMate")
+            warn(f"{problem}. Choose another one in Preferences > SegMate")
 
     def _is_image(self, layer: Layer) -> bool:
         return isinstance(layer, Image)
-
-
-def _closer(
-    controller: Controller,
-    keys: KeyBindings[Action],
-    choosers: Sequence[LayerChooser],
-    ends: Sequence[Callable[[], None]],
-) -> Callable[[], None]:
-    """Return what ends a dock; holds nothing that Qt has deleted by then."""
-    done: list[bool] = []
-
-    def close() -> None:
-        if done:
-            return
-        done.append(True)
-        keys.unbind()
-        for chooser in choosers:
-            chooser.close()
-        controller.close()
-        for end in ends:
-            end()
-
-    return close
-
-
-def _warn(text: str) -> None:
-    notifications.show_warning(text)
-
-
-def _warn_from_any_thread(text: str) -> None:
-    ensure_main_thread(_warn)(text)
-
-
-def _all_models() -> Sequence[ModelInfo]:
-    from napari_segmate.models import list_models
-
-    return list_models()

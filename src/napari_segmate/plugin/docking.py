@@ -1,38 +1,107 @@
-"""How panels share the window: filled docks, and tabs rather than a stack of slits."""
+"""What all docks have in common: how they are filled, share the window, and end."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+from napari.utils import notifications
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
+from superqt.utils import ensure_main_thread
 
-__all__ = ["fill"]
+from napari_segmate.models.base import ModelInfo
+
+__all__ = ["Dock", "all_models", "warn", "warn_from_any_thread"]
 
 LEAST_HEIGHT_PX = 220
 """Less shows a few rows of a panel, which nobody can work with."""
 
 
-def fill(dock: QWidget, panel: QWidget) -> None:
-    """Fill a widget that napari will dock with a panel.
+class Dock(QWidget):
+    """A widget for napari's window that holds one panel and ends once, when napari lets go of it.
 
     Where another panel of ours is docked on the same side already, it becomes a tab beside that one
     when it is shown first; where the user moves it then, it stays.
 
     Parameters
     ----------
-    dock : QWidget
-        Given to napari.
-    panel : QWidget
-        All of its content.
+    viewer : napari.viewer.Viewer
+        Given by napari.
+    models : sequence of ModelInfo, optional
+        Models on offer; by default all that are known.
     """
-    layout = QVBoxLayout(dock)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.addWidget(panel)
-    # Otherwise napari gives half of the dock to an empty stretch.
-    dock.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-    dock.setMinimumHeight(LEAST_HEIGHT_PX)
-    dock.installEventFilter(_Joiner(dock))
+
+    _close: Callable[[], None]
+
+    def __init__(self, viewer: Any, models: Sequence[ModelInfo] | None) -> None:
+        super().__init__()
+        # napari hands out a proxy whose layers are proxies too: those are never the same object.
+        self.viewer = getattr(viewer, "__wrapped__", viewer)
+        self.list_models = all_models if models is None else lambda: models
+
+    def fill(self, panel: QWidget) -> None:
+        """Show a panel, all of the content."""
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(panel)
+        # Otherwise napari gives half of the dock to an empty stretch.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.setMinimumHeight(LEAST_HEIGHT_PX)
+        self.installEventFilter(_Joiner(self))
+
+    def follow_dims(self, **callbacks: Callable[..., None]) -> list[Callable[[], None]]:
+        """Have the viewer's sliders tell of their events; return what ends that."""
+        events = self.viewer.dims.events
+        for name, callback in callbacks.items():
+            getattr(events, name).connect(callback)
+        return [
+            partial(getattr(events, name).disconnect, callback)
+            for name, callback in callbacks.items()
+        ]
+
+    def end_with(self, *ends: Callable[[], object]) -> None:
+        """Say what ends the dock, in this order; it must touch nothing that Qt has deleted."""
+        done: list[bool] = []
+
+        def close() -> None:
+            if done:
+                return
+            done.append(True)
+            for end in ends:
+                end()
+
+        self._close = close
+        self.destroyed.connect(lambda: close())
+
+    def event(self, a0: QEvent | None) -> bool:
+        """Notice when napari takes the widget out of its dock for good."""
+        if a0 is not None and a0.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.shut_down()
+        return bool(super().event(a0))
+
+    def shut_down(self) -> None:
+        """End the workers and give keys and layers back to napari."""
+        if hasattr(self, "_close"):
+            self._close()
+
+
+def warn(text: str) -> None:
+    """Show a warning in the corner of the window."""
+    notifications.show_warning(text)
+
+
+def warn_from_any_thread(text: str) -> None:
+    """Show a warning, as soon as the thread of the window comes to it."""
+    ensure_main_thread(warn)(text)
+
+
+def all_models() -> Sequence[ModelInfo]:
+    """Return all models that are known."""
+    from napari_segmate.models import list_models
+
+    return list_models()
 
 
 class _Joiner(QObject):

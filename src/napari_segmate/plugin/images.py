@@ -6,13 +6,14 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any
 
+from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_segmate.core.image import ChannelMap, Contrast, ContrastMode, ImageSource, Plane
 from napari_segmate.core.types import IntBoxYX, RGBImage, Shape2D
 from napari_segmate.plugin.layers import DisplayedPlane
 
-__all__ = ["ImagePlanes", "ViewedPlane", "channel_axes"]
+__all__ = ["ImagePlanes", "ViewedPlane", "channel_axes", "channels_on_offer"]
 
 MAX_PLANES = 64
 
@@ -119,3 +120,15 @@ def channel_axes(layer: Image, displayed: tuple[int, int]) -> dict[int, int]:
         for axis, size in enumerate(layer.data.shape)
         if axis not in displayed and 2 <= size <= 16
     }
+
+
+def channels_on_offer(
+    viewer: ViewerModel, layer: Image | None
+) -> tuple[dict[int, str], dict[int, int]]:
+    """Return titles and lengths of the axes of an image that may hold channels in this view."""
+    axes: dict[int, int] = {}
+    if layer is not None:
+        offset = viewer.dims.ndim - layer.ndim
+        shown = tuple(axis - offset for axis in viewer.dims.displayed)
+        axes = channel_axes(layer, (shown[0], shown[1]))
+    return {axis: f"axis {axis} ({count})" for axis, count in axes.items()}, axes

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import napari
-from napari.utils import notifications
-from qtpy.QtCore import QEvent
 from qtpy.QtGui import QEnterEvent, QPixmap, QShowEvent
-from qtpy.QtWidgets import QWidget
 
 from napari_segmate.core.errors import SegmateError
 from napari_segmate.core.training_events import Result
 from napari_segmate.core.weights import cache_folder
 from napari_segmate.models.base import ModelInfo
-from napari_segmate.plugin.docking import fill
+from napari_segmate.plugin.docking import Dock, warn
 from napari_segmate.plugin.model_lists import announce_models, follow_models, tips_of
 from napari_segmate.plugin.runner import Job, Runner
 from napari_segmate.plugin.settings import read_general
@@ -42,7 +38,7 @@ from napari_segmate.widgets.training_view import show_picture
 __all__ = ["TrainDock"]
 
 
-class TrainDock(QWidget):
+class TrainDock(Dock):
     """Plugins > SegMate > Train.
 
     Parameters
@@ -63,11 +59,8 @@ class TrainDock(QWidget):
         models: Sequence[ModelInfo] | None = None,
         folder: Path | None = None,
     ) -> None:
-        super().__init__()
-        # napari hands out a proxy whose layers are proxies too: those are never the same object.
-        self.viewer = getattr(viewer, "__wrapped__", viewer)
+        super().__init__(viewer, models)
         self._root = folder or cache_folder() / "trainings"
-        self.list_models = _all_models if models is None else lambda: models
         self.training = run or training_of(self.viewer, self._root)
         self.runner = Runner()
         self.panel = TrainPanel()
@@ -77,7 +70,7 @@ class TrainDock(QWidget):
         self._in_window = 0
         self._cost = CostNote("")
         self._left: list[TrainingFolder] = []
-        fill(self, self.panel)
+        self.fill(self.panel)
         self._connect()
         self._start()
 
@@ -96,10 +89,8 @@ class TrainDock(QWidget):
         panel.banner.discard_clicked.connect(self._discard_left)
         training.changed.connect(self._on_state)
         stop_models = follow_models(self.viewer, self._show_models, self._choose_model)
-        close = _closer(self.runner, self.pairs, stop_models)
-        self._close = close
+        self.end_with(stop_models, self.pairs.close, self.runner.close)
         viewer_id = id(self.viewer)
-        self.destroyed.connect(lambda: close())
         # A closed dock comes by `event`, and the training goes on; it must not outlive the window.
         self._when_window_closes = lambda: end_training(viewer_id)
 
@@ -116,12 +107,6 @@ class TrainDock(QWidget):
         self.panel.show_state(self.training.state)
         self.runner.submit(Job(lambda context: leftovers(self._root), self._on_left))
 
-    def event(self, a0: QEvent | None) -> bool:
-        """Notice when napari takes the widget out of its dock for good."""
-        if a0 is not None and a0.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.shut_down()
-        return bool(super().event(a0))
-
     def showEvent(self, a0: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Learn which window the dock is in."""
         super().showEvent(a0)
@@ -136,11 +121,6 @@ class TrainDock(QWidget):
         if not self.training.state.stage.busy:
             self._show_estimate()
             self._show_can_train()
-
-    def shut_down(self) -> None:
-        """Let go of the layers; a training goes on and is found again by the next dock."""
-        if getattr(self, "_close", None) is not None:
-            self._close()
 
     # Pairs
 
@@ -246,13 +226,13 @@ class TrainDock(QWidget):
         if self.pairs.count:
             self._begin(measure=True)
         else:
-            _warn("label some objects first: the time is measured on them")
+            warn("label some objects first: the time is measured on them")
 
     def _begin(self, *, measure: bool) -> None:
         try:
             sources = self.pairs.sources()
         except SegmateError as error:
-            _warn(str(error))
+            warn(str(error))
             return
         self.panel.banner.offer("")
         self.training.begin(self._order, sources, measure=measure)
@@ -296,7 +276,7 @@ class TrainDock(QWidget):
         try:
             delete_own(result)
         except SegmateError as error:
-            _warn(str(error))
+            warn(str(error))
             return
         self.training.forget_result()
         announce_models(result.model)
@@ -311,30 +291,3 @@ class TrainDock(QWidget):
         picture = QPixmap(self.result.picture if self.result is not None else "")
         if not picture.isNull():
             show_picture(self, picture, "Labelled by you, before, after")
-
-
-def _closer(
-    runner: Runner, pairs: TrainingRows, stop_models: Callable[[], None]
-) -> Callable[[], None]:
-    """Return what ends a dock; holds nothing that Qt has deleted by then."""
-    done: list[bool] = []
-
-    def close() -> None:
-        if done:
-            return
-        done.append(True)
-        stop_models()
-        pairs.close()
-        runner.close()
-
-    return close
-
-
-def _warn(text: str) -> None:
-    notifications.show_warning(text)
-
-
-def _all_models() -> Sequence[Any]:
-    from napari_segmate.models import list_models
-
-    return list_models()
