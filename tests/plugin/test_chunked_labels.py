@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
-import zarr
 from napari.layers import Labels
 
 from napari_segmate.plugin import chunked_labels
@@ -35,6 +36,9 @@ def pair(monkeypatch) -> tuple[ChunkedLabels, np.ndarray]:
         (Ellipsis, 3),
         (slice(2, 1), slice(None)),
         (np.array([1, 0]), np.array([5, 49]), np.array([41, 69])),
+        (1, np.array([[5], [49]]), np.array([41, 69])),
+        (np.array([], int), np.array([], int), np.array([], int)),
+        (slice(None), np.array([5, 49])),
     ],
 )
 def test_reads_as_a_plain_array_does(pair, index) -> None:
@@ -47,6 +51,9 @@ def test_anything_may_be_written(pair) -> None:
     chunked, plain = pair
     for labels in (chunked, plain):
         labels[:, ::2, 5] = 11
+        labels[1, 4:6, 7] = np.array([[21, 22]])
+        labels[labels[...] == 8] = 23
+        labels[..., 60] = np.arange(50)
     np.testing.assert_array_equal(np.asarray(chunked), plain)
     assert np.asarray(chunked, dtype=np.int64).dtype == np.int64
 
@@ -62,14 +69,67 @@ def test_a_copy_of_another_type_holds_the_same(pair) -> None:
 def test_whole_planes_are_read_where_something_was_written_only(monkeypatch) -> None:
     labels = ChunkedLabels((20_000, 20_000), np.uint16)
     labels[np.array([9_000, 9_030]), np.array([300, 520])] = 4
+    labels[0:5_000, :] = 0
     assert labels.written == {(17, 0), (17, 1)}
-    read = []
-    whole = zarr.Array.__getitem__
-    monkeypatch.setattr(
-        zarr.Array, "__getitem__", lambda self, index: read.append(index) or whole(self, index)
-    )
+    looked = []
+    look = ChunkedLabels._look
+    monkeypatch.setattr(ChunkedLabels, "_look", lambda *args: looked.append(args[1]) or look(*args))
     assert labels[:].shape == (20_000, 20_000)
-    assert sorted(read) == sorted(labels.windows())
+    assert set(looked) == labels.written
+
+
+def test_chunks_written_long_ago_are_compressed(pair, monkeypatch) -> None:
+    monkeypatch.setattr(chunked_labels, "PLAIN_BYTES", 16 * 16 * 2 * 3)
+    rng = np.random.default_rng(0)
+    for labels in pair:
+        rng = np.random.default_rng(0)
+        for _ in range(60):
+            z, y, x = (int(rng.integers(size)) for size in SHAPE)
+            labels[z, y : y + 9, x : x + 9] = int(rng.integers(0, 50))
+            pixels = tuple(rng.integers(0, size, 5) for size in SHAPE)
+            labels[pixels] = rng.integers(0, 9, 5)
+    chunked, plain = pair
+    np.testing.assert_array_equal(np.asarray(chunked), plain)
+    np.testing.assert_array_equal(chunked[pixels], plain[pixels])
+    assert 0 < chunked.nbytes_stored < plain.nbytes // 2
+
+
+def test_chunks_that_were_emptied_are_let_go(monkeypatch) -> None:
+    monkeypatch.setattr(chunked_labels, "PLAIN_BYTES", 0)
+    labels = ChunkedLabels((2000, 2000), np.uint8)
+    labels[0, 0] = 1
+    labels[0, 0] = 0
+    labels[1500, 1500] = 2
+    assert labels.written == {(2, 2)}
+
+
+def test_other_threads_read_while_one_writes(monkeypatch) -> None:
+    monkeypatch.setattr(chunked_labels, "CHUNK", 16)
+    monkeypatch.setattr(chunked_labels, "PLAIN_BYTES", 16 * 16 * 4)
+    labels = ChunkedLabels((160, 160), np.uint8)
+    torn: list[np.ndarray] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            part = labels[40:44, 40:44]
+            if len(np.unique(part)) > 1:
+                torn.append(part)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for value in range(300):
+        labels[40:44, 40:44] = value % 250
+        labels[value % 10 * 16, 3] = 1
+    done.set()
+    reader.join()
+    assert not torn
+
+
+def test_pixels_outside_are_refused() -> None:
+    labels = ChunkedLabels((30, 40), np.uint8)
+    with pytest.raises(IndexError, match="axis of 40"):
+        labels[np.array([1]), np.array([40])] = 3
 
 
 def test_brush_and_undo_of_napari_work() -> None:

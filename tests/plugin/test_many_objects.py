@@ -182,7 +182,7 @@ def test_two_hundred_objects_enter_within_a_blink(qtbot) -> None:
 def test_many_pixels_of_one_plane_are_written_piece_by_piece(desk, monkeypatch) -> None:
     monkeypatch.setattr(many_objects, "PIECE", 50)
     whole = three()
-    split = whole.in_pieces()
+    split = whole.prepared()
     assert [np.unique(one.number).tolist() for one in split.patches] == [[1], [2], [3]]
     desk.writer.write(desk.layer, split, CommitPolicy.KEEP_OBJECTS, desk.written.append)
     assert set(np.unique(desk.layer.data)) == {0, 1}
@@ -203,3 +203,12 @@ def test_objects_stay_whole_in_pieces(monkeypatch) -> None:
     assert sum(map(len, seen)) == len(set().union(*seen)) == len(np.unique(number))
     assert sorted(np.concatenate([one.y * 50 + one.x for one in pieces])) == list(range(400))
     assert len(pieces) > 10
+
+
+def test_pieces_are_near_each_other(monkeypatch) -> None:
+    monkeypatch.setattr(many_objects, "PIECE", 40)
+    monkeypatch.setattr(many_objects, "TILE", 10)
+    y, x = np.mgrid[0:40, 0:40].reshape(2, -1)
+    number = 1 + (y // 2) * 20 + x // 2
+    for piece in Patch(plane_at(), y, x, number).pieces():
+        assert np.ptp(piece.y) < 10

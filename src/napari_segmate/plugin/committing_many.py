@@ -100,7 +100,7 @@ class ManyCommitter(Generic[Made]):
 
             def work(context: Context) -> tuple[ManyObjects, Made]:
                 objects, more = make(targets, context)
-                return objects.in_pieces(), more
+                return objects.prepared(), more
 
             self._runner.submit(Job(work, write, failed))
         except Exception as error:  # the user must learn of every failure, whatever it is

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,10 @@ from napari_segmate.plugin.steps import Step
 __all__ = ["ManyObjects", "ManyWriter", "Patch", "WrittenMany", "features_of"]
 
 Indices = npt.NDArray[np.intp]
-PIECE = 100_000
+PIECE = 50_000
 """How many pixels are written in one turn of the event loop (some 10 ms)."""
+TILE = 1024
+"""Side of the squares that are written one after the other, in pixels."""
 INDEX = "index"
 """Column of a labels layer's features that holds the label values."""
 
@@ -73,19 +76,31 @@ class Patch:
         )
 
     def pieces(self) -> tuple[Patch, ...]:
-        """Return the same pixels in patches that are quick to write; objects stay whole."""
+        """Return the same pixels in patches that are quick to write.
+
+        Objects stay whole, and those of one patch lie near each other: napari draws the box round
+        what was written.
+        """
         if len(self.number) <= PIECE:
             return (self,)
-        order = np.argsort(self.number, kind="stable")
-        numbers = self.number[order]
-        ends = np.flatnonzero(np.diff(numbers, append=numbers[-1] + 1)) + 1
+        rank = self._ranks()
+        order = np.argsort(rank, kind="stable")
+        ends = np.flatnonzero(np.diff(rank[order], append=rank.max() + 1)) + 1
         # The first object that ends beyond each multiple of the size ends a piece.
-        wanted = np.searchsorted(ends, np.arange(PIECE, len(numbers) + PIECE, PIECE))
+        wanted = np.searchsorted(ends, np.arange(PIECE, len(rank) + PIECE, PIECE))
         cuts = np.unique(ends[np.minimum(wanted, len(ends) - 1)])
         parts = np.split(order, cuts[:-1])
         return tuple(
             Patch(self.plane, self.y[part], self.x[part], self.number[part]) for part in parts
         )
+
+    def _ranks(self) -> Indices:
+        """Return the place of each pixel's object in an order of tiles, row by row."""
+        _, first, member = np.unique(self.number, return_index=True, return_inverse=True)
+        tiles = np.lexsort((self.number[first], self.x[first] // TILE, self.y[first] // TILE))
+        ranks = np.empty(len(first), np.intp)
+        ranks[tiles] = np.arange(len(first))
+        return ranks[member.reshape(-1)]
 
 
 def _joined(parts: Sequence[npt.NDArray[Any]]) -> Indices:
@@ -113,19 +128,30 @@ class ManyObjects:
     records: Sequence[Record] = ()
     features: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
-    def in_pieces(self) -> ManyObjects:
-        """Return the same objects in patches that are quick to write."""
-        return replace(self, patches=[one for patch in self.patches for one in patch.pieces()])
+    @cached_property
+    def stored(self) -> list[dict[str, Any]]:
+        """The records as JSON values."""
+        return to_json(self.records)
+
+    def prepared(self) -> ManyObjects:
+        """Return the same objects in patches that are quick to write, as far as can be prepared."""
+        found = replace(self, patches=[one for patch in self.patches for one in patch.pieces()])
+        assert len(found.stored) == len(self.records), "one record each"
+        return found
 
 
 @dataclass(eq=False)
 class WrittenMany:
-    """What one commit did to a labels layer; object 1 became label `first`."""
+    """What one commit did to a labels layer; object 1 became label `first`.
+
+    `labels` are those that have pixels; while it is being written they are in `got`.
+    """
 
     layer: Labels
     labels: tuple[int, ...] = ()
     first: int = 1
     steps: list[Step] = field(default_factory=list)
+    got: set[int] = field(default_factory=set)
 
     @property
     def is_there(self) -> bool:
@@ -238,16 +264,16 @@ class ManyWriter:
             self._history = None
 
     def _finish(self, written: WrittenMany, objects: ManyObjects, first: int) -> None:
-        numbers = sorted({int(n) for step in written.steps for n in np.unique(step.after)})
+        there = written.got
+        numbers = sorted(there)
         written.labels = tuple(numbers)
-        there = set(numbers)
         records = [
-            record.with_label(record.label + first - 1)
-            for record in objects.records
-            if record.label + first - 1 in there
+            {**record, "label": record["label"] + first - 1}
+            for record in objects.stored
+            if record["label"] + first - 1 in there
         ]
         layer = written.layer
-        set_records(layer, to_json(records), there)
+        set_records(layer, records, there)
         rows = [number - first for number in numbers]
         columns = {name: [values[row] for row in rows] for name, values in objects.features.items()}
         if columns and numbers:
@@ -264,6 +290,7 @@ def _write_patch(written: WrittenMany, patch: Patch, first: int, policy: CommitP
     indices = tuple(axis[free] for axis in indices)
     after = patch.number[free] + first - 1
     written.steps.append(steps.write(layer, indices, before[free], after))
+    written.got.update(np.unique(after).tolist())
 
 
 def _free(before: npt.NDArray[Any], number: Indices, policy: CommitPolicy) -> npt.NDArray[np.bool_]:
