@@ -213,9 +213,12 @@ def test_revision_of_the_detector_is_written_down(folder, monkeypatch):
     commit = "0123456789" * 4
     found.info = replace(found.info, revision=commit)
     monkeypatch.setattr("napari_segmate.tasks.text.ready", lambda *names, **options: found)
-    assert text("images/a.tif", "-p", "cell", "-o", "labels.tif") == 0
+    options = ("--boxes", "boxes.json")
+    assert text("images/a.tif", "-p", "cell", "-o", "labels.tif", *options) == 0
     facts = json.loads(Path("labels.tif.segmate-text.json").read_text())
     assert facts["revision"] == commit
+    boxes = json.loads(Path("boxes.json").read_text())
+    assert (boxes["detector"], boxes["revision"]) == ("bright", commit)
     stories = [one.view["text"] for one in load_sidecar("labels.tif")]
     assert stories and {one["revision"] for one in stories} == {commit}
     found.info = replace(found.info, revision="9876543210" * 4)

@@ -86,13 +86,17 @@ class Searcher:
         return found.as_plane() if all(size == 1 for size in found.labels.shape[:-2]) else found
 
     def _write_rest(self, image: Path, target: Path, found: Found) -> None:
+        from napari_segmate.detectors import commit_of
         from napari_segmate.io.provenance import save_sidecar
         from napari_segmate.io.tables import write_whole
+        from napari_segmate.tasks.box_masks import Finder
         from napari_segmate.tasks.text_files import boxes_as_json, classes_as_csv
 
         write_whole(target.with_suffix(".classes.csv"), classes_as_csv(found))
         if image in self.box_files:
-            content = boxes_as_json(found, image.name, self.detector.info.name)
+            info = self.detector.info
+            finder = Finder(info.name, commit_of(info))
+            content = boxes_as_json(found, image.name, finder)
             write_whole(self.box_files[image], json.dumps(content) + "\n")
         try:
             save_sidecar(target, found.records)

@@ -6,6 +6,7 @@ import csv
 from io import StringIO
 from typing import Any
 
+from napari_segmate.tasks.box_masks import Finder
 from napari_segmate.tasks.text_found import Found
 
 __all__ = ["boxes_as_json", "classes_as_csv"]
@@ -13,7 +14,7 @@ __all__ = ["boxes_as_json", "classes_as_csv"]
 COORDINATES = "x0, y0, x1, y1 in pixels, pixel centres at integers"
 
 
-def boxes_as_json(found: Found, image: str, detector: str) -> dict[str, Any]:
+def boxes_as_json(found: Found, image: str, finder: Finder) -> dict[str, Any]:
     """Return all boxes that passed, for JSON.
 
     Parameters
@@ -22,7 +23,7 @@ def boxes_as_json(found: Found, image: str, detector: str) -> dict[str, Any]:
         What was found.
     image : str
         Name of the image.
-    detector : str
+    finder : Finder
         Who found it.
 
     Returns
@@ -30,7 +31,8 @@ def boxes_as_json(found: Found, image: str, detector: str) -> dict[str, Any]:
     dict
         Lists of equal length: ``boxes`` (x0, y0, x1, y1), ``labels`` (the phrases), ``scores``,
         ``objects`` (label of the object in each box, 0 if there is none); of a stack also
-        ``planes``, one index per box.
+        ``planes``, one index per box. Beside them what was looked for, and the detector with the
+        commit of its files, if that is known.
     """
     rows = [
         (plane.index, box, label)
@@ -41,7 +43,7 @@ def boxes_as_json(found: Found, image: str, detector: str) -> dict[str, Any]:
         "image": image,
         "shape": list(found.labels.shape),
         "phrases": list(found.phrases),
-        "detector": detector,
+        **finder.story,
         "coordinates": COORDINATES,
         "boxes": [_xyxy(box.box_yx) for _, box, _ in rows],
         "labels": [box.concept for _, box, _ in rows],
