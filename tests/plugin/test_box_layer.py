@@ -255,3 +255,16 @@ def test_region_is_the_rectangle_drawn_last_in_whole_pixels(qtbot) -> None:
     assert region.box(PLANE) is None
     viewer.layers.remove(region.layer)
     assert region.layer is None
+
+
+def test_layer_removed_while_boxes_come_is_filled_anew(desk, qtbot) -> None:
+    found = [(n, (n, n, n + 5.0, n + 5.0), "cell", 0.9) for n in range(60)]
+    desk.book.set_found((), found)
+    desk.boxes.show(desk.book.shown)
+    qtbot.waitUntil(lambda: desk.boxes._turns.written)
+    desk.viewer.layers.remove(desk.layer)
+    qtbot.waitUntil(lambda: desk.boxes.complete)
+    assert desk.layer is None
+    desk.boxes.show(desk.book.shown)
+    qtbot.waitUntil(lambda: desk.boxes.complete)
+    assert len(desk.layer.data) == 60

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +19,7 @@ from napari_segmate.plugin.box_rows import (
     row_of,
     table_of,
 )
-from napari_segmate.plugin.deferred import Repeated
+from napari_segmate.plugin.box_turns import BoxTurns
 from napari_segmate.plugin.geometry import Geometry
 from napari_segmate.plugin.layers import DisplayedPlane
 from napari_segmate.sessions.text_boxes import BoxRow, TextBox, colour_of
@@ -29,10 +28,6 @@ __all__ = ["BOXES_NAME", "BoxLayer"]
 
 BOXES_NAME = "SegMate boxes"
 FINISHED = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
-AT_ONCE = 10
-"""Boxes put into the layer in one go: napari needs some 20 ms, and 0.5 ms for each."""
-BUDGET_S = 0.01
-"""How long the event loop is held up before it gets its turn."""
 
 
 class BoxLayer:
@@ -56,14 +51,10 @@ class BoxLayer:
         self._geometry: Geometry | None = None
         self._plane: DisplayedPlane | None = None
         self._writing = False
-        self._drawing = False
-        self._waiting: list[TextBox] = []
-        self._written: set[int] = set()
         self._concepts: tuple[str, ...] = ()
         self._concept = ""
         self._width = 1.0
-        self._wanted: set[int] = set()
-        self._timer = Repeated(self._write_some)
+        self._turns = BoxTurns(self._write, self._delete, self._on_shown)
 
     # Where it is
 
@@ -72,8 +63,7 @@ class BoxLayer:
         """The layer; None while there is none, or the user has removed it."""
         if self._layer is not None and self._layer not in self._viewer.layers:
             self._layer = None
-            self.stop()
-            self._written.clear()
+            self._turns.forget()
         return self._layer
 
     def place(self, geometry: Geometry, plane: DisplayedPlane) -> None:
@@ -98,14 +88,12 @@ class BoxLayer:
         """Take the layer away."""
         if self.layer is not None:
             self._viewer.layers.remove(self.layer)
-        self.stop()
         self._layer = None
-        self._written.clear()
+        self._turns.forget()
 
     def stop(self) -> None:
         """Put nothing more into the layer."""
-        self._timer.stop()
-        self._waiting.clear()
+        self._turns.stop()
 
     def _new(self, geometry: Geometry) -> Shapes:
         layer = Shapes(
@@ -127,7 +115,7 @@ class BoxLayer:
     # What the user does
 
     def _on_data(self, event: Any) -> None:
-        self._drawing = event.action == ActionType.ADDING
+        self._turns.paused = event.action == ActionType.ADDING
         if event.action in FINISHED:
             self._tell()
 
@@ -201,50 +189,35 @@ class BoxLayer:
         """
         if not boxes and self.layer is None:
             return
-        layer = self.ensure()
-        if layer is None:
-            return
-        # Not at once: while a slider moves only the last of many calls counts.
-        self._wanted = {box.number for box in boxes}
-        self._waiting = [box for box in boxes if box.number not in self._written]
-        if self._waiting or self._wanted != self._written:
-            self._timer.start()
+        if self.ensure() is not None:
+            self._turns.want(boxes)
 
     @property
     def complete(self) -> bool:
         """True when the boxes to be shown are in the layer, and no others."""
-        return not self._timer.running
+        return self._turns.complete
 
-    def _delete(self, layer: Shapes, wanted: set[int]) -> None:
+    def _delete(self, gone: set[int]) -> None:
+        layer = self.layer
+        if layer is None:
+            return
         numbers = layer.features[NUMBER].tolist()
-        ours = self._written - wanted
-        gone = {at for at, number in enumerate(numbers) if number in ours}
-        self._written &= wanted
-        if gone:
+        rows = {at for at, number in enumerate(numbers) if number in gone}
+        if rows:
             with self._quiet(), layer.events.data.blocker():
-                layer.remove(sorted(gone))
+                layer.remove(sorted(rows))
 
-    def _write_some(self) -> None:
-        layer, end = self.layer, time.monotonic() + BUDGET_S
-        if layer is None or self._plane is None:
-            self.stop()
-            return
-        if self._written - self._wanted and not self._drawing:
-            # A turn of its own, so that none is long.
-            self._delete(layer, self._wanted)
-            return
-        while self._waiting and time.monotonic() < end and not self._drawing:
-            some, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
-            self._add(layer, some)
-        if not self._waiting:
-            self._timer.stop()
+    def _on_shown(self) -> None:
+        layer = self.layer
+        if layer is not None:
             with self._quiet():
                 # Once for all that was written: napari looks at the extent of all layers each time.
                 layer.events.data(value=layer.data, action=ActionType.CHANGED)
 
-    def _add(self, layer: Shapes, boxes: Sequence[TextBox]) -> None:
-        plane = self._plane
-        assert plane is not None, "boxes are placed before they are drawn"
+    def _write(self, boxes: Sequence[TextBox]) -> bool:
+        layer, plane = self.layer, self._plane
+        if layer is None or plane is None:
+            return False
         before = layer.features.iloc[: len(layer.data)]
         chosen = set(layer.selected_data)
         with self._quiet(), layer.events.data.blocker():
@@ -256,9 +229,9 @@ class BoxLayer:
             )
             layer.features = pd.concat([before, table_of(boxes)], ignore_index=True)
             layer.selected_data = chosen
-        self._written |= {box.number for box in boxes}
         # Setting a table of features also sets what the next shape gets.
         self._set_defaults()
+        return True
 
     # Boxes out
 
@@ -268,7 +241,7 @@ class BoxLayer:
         if layer is None or plane is None:
             return [], set()
         # Rows that are about to go would be taken for boxes of the user's.
-        self._delete(layer, self._wanted)
+        self._turns.delete_now()
         features = layer.features
         rows = [
             row_of(plane, data, number, concept, self._concept)
@@ -276,15 +249,14 @@ class BoxLayer:
                 layer.data, features[NUMBER], features[CONCEPT], strict=False
             )
         ]
-        return (rows[:-1] if self._drawing else rows), set(self._written)
+        return (rows[:-1] if self._turns.paused else rows), set(self._turns.written)
 
     def note(self, boxes: Sequence[TextBox]) -> None:
         """Write into the features what became of the rows, in the order of `read`."""
         layer = self.layer
         if layer is None or len(boxes) != len(layer.data):
             return
-        before, self._written = self._written, {box.number for box in boxes}
-        self._wanted |= self._written - before
+        self._turns.note(boxes)
         table = table_of(boxes)
         if not table.equals(layer.features.reset_index(drop=True)):
             with self._quiet():
