@@ -261,7 +261,7 @@ def test_layer_removed_while_boxes_come_is_filled_anew(desk, qtbot) -> None:
     found = [(n, (n, n, n + 5.0, n + 5.0), "cell", 0.9) for n in range(60)]
     desk.book.set_found((), found)
     desk.boxes.show(desk.book.shown)
-    qtbot.waitUntil(lambda: desk.boxes._turns.written)
+    qtbot.waitUntil(lambda: len(desk.boxes._turns.written) > 0)
     desk.viewer.layers.remove(desk.layer)
     qtbot.waitUntil(lambda: desk.boxes.complete)
     assert desk.layer is None
