@@ -207,6 +207,15 @@ def test_tables_asked_for_later_are_written_from_the_labels_that_are_there(folde
     assert json.loads(Path("x.coco.json").read_text())["images"][0]["file_name"] == "a.tif"
 
 
+def test_tables_of_someone_else_are_kept(folder, capsys):
+    Path("x.csv").write_text("mine")
+    assert auto("images/a.tif", "-o", "x.tif", "--csv") == 1
+    assert "x.csv exists; choose another --output" in capsys.readouterr().err
+    assert Path("x.csv").read_text() == "mine" and not Path("x.tif").exists()
+    assert auto("images/a.tif", "-o", "x.tif", "--csv", "--overwrite") == 0
+    assert Path("x.csv").read_text().startswith("label,")
+
+
 def test_other_ways_of_reading_are_other_settings(folder, capsys):
     assert auto("images/a.tif", "-o", "x.tif") == 0
     assert auto("images/a.tif", "-o", "x.tif", "--axes", "XY") == 1

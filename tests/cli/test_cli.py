@@ -309,6 +309,15 @@ def test_a_demo_that_cannot_be_saved_says_so(fake, tmp_path, capsys):
     assert fake.encoded == []
 
 
+def test_the_demo_replaces_its_own_files_only(fake, tmp_path, capsys):
+    assert run("demo", "--output", tmp_path) == 0
+    assert run("demo", "--output", tmp_path, "--sample", "touching-cells") == 0
+    tifffile.imwrite(tmp_path / "image.tif", np.ones((8, 9), np.uint8))
+    assert run("demo", "--output", tmp_path) == 1
+    assert "exists, of no demo; choose another --output" in capsys.readouterr().err
+    assert tifffile.imread(tmp_path / "image.tif").shape == (8, 9)
+
+
 def test_the_demo_opens_its_files_in_a_viewer_of_its_own(fake, tmp_path, monkeypatch):
     viewer = tmp_path / "viewer.py"
     viewer.write_text("import json, sys\njson.dump(sys.argv[1:], open('seen.json', 'w'))")

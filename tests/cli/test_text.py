@@ -136,6 +136,15 @@ def test_micrometres_are_pixels_and_both_are_recorded(folder, bright):
     assert {record.options["diameter"] for record in load_sidecar("x.tif")} == {20.0}
 
 
+def test_boxes_of_someone_else_are_kept(folder, bright, capsys):
+    Path("boxes.json").write_text("mine")
+    options = ("images/a.tif", "-p", "cell", "-o", "x.tif", "--boxes", "boxes.json")
+    assert text(*options) == 1
+    assert "boxes.json exists" in capsys.readouterr().err
+    assert Path("boxes.json").read_text() == "mine" and not Path("x.tif").exists()
+    assert text(*options, "--overwrite") == 0
+
+
 def test_no_tiles_when_they_are_turned_off(folder, bright):
     assert text("images/a.tif", "-p", "cell", "-o", "x.tif", "--tile", 0, "--diameter", 2) == 0
     assert bright.shapes == [(128, 128)]

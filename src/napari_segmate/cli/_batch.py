@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,11 @@ def _nothing(image: Path, target: Path) -> None:
     """Complete nothing."""
 
 
+def _alone(image: Path, target: Path) -> Sequence[Path]:
+    """Return no file beside the labels."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Work:
     """What is done to each image.
@@ -39,12 +44,15 @@ class Work:
     complete : callable, optional
         Called with both where the labels are there already: writes what is asked for beside them
         and is not there yet.
+    beside : callable, optional
+        Called with both; returns the files that are written beside the labels.
     """
 
     facts_suffix: str
     made_with: Mapping[str, Any]
     run: Callable[[Path, Path], Facts]
     complete: Callable[[Path, Path], None] = _nothing
+    beside: Callable[[Path, Path], Sequence[Path]] = _alone
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,7 @@ def run_all(jobs: Jobs, work: Work, *, overwrite: bool, context: Context) -> Don
                 work.complete(image, target)
                 skipped += 1
             else:
+                _check_beside(work.beside(image, target), overwrite)
                 objects += _run_one(image, target, work)
         except Cancelled:
             raise
@@ -100,6 +109,15 @@ def _told(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.strerror or error}; check the file and the disk, and try again"
     return f"{str(error) or 'the memory is full'}; close other programs, or give a .zarr output"
+
+
+def _check_beside(files: Sequence[Path], overwrite: bool) -> None:
+    """Make sure that tables of someone else stay as they are."""
+    there = [path for path in files if path.exists()]
+    if there and not overwrite:
+        raise LabelsError(
+            f"{there[0]} exists; choose another --output, or replace it (--overwrite)"
+        )
 
 
 def _run_one(image: Path, target: Path, work: Work) -> int:

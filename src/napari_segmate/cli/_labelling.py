@@ -39,26 +39,34 @@ class Writing:
     table: bool
     coco: bool
 
+    def files(self, image: Path, target: Path) -> list[Path]:
+        """Return what it is."""
+        endings = [".csv"] * self.table + [".coco.json"] * self.coco
+        return [target.with_suffix(ending) for ending in endings]
+
     def write(self, image: Path, target: Path, labels: Any) -> None:
         """Write it."""
-        from napari_segmate.io.tables import write_coco, write_measurements
-
-        if self.table:
-            write_measurements(target.with_suffix(".csv"), np.asarray(labels))
-        if self.coco:
-            write_coco(target.with_suffix(".coco.json"), np.asarray(labels), image.name)
+        for path in self.files(image, target):
+            _write_beside(path, image, labels)
 
     def complete(self, image: Path, target: Path) -> None:
         """Write what is missing beside labels that are there."""
-        missing = Writing(
-            self.table and not target.with_suffix(".csv").exists(),
-            self.coco and not target.with_suffix(".coco.json").exists(),
-        )
-        if missing.table or missing.coco:
+        missing = [path for path in self.files(image, target) if not path.exists()]
+        if missing:
             from napari_segmate.io.images import read_image
 
             data, _ = read_image(target)
-            missing.write(image, target, data[0] if isinstance(data, list) else data)
+            for path in missing:
+                _write_beside(path, image, data[0] if isinstance(data, list) else data)
+
+
+def _write_beside(path: Path, image: Path, labels: Any) -> None:
+    from napari_segmate.io.tables import write_coco, write_measurements
+
+    if path.suffix == ".csv":
+        write_measurements(path, np.asarray(labels))
+    else:
+        write_coco(path, np.asarray(labels), image.name)
 
 
 @dataclass(frozen=True)

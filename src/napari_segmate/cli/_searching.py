@@ -52,6 +52,11 @@ class Searcher:
             "reading": asdict(self.reading),
         }
 
+    def files(self, image: Path, target: Path) -> list[Path]:
+        """Return what is written beside the labels for people to read."""
+        boxes = [self.box_files[image]] if image in self.box_files else []
+        return [target.with_suffix(".classes.csv"), *boxes]
+
     def run(self, image: Path, target: Path) -> dict[str, Any]:
         """Label one image and write what belongs to it; return facts on the result."""
         from napari_segmate.io.labels import write_labels

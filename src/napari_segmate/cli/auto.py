@@ -149,7 +149,7 @@ def auto(
 
         segmenter = load_model(model, device=device, fast=fast, context=context)
         labeller = Labeller(segmenter, settings, size, reading, writing, blocks, context)
-        work = Work(FACTS, labeller.made_with, labeller.run, writing.complete)
+        work = Work(FACTS, labeller.made_with, labeller.run, writing.complete, writing.files)
         done = run_all(jobs, work, overwrite=overwrite, context=context)
     for line in done.errors:
         typer.echo(f"segmate: {line}", err=True)

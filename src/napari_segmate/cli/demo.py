@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 YELLOW = (255, 214, 0)
+FILES = IMAGE, LABELS, PICTURE = "image.tif", "labels.tif", "picture.png"
 
 
 class Sample(StrEnum):
@@ -72,6 +73,7 @@ def demo(
     if view:
         check_viewer()
     _make(output)
+    _check_own(output)
     image, truth = _sample(Sample(sample))
     source = ImageSource(image, guess_axes(image.shape, image.dtype))
     plane = source.plane((), source.estimate_contrast(ContrastMode.PLANE, ()))
@@ -136,6 +138,32 @@ def _make(output: Path) -> None:
         raise _unwritable(output, error) from error
 
 
+def _check_own(output: Path) -> None:
+    """Make sure that files of the user stay as they are; those of an earlier demo may go.
+
+    Raises
+    ------
+    LabelsError
+        There is a file of one of the names, and the image is none of the samples.
+    """
+    there = [name for name in FILES if (output / name).exists()]
+    if there and not _is_sample(output / IMAGE):
+        raise LabelsError(f"{output / there[0]} exists, of no demo; choose another --output")
+
+
+def _is_sample(path: Path) -> bool:
+    import numpy as np
+
+    from napari_segmate.core.errors import ImageError
+    from napari_segmate.io.images import read_image
+
+    try:
+        found, _ = read_image(path)
+    except ImageError:
+        return False
+    return any(np.array_equal(found, _sample(one)[0]) for one in Sample)
+
+
 def _unwritable(output: Path, error: OSError) -> LabelsError:
     return LabelsError(
         f"cannot write to {output} ({error.strerror or error}); choose another --output"
@@ -149,12 +177,12 @@ def _save(output: Path, image: Any, rgb: RGBImage, result: Segmentation) -> dict
     from napari_segmate.io.labels import write_labels
 
     try:
-        picture, original = output / "picture.png", output / "image.tif"
+        picture, original = output / PICTURE, output / IMAGE
         imageio.imwrite(picture, _drawn(rgb, result))
         tifffile.imwrite(original, image)
     except OSError as error:
         raise _unwritable(output, error) from error
-    labels = write_labels(output / "labels.tif", result.labels(), axes="YX")
+    labels = write_labels(output / LABELS, result.labels(), axes="YX")
     return {"picture": str(picture), "labels": str(labels), "image": str(original)}
 
 

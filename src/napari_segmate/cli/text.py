@@ -212,7 +212,7 @@ def text(
             finder, segmenter, origin, prompt, params, diameter, reading, context, targets
         )
         made_with = searcher.made_with | {"boxes": boxes is not None}
-        work = Work(FACTS, made_with, searcher.run)
+        work = Work(FACTS, made_with, searcher.run, beside=searcher.files)
         done = run_all(jobs, work, overwrite=overwrite, context=context)
     for line in (*searcher.notices, *done.errors):
         typer.echo(f"segmate: {line}", err=True)
