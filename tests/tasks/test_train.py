@@ -264,6 +264,26 @@ def test_sam_is_trained_exported_and_loads_strictly_in_segment_anything(sam_file
     assert all(torch.equal(value, ours[name]) for name, value in state.items())
 
 
+def test_sam_has_a_side_of_views_of_its_own(sam_file) -> None:
+    with pytest.raises(ParameterError, match=r"size 64 is for models as 'tiny'.*leave it out"):
+        run(two_planes(), Params(name="sammy", model=str(sam_file), **SMALL))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("no/where", "no folder 'no'"), ("x/", "is a folder"), ("x.pth", r"as \.safetensors")],
+)
+def test_what_is_neither_name_nor_path_of_a_model_is_refused(name, said) -> None:
+    with pytest.raises(ParameterError, match=said):
+        target_of(name)
+
+
+def test_paths_and_names_of_models_are_told_apart(tmp_path) -> None:
+    assert target_of(str(tmp_path / "a")) == tmp_path / "a.safetensors"
+    assert target_of(str(tmp_path / "new" / "a.safetensors")).parent == tmp_path / "new"
+    assert target_of("my cells").name == "my cells.safetensors"
+
+
 def test_official_weights_become_an_own_model(sam_file) -> None:
     info = load_model(sam_file, device="cpu").info
     import_weights(sam_file, "imported", info, ("tiny",))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from napari_segmate._torch import resolve_device
 from napari_segmate.core.context import Context
+from napari_segmate.core.errors import ParameterError
 from napari_segmate.core.training_events import Event, Start, Work
 from napari_segmate.models import load_model
 from napari_segmate.models.base import Segmenter
@@ -98,6 +99,8 @@ def prepare(
     ------
     LabelsError
         No labelled object.
+    ParameterError
+        A side of the views for a model that has its own.
     OutOfMemoryError
         It would not fit; says what would.
     """
@@ -112,7 +115,12 @@ def prepare(
     schedule = params.schedule(schedule_of(family_of(start), params.preset))
     learner = learner_of(start, params.preset, resolve_device(params.device))
     learner.fit(parts.training)
-    if params.size is not None and learner.dense:
+    if params.size is not None:
+        if family_of(start) != "tiny":
+            raise ParameterError(
+                f"size {params.size} is for models as 'tiny'; {start.info.name!r} sees views of "
+                f"{learner.size} pixels: leave it out"
+            )
         learner.size = params.size
     info, free = start.info, available_mb(learner.device)
     check_fits(learner, schedule, info.name, free, info.architecture)
