@@ -256,7 +256,9 @@ def outlines() -> Found:
     seconds, used = [], []
     for _ in range(2):
         start, before = perf_counter(), process_time()
-        found = segment_boxes([PlaneBoxes((), plane, boxes)], model, Params(), store, Context())
+        found = segment_boxes(
+            [PlaneBoxes((), plane, boxes)], lambda: model, Params(), store, Context()
+        )
         found.planes[0].segmentation.labels()
         seconds.append(perf_counter() - start)
         used.append(process_time() - before)

@@ -37,16 +37,21 @@ class TextBench:
         self.viewer = viewer
         self.engine = FakeEngine()
         self.model = FakeSegmenter()
+        self.loaded: list[str] = []
         self.history = tmp_path / "prompts.json"
         self.dock = TextDock(
             viewer,
             engine=self.engine,
-            answerer=Answerer(EmbeddingStore(), lambda choice, context: self.model, lambda: ()),
+            answerer=Answerer(EmbeddingStore(), self._load, lambda: ()),
             models=[self.model.info, other_model("b")],
             history=self.history,
         )
         self.panel = self.dock.panel
         self.controller = self.dock.controller
+
+    def _load(self, choice, context):
+        self.loaded.append(choice.name)
+        return self.model
 
     @property
     def state(self):
@@ -574,7 +579,7 @@ def test_who_draws_is_asked_only_where_the_detector_can(bench) -> None:
 def test_masks_of_the_detector_become_the_objects(drawing) -> None:
     drawing.find()
     drawing.press(TextAction.SEGMENT)
-    assert drawing.model.decoded == []
+    assert drawing.loaded == [] and drawing.model.decoded == []
     labels = drawing.labels.data
     for number, (y0, x0, _, x1) in enumerate(BOXES, start=1):
         rows, columns = np.nonzero(labels == labels[y0, x0])

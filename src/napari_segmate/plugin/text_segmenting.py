@@ -102,7 +102,7 @@ class Segmenting:
         def work(context: Context) -> SegmentedBoxes[TextBox]:
             return segment_boxes(
                 planes,
-                self._answerer.model(ModelChoice(asked.model, options.device), context),
+                lambda: self._answerer.model(ModelChoice(asked.model, options.device), context),
                 params,
                 self._answerer.store,
                 context,

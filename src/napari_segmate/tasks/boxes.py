@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
@@ -146,7 +146,7 @@ class SegmentedBoxes(Generic[B]):
 
 def segment_boxes(
     planes: Sequence[PlaneBoxes[B]],
-    model: Segmenter,
+    model: Callable[[], Segmenter],
     params: Params,
     store: EmbeddingStore,
     context: Context,
@@ -164,8 +164,8 @@ def segment_boxes(
     ----------
     planes : sequence of PlaneBoxes
         In order along the stack.
-    model : Segmenter
-        Who answers.
+    model : callable
+        Returns who answers; not called when the detector has drawn everything.
     params : Params
         How masks become labels, whoever drew them.
     store : EmbeddingStore
@@ -200,7 +200,13 @@ def segment_boxes(
         if waiting:
             prompts = [ObjectPrompts(box=Box(box.box_yx)) for box in waiting]
             answered = run(
-                one.plane, prompts, model, params=params, store=store, index=one.index, context=part
+                one.plane,
+                prompts,
+                model(),
+                params=params,
+                store=store,
+                index=one.index,
+                context=part,
             )
             drawn = together(drawn, answered, params)
         found.append(PlaneObjects(one.index, boxes, drawn, one.finder))

@@ -250,7 +250,7 @@ def _run(
     finder = Finder(detector.info.name, commit_of(detector.info))
     segmented = segment_boxes(
         [PlaneBoxes(*at, one.boxes, finder) for at, one in zip(planes, found, strict=True)],
-        model,
+        lambda: model,
         params.segment_params,
         store or EmbeddingStore(),
         _span(context, SEARCH_SHARE, 1.0),
