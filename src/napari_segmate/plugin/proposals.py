@@ -11,9 +11,12 @@ import numpy.typing as npt
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
+from napari_segmate.core.image import ImageAxes
+from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.core.types import LabelArray
 from napari_segmate.plugin.layers import DisplayedPlane, to_pixels
-from napari_segmate.plugin.output import labels_for
+from napari_segmate.plugin.output import labels_for, object_mask
+from napari_segmate.plugin.proposal_drawing import ProposalDrawing
 from napari_segmate.plugin.proposal_look import Look
 from napari_segmate.tasks.auto import Params, Prepared, Proposal
 
@@ -22,6 +25,8 @@ __all__ = ["PROPOSALS_NAME", "Index", "PlaneProposal", "Proposals", "middles_of"
 PROPOSALS_NAME = "SegMate proposals"
 SHOWN_VALUES = 65535
 """Values of the layer; more objects than that share some of them, which only shows as a colour."""
+SEARCHED_PIXELS = 1 << 20
+"""How much of a plane is looked at in one go for an object."""
 
 Index = tuple[int, ...]
 Labelled = npt.NDArray[np.intp]
@@ -81,11 +86,33 @@ class PlaneProposal:
     @property
     def labels(self) -> LabelArray:
         """The labels without the objects that are gone."""
+        return self.rows(0, self.place.shape[0])
+
+    def rows(self, top: int, bottom: int) -> LabelArray:
+        """Return some rows of `labels`."""
+        found = self.proposal.labels[top:bottom]
         if not self.gone:
-            return self.proposal.labels
-        stays = np.zeros(self.proposal.count + 1, self.proposal.labels.dtype)
+            return found
+        stays = np.zeros(self.proposal.count + 1, found.dtype)
         stays[self.kept] = self.kept
-        return np.asarray(stays[self.proposal.labels])
+        return np.asarray(stays[found])
+
+    def shown_rows(self, top: int, bottom: int) -> LabelArray:
+        """Return some rows of the labels, with values that the layer can hold."""
+        found = self.rows(top, bottom)
+        if self.proposal.count > SHOWN_VALUES:
+            found = np.where(found > 0, (found - 1) % SHOWN_VALUES + 1, 0)
+        return found
+
+    def outline(self, label: int) -> MaskPrompt:
+        """Return box and mask of an object; only its surroundings are looked at."""
+        labels = self.proposal.labels
+        step = max(1, SEARCHED_PIXELS // max(labels.shape[1], 1))
+        tops = range(0, labels.shape[0], step)
+        top = next(one for one in tops if (labels[one : one + step] == label).any())
+        y, x = np.argwhere(labels[top : top + step] == label)[0]
+        flat = DisplayedPlane(ImageAxes(0, 1), (0, 0), self.place.shape)
+        return object_mask(labels, flat, (int(y) + top, int(x)))[1]
 
     def at(self, y: int, x: int) -> int:
         """Return the label of the object at a pixel; 0 where there is none."""
@@ -110,6 +137,12 @@ class Proposals:
         self._layer: Labels | None = None
         self._look: Look | None = None
         self._planes: dict[Index, PlaneProposal] = {}
+        self._drawing = ProposalDrawing()
+
+    @property
+    def drawn(self) -> bool:
+        """True when the layer shows all of what is proposed."""
+        return not self._drawing.busy
 
     def __iter__(self) -> Iterator[PlaneProposal]:
         return iter([self._planes[index] for index in sorted(self._planes)])
@@ -123,6 +156,7 @@ class Proposals:
         if self._layer is not None and self._layer not in self._viewer.layers:
             self._layer = None
             self._planes.clear()
+            self._drawing.stop()
         return self._layer
 
     @property
@@ -151,13 +185,7 @@ class Proposals:
         layer = self.layer
         if layer is None:
             return
-        for plane in planes:
-            height, width = plane.place.shape
-            labels = plane.labels
-            if plane.proposal.count > SHOWN_VALUES:
-                labels = np.where(labels > 0, (labels - 1) % SHOWN_VALUES + 1, 0)
-            layer.data[plane.place.slices((0, 0, height, width))] = labels
-        layer.refresh()
+        self._drawing.draw(layer, [(plane.place, plane.shown_rows) for plane in planes])
 
     def set_width(self, width: int) -> None:
         """Draw outlines `width` pixels wide."""
@@ -166,6 +194,7 @@ class Proposals:
 
     def clear(self) -> None:
         """Take the layer away."""
+        self._drawing.stop()
         if self.layer is not None:
             self._viewer.layers.remove(self.layer)
         self._layer = None
@@ -174,6 +203,10 @@ class Proposals:
     def leave(self) -> None:
         """Let go of the layer, which becomes the user's."""
         if self.layer is not None:
+            self._drawing.finish()
+            # What was drawn here is no step that the user could undo: napari forgets such steps.
+            self.layer.editable = True
+            self.layer.editable = False
             self.layer.editable = True
         self._layer = None
         self._planes.clear()
@@ -190,8 +223,15 @@ class Proposals:
 
     def drop(self, plane: PlaneProposal, label: int) -> None:
         """Take one object away for good."""
-        plane.gone.update(pixels(middles_of(plane.proposal.labels, [label])))
-        self.draw([plane])
+        found = plane.outline(label)
+        middle = middles_of(found.mask.astype(np.uint8), [1]) + found.box_yx[:2]
+        plane.gone.update(pixels(middle))
+        if self._drawing.busy:
+            self.draw([plane])
+        elif self.layer is not None:
+            y, x = np.nonzero(found.mask)
+            at = plane.place.indices(y + found.box_yx[0], x + found.box_yx[1])
+            self.layer.data_setitem(at, 0)
 
     def _new(self, image: Image, shown: DisplayedPlane) -> None:
         layer = labels_for(image, shown.axes.channel, PROPOSALS_NAME)
