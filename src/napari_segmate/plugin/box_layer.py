@@ -21,7 +21,7 @@ from napari_segmate.plugin.box_rows import (
 )
 from napari_segmate.plugin.box_turns import BoxTurns
 from napari_segmate.plugin.geometry import Geometry
-from napari_segmate.plugin.layers import DisplayedPlane
+from napari_segmate.plugin.layers import DisplayedPlane, show
 from napari_segmate.sessions.text_boxes import BoxRow, TextBox, colour_of
 
 __all__ = ["BOXES_NAME", "BoxLayer"]
@@ -151,14 +151,14 @@ class BoxLayer:
         """Let the user draw boxes."""
         layer = self.ensure()
         if layer is not None:
-            layer.visible = True
+            show(layer)
             self._viewer.layers.selection.active = layer
             layer.mode = "add_rectangle"
 
     def take_select_tool(self) -> None:
         """Let the user move and delete boxes."""
         if self.layer is not None:
-            self.layer.visible = True
+            show(self.layer)
             self._viewer.layers.selection.active = self.layer
             self.layer.mode = "select"
 

@@ -24,12 +24,22 @@ __all__ = [
     "convert",
     "displayed_plane",
     "plane_in_labels",
+    "show",
     "to_pixels",
     "to_world",
     "visible_box",
 ]
 
 Coordinates = npt.NDArray[np.float64]
+
+
+def show(layer: Layer) -> None:
+    """Make a layer visible.
+
+    One that is visible is left alone: napari would read and draw all of it again.
+    """
+    if not layer.visible:
+        layer.visible = True
 
 
 def spatial_shape(layer: Layer) -> tuple[int, ...]:

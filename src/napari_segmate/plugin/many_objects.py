@@ -18,7 +18,7 @@ from napari_segmate.core.labels import MOST_OVERLAP, Change, CommitPolicy
 from napari_segmate.io.provenance import Record, to_json
 from napari_segmate.plugin import steps
 from napari_segmate.plugin.deferred import Repeated
-from napari_segmate.plugin.layers import DisplayedPlane
+from napari_segmate.plugin.layers import DisplayedPlane, show
 from napari_segmate.plugin.output import OutputLabels, set_records
 from napari_segmate.plugin.steps import Step
 
@@ -231,7 +231,8 @@ class ManyWriter:
         self._timer.stop()
 
     def _start(self, layer: Labels, work: Sequence[Callable[[], None]]) -> None:
-        steps.show(layer)
+        # A hidden layer keeps a stale slice, which napari would write through.
+        show(layer)
         self._history = ExitStack()
         self._history.enter_context(layer.block_history())
         self._work = list(work)

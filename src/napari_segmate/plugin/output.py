@@ -22,7 +22,7 @@ from napari_segmate.plugin.geometry import Geometry
 from napari_segmate.plugin.label_arrays import cast, empty_labels
 from napari_segmate.plugin.label_ids import LabelIds
 from napari_segmate.plugin.large_planes import draw_changes_alone
-from napari_segmate.plugin.layers import DisplayedPlane, plane_in_labels, spatial_shape
+from napari_segmate.plugin.layers import DisplayedPlane, plane_in_labels, show, spatial_shape
 from napari_segmate.plugin.steps import Step
 from napari_segmate.sessions.commit import Commit
 
@@ -185,7 +185,8 @@ class OutputLabels:
         )
         if not changes:
             raise _nothing_new(layer, there.values())
-        steps.show(layer)
+        # A hidden layer keeps a stale slice, which napari would write through.
+        show(layer)
         with layer.block_history():
             done = tuple(_write(layer, view, plane, change) for change in changes)
         self.ids.note(layer, max(labels))
@@ -198,7 +199,7 @@ class OutputLabels:
 
         This is a step of the layer's undo of its own: the last step there may be somebody else's.
         """
-        steps.show(written.layer)
+        show(written.layer)
         with written.layer.block_history():
             for step in written.steps:
                 steps.restore(written.layer, step)
@@ -227,7 +228,7 @@ class OutputLabels:
         The layer, its undo history and its settings stay.
         """
         largest = self.next_id(layer) - 1
-        steps.show(layer)
+        show(layer)
         layer.data = data
         self.ids.count(layer, largest)
 

@@ -13,7 +13,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_segmate.core.types import BoolArray, Instance, IntBoxYX
 from napari_segmate.plugin.geometry import Geometry
-from napari_segmate.plugin.layers import DisplayedPlane
+from napari_segmate.plugin.layers import DisplayedPlane, show
 
 __all__ = ["PREVIEW_NAME", "Preview", "draw_objects"]
 
@@ -125,7 +125,7 @@ class Preview:
             return
         geometry.apply(layer)
         layer.data = data
-        layer.visible = True
+        show(layer)
 
     def _add(self, data: npt.NDArray[np.uint8], geometry: Geometry) -> None:
         layer = Labels(
@@ -148,8 +148,9 @@ class Preview:
 
     def clear(self) -> None:
         """Show nothing."""
-        if self.layer is not None and self.layer in self._viewer.layers:
-            self.layer.visible = False
+        layer = self.layer
+        if layer is not None and layer in self._viewer.layers and layer.visible:
+            layer.visible = False
 
     def remove(self) -> None:
         """Take the layer away."""

@@ -16,7 +16,7 @@ from napari.layers.base import ActionType
 from napari_segmate.core.prompts import Points as PointPrompts
 from napari_segmate.plugin.drawing import Drawn, from_prompts, to_prompts
 from napari_segmate.plugin.geometry import Geometry
-from napari_segmate.plugin.layers import DisplayedPlane
+from napari_segmate.plugin.layers import DisplayedPlane, show
 from napari_segmate.sessions.prompt_set import PromptSet
 
 __all__ = ["POINTS_NAME", "SHAPES_NAME", "TOOLS", "PromptLayers"]
@@ -218,7 +218,7 @@ class PromptLayers:
         layer = self.points if name == "point" else self.shapes
         if layer is None:
             return
-        layer.visible = True
+        show(layer)
         self._viewer.layers.selection.active = layer
         layer.mode = TOOLS[name]
         self.report_tool()
@@ -313,7 +313,8 @@ class PromptLayers:
             if not self._is_on(at, plane)
         ]
         rows = [*kept, *((d.kind, plane.from_plane(d.vertices_yx), d.positive) for d in drawn)]
-        _empty(layer)
+        if len(layer.data):
+            _empty(layer)
         if rows:
             layer.add([data for _, data, _ in rows], shape_type=[kind for kind, _, _ in rows])
             polarity = [_polarity(yes) for _, _, yes in rows]

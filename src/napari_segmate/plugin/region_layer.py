@@ -12,7 +12,7 @@ from napari.layers.base import ActionType
 
 from napari_segmate.core.types import IntBoxYX
 from napari_segmate.plugin.geometry import Geometry
-from napari_segmate.plugin.layers import DisplayedPlane
+from napari_segmate.plugin.layers import DisplayedPlane, show
 
 __all__ = ["REGION_NAME", "RegionLayer"]
 
@@ -52,7 +52,7 @@ class RegionLayer:
         layer = self.layer or self._viewer.add_layer(self._new(geometry, width))
         self._layer = layer
         geometry.apply(layer)
-        layer.visible = True
+        show(layer)
         self._viewer.layers.selection.active = layer
         layer.mode = "add_rectangle"
 

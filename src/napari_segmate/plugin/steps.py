@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Labels
 
-__all__ = ["Step", "is_there", "restore", "show", "write"]
+__all__ = ["Step", "is_there", "restore", "write"]
 
 Indices = tuple[npt.NDArray[Any], ...]
 
@@ -30,15 +30,6 @@ class Step:
     indices: Indices
     before: npt.NDArray[Any]
     after: npt.NDArray[Any]
-
-
-def show(layer: Labels) -> None:
-    """Make a layer visible: a hidden one keeps a stale slice, which napari would write through.
-
-    A layer that is visible is left alone: napari would read its whole plane again.
-    """
-    if not layer.visible:
-        layer.visible = True
 
 
 def write(layer: Labels, indices: Indices, before: npt.NDArray[Any], values: Any) -> Step:
