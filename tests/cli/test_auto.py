@@ -171,6 +171,16 @@ def test_micrometres_are_pixels_by_what_the_file_says(folder, capsys):
     assert "other settings (diameter)" in capsys.readouterr().err
 
 
+def test_planes_are_as_far_apart_as_the_file_says(folder):
+    image, _ = stack_3d(shape=(4, 96, 96))
+    metadata = {"unit": "um", "spacing": 2.0, "axes": "ZYX"}
+    tifffile.imwrite("stack.tif", image, imagej=True, resolution=(2, 2), metadata=metadata)
+    assert auto("stack.tif", "-o", "x.tif") == 0
+    assert facts("x.tif")["anisotropy"] == 4
+    assert auto("stack.tif", "-o", "y.tif", "--anisotropy", 2.5) == 0
+    assert facts("y.tif")["anisotropy"] == 2.5
+
+
 def test_each_image_of_a_folder_has_its_own_pixels(folder):
     Path("two").mkdir()
     sized("two/fine.tif", 0.25)

@@ -93,6 +93,12 @@ def test_a_stack_without_index_is_wrong_usage_that_says_what_to_give(fake, stack
     assert "--index 0" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("index", ["3", "-1", "1,1"])
+def test_a_plane_that_is_not_there_is_told_with_those_that_are(fake, stack, capsys, index):
+    assert run("segment", stack, "--index", index, "--point", "14,15") == 1
+    assert f"no plane {index} in the image; --index takes 0 to 2" in capsys.readouterr().err
+
+
 def test_axes_given_count(fake, tmp_path, blobs):
     path = tmp_path / "a.npy"
     np.save(path, np.stack([blobs.values] * 2, axis=-1))
@@ -208,7 +214,7 @@ def test_what_is_missing_or_unknown_is_named(capsys, arguments, message):
         (["--box", "100,100,120,120"], "outside the image"),
         (["--point", "5,5", "--axes", "TYX"], "one letter per axis"),
         (["--point", "5,5", "--diameter", "12um"], "--pixel-size"),
-        (["--point", "5,5", "--index", "3"], "no plane"),
+        (["--point", "5,5", "--index", "3"], "no plane 3 in the image; --index takes nothing"),
         (["--point", "5,5", "--channels", "4"], "no channel 4"),
         (["--point", "5,5", "-o", "out.jpg"], "end the name with"),
         (["--point", "5,5", "-o", "nowhere/out.tif"], "no folder"),

@@ -101,6 +101,7 @@ class Labeller:
         labels = make(image, target, params)
         self.writing.write(image, target, labels)
         facts = {"objects": _largest(labels), "shape": list(labels.shape)}
+        facts |= self.reading.stack_facts(image, len(labels.shape))
         return facts | self.reading.size_facts(image, self.diameter)
 
     def _whole(self, image: Path, target: Path, params: Params) -> LabelArray:

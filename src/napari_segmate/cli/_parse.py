@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from napari_segmate.core.errors import ParameterError
+from napari_segmate.core.errors import ImageError, ParameterError
 from napari_segmate.core.image import ChannelMap, ImageSource
 from napari_segmate.core.lengths import Length, parse_length, parse_pixel_size
 from napari_segmate.core.registry import unknown_name
@@ -176,6 +176,8 @@ def plane_index(index: str | None, source: ImageSource) -> tuple[int, ...]:
     ------
     typer.BadParameter
         A stack of several planes and no index, or something that is no index.
+    ImageError
+        The image has no such plane.
     """
     sizes = source.index_shape
     if index is None:
@@ -187,11 +189,17 @@ def plane_index(index: str | None, source: ImageSource) -> tuple[int, ...]:
             )
         return (0,) * len(sizes)
     try:
-        return tuple(int(part) for part in index.split(","))
+        place = tuple(int(part) for part in index.split(","))
     except ValueError:
         raise typer.BadParameter(
             f"--index: {index!r} is no index of a plane; give whole numbers separated by commas"
         ) from None
+    if len(place) != len(sizes) or any(
+        not 0 <= at < size for at, size in zip(place, sizes, strict=True)
+    ):
+        ranges = ", ".join(f"0 to {size - 1}" for size in sizes) or "nothing: it is one plane"
+        raise ImageError(f"there is no plane {index} in the image; --index takes {ranges}")
+    return place
 
 
 def channel_map(text: Any) -> ChannelMap:

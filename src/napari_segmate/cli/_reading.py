@@ -79,6 +79,10 @@ class Reading:
             return None
         return diameter.pixels(self.pixel_size_of(image) if diameter.micrometres else None)
 
+    def stack_facts(self, image: Path, ndim: int) -> dict[str, Any]:
+        """Return how far apart planes were taken to be, for the record; of a stack only."""
+        return {"anisotropy": self.anisotropy_of(image)} if ndim > 2 else {}
+
     def size_facts(self, image: Path, diameter: Length | None) -> dict[str, Any]:
         """Return what a diameter in micrometres meant in an image, for the record."""
         if diameter is None or not diameter.micrometres or not diameter.value:

@@ -72,6 +72,7 @@ class Searcher:
             "classes": dict(Counter(found.classes)),
             "boxes_found": sum(len(plane.boxes) for plane in found.planes),
             "shape": list(labels.shape),
+            **self.reading.stack_facts(image, labels.ndim),
             **self.reading.size_facts(image, self.diameter),
         }
 
