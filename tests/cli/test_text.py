@@ -161,7 +161,7 @@ def test_wrong_input_is_refused_before_anything_runs(folder, bright, capsys):
             2,
             "--score: '2' cannot be taken; give a number 0 or more and at most 1",
         ),
-        (*good, "--min-size", "9", "--max-size", "3"): (2, "in order"),
+        (*good, "--min-size", "9", "--max-size", "3"): (2, "--max-size: 3 is below --min-size 9"),
         (*good, "--tile", "3"): (
             2,
             "--tile: '3' cannot be taken; give a whole number of 64 or more",

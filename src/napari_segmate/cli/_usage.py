@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
 import typer
 
-from napari_segmate.core.errors import ParameterError
 from napari_segmate.core.registry import unknown_name
 
-__all__ = ["UsageError", "as_usage", "usage_line"]
+__all__ = ["UsageError", "usage_line"]
 
 # Typer has a copy of click in newer versions: the class is that of its own errors.
 UsageError: Any = typer.BadParameter.__base__
 NO_COMMAND = re.compile(r"No such command '(?P<name>[^']*)'")
-
-
-@contextmanager
-def as_usage() -> Iterator[None]:
-    """Tell settings that do not fit together as wrong usage: they stand on the command line."""
-    try:
-        yield
-    except ParameterError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def usage_line(error: Any) -> str:

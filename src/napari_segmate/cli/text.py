@@ -27,7 +27,6 @@ from napari_segmate.cli._parse import choice, number, whole
 from napari_segmate.cli._progress import progress
 from napari_segmate.cli._reading import Reading
 from napari_segmate.cli._searching import Searcher
-from napari_segmate.cli._usage import as_usage
 from napari_segmate.core.coarse_masks import MaskSource
 from napari_segmate.core.errors import LabelsError, PromptError
 
@@ -184,19 +183,22 @@ def text(
     from napari_segmate.inference.search import Tiling
     from napari_segmate.tasks.text import Params
 
-    with as_usage():
-        params = Params(
-            score=score,
-            min_size=min_size,
-            max_size=max_size,
-            max_area_share=max_area,
-            nms=overlap,
-            tiling=Tiling.AUTO if tile is None else Tiling.ALWAYS if tile else Tiling.NEVER,
-            tile=tile or 0,
-            detail=detail,
-            separately=one_by_one,
-            masks=MaskSource(masks),
+    if max_size is not None and max_size < min_size:
+        raise typer.BadParameter(
+            f"--max-size: {max_size:g} is below --min-size {min_size:g}; raise or lower one"
         )
+    params = Params(
+        score=score,
+        min_size=min_size,
+        max_size=max_size,
+        max_area_share=max_area,
+        nms=overlap,
+        tiling=Tiling.AUTO if tile is None else Tiling.ALWAYS if tile else Tiling.NEVER,
+        tile=tile or 0,
+        detail=detail,
+        separately=one_by_one,
+        masks=MaskSource(masks),
+    )
     jobs = jobs_for(expand(inputs), output)
     reading = Reading(axes, channels, link, anisotropy, pixel_size)
     targets = _box_files([image for image, _ in jobs], boxes)
