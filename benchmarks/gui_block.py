@@ -3,8 +3,8 @@
 ``python -m benchmarks.gui_block`` (without a screen under ``xvfb-run``): a timer ticks in the event
 loop of a real viewer while images are encoded, clicks are answered, objects are committed, a model
 is downloaded from a server on this machine, and one is trained; ``--only training`` does that part
-alone. What the GUI thread was doing when a turn took
-more than 50 ms goes to the standard error.
+alone, ``--only large`` commits to a plane of 20,000 x 20,000 pixels. What the GUI thread was doing
+when a turn took more than 50 ms goes to the standard error.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import zarr
 
 from benchmarks._images import CELL_SPACING, scene
 from benchmarks._report import Table, report
@@ -37,6 +38,7 @@ from napari_segmate.plugin.train_dock import TrainDock
 from napari_segmate.plugin.training_run import TrainingRun, command_of
 
 SIDE = 2048
+LARGE_SIDE = 20_000
 DOWNLOAD_BYTES = 400 * 2**20
 
 
@@ -140,6 +142,55 @@ def training(epochs: int, views: int) -> dict[str, list[str]]:
             driver.close()
 
 
+def large_levels(side: int) -> tuple[list[zarr.Array], np.ndarray]:
+    """Return a lazy multiscale image with cells in its middle, and where these are."""
+    found = scene((SIDE, SIDE))
+    corner = (side - SIDE) // 2
+    levels = []
+    for factor in (1, 2, 4, 8, 16):
+        level = zarr.create_array(
+            store=zarr.storage.MemoryStore(),
+            shape=(side // factor, side // factor),
+            chunks=(512, 512),
+            dtype=found.image.dtype,
+            fill_value=300,
+        )
+        part = found.image[::factor, ::factor]
+        at = corner // factor
+        level[at : at + part.shape[0], at : at + part.shape[1]] = part
+        levels.append(level)
+    return levels, found.centres_yx + corner
+
+
+def large(clicks: int) -> dict[str, list[str]]:
+    """Measure commits to a plane that is larger than a texture, the first of which makes it."""
+    levels, centres = large_levels(LARGE_SIDE)
+    driver = Driver(Answerer(EmbeddingStore()))
+    driver.viewer.add_image(levels, multiscale=True, contrast_limits=(0, 3000))
+    driver.wait_idle()
+    driver.take_tool()
+    driver.look_at((LARGE_SIDE / 2, LARGE_SIDE / 2), zoom=0.5)
+    driver.pump(1.5)
+    per_row = SIDE // CELL_SPACING
+    middle = per_row * (per_row // 2) + per_row // 2
+    close = centres[middle : middle + clicks + 1]
+
+    def take_back() -> None:
+        driver.dock.controller.committer.take_back()
+        driver.pump(0.3)
+
+    try:
+        return {
+            "the first commit, which makes the layer": measure(
+                lambda: commit_all(driver, close[:1])
+            ),
+            "committing objects": measure(lambda: commit_all(driver, close[1:])),
+            "taking one back": measure(take_back),
+        }
+    finally:
+        driver.close()
+
+
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *arguments: object) -> None:
         """Keep the table readable."""
@@ -195,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--clicks", type=int, default=30)
     parser.add_argument("--epochs", type=int, default=6, help="of the training")
     parser.add_argument("--views", type=int, default=32, help="of an epoch of the training")
-    parser.add_argument("--only", choices=["training"])
+    parser.add_argument("--only", choices=["training", "large"])
     parser.add_argument("--download-bytes", type=int, default=DOWNLOAD_BYTES)
     parser.add_argument("--no-save", action="store_true", help="print, write no file")
     options = parser.parse_args(argv)
@@ -204,12 +255,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows = working(options.clicks)
         size = options.download_bytes
         rows[f"downloading {size / 2**20:.0f} MiB"] = downloading(size)
-    rows |= training(options.epochs, options.views)
+    if options.only == "large":
+        rows = large(options.clicks)
+    else:
+        rows |= training(options.epochs, options.views)
+    size = LARGE_SIDE if options.only == "large" else SIDE
     table = Table(
         "Time between two turns of the event loop",
         ["while", "longest", "99th percentile", "over 50 ms", "longest computing", "turns"],
         [[name, *cells] for name, cells in rows.items()],
-        f"Embedded model, viewer with a {SIDE} x {SIDE} image, for training one of 512 x 512; "
+        f"Embedded model, viewer with a {size} x {size} image, for training one of 512 x 512; "
         "includes what napari itself does to draw. *Longest computing* is the "
         "processor time of the GUI thread in one turn, whatever else the machine does.",
     )
