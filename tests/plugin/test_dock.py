@@ -292,6 +292,8 @@ def test_zarr_labels_are_written_in_place(bench, tmp_path) -> None:
     bench.dock._outputs.choose(layer)
     bench.point(*centre(0))
     bench.controller.trigger(Action.COMMIT)
+    # Which ids are taken is looked up in the background first.
+    bench.until(lambda: array[:].any())
     assert_objects(array[:], {1: BOXES[0]})
     layer.undo()
     assert not array[:].any()

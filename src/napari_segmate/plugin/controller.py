@@ -9,16 +9,16 @@ from typing import Any
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
-from napari_segmate.core.context import Context
-from napari_segmate.core.errors import LabelsError, PromptError, SegmateError
+from napari_segmate.core.errors import PromptError, SegmateError
 from napari_segmate.core.types import Instance
 from napari_segmate.inference.request import MaskOptions, Prediction, Request
+from napari_segmate.plugin.ahead import Ahead
 from napari_segmate.plugin.answering import Answerer, ModelChoice
 from napari_segmate.plugin.committing import Committer
 from napari_segmate.plugin.deferred import Deferred
+from napari_segmate.plugin.editing import Editing
 from napari_segmate.plugin.images import ViewedPlane
 from napari_segmate.plugin.loading import Loading
-from napari_segmate.plugin.picking import Picker
 from napari_segmate.plugin.preview import Preview
 from napari_segmate.plugin.prompt_layers import TOOLS, PromptLayers
 from napari_segmate.plugin.runner import Job, Runner
@@ -59,13 +59,12 @@ class Controller:
 
     Attributes
     ----------
-    prefetch : bool
-        Prepare neighbouring planes while nothing else is to do.
+    ahead : Ahead
+        Prepares planes while nothing else is to do.
+    editing : Editing
+        Picks up labelled objects.
     loaded : callable
         Called with the device of a model that has been loaded.
-    estimated : callable
-        Called with the typical diameter of objects in the plane on the screen, in pixels; 0 when
-        it could not be told.
     """
 
     def __init__(
@@ -81,9 +80,7 @@ class Controller:
         self.viewer = viewer
         self.session = session
         self.runner = Runner()
-        self.prefetch = True
         self.loaded: Callable[[str], None] = lambda device: None
-        self.estimated: Callable[[float], None] = lambda diameter: None
         self._answerer = answerer
         self._show = show
         self._notice = ""
@@ -95,13 +92,14 @@ class Controller:
         self._look = Deferred(self._update_plane)
         self._look_later = Deferred(self._update_plane, SETTLE_MS)
         self._follow_camera = Deferred(self._update_camera, SETTLE_MS)
-        self._ahead = Deferred(self._prepare_ahead, IDLE_MS)
+        self._look_ahead = Deferred(self._prepare_ahead, IDLE_MS)
         self.view = View(viewer, self._look, self._look_later)
         undo_keys = {"Control-Z": self._undo_latest, "Control-Shift-Z": self._redo}
         self.prompts = PromptLayers(viewer, self._on_drawn, show_tool, undo_keys)
         self.preview = Preview(viewer, lambda: self.prompts.layers)
         self.committer = Committer(viewer, session, self.runner, notify)
-        self.picker = Picker(viewer)
+        self.editing = Editing(viewer, self.view, session, self.prompts, self.committer, self._say)
+        self.ahead = Ahead(self.runner, answerer, self.view, session)
         self._connect()
 
     def _connect(self) -> None:
@@ -122,14 +120,14 @@ class Controller:
         self._closed = True
         self.runner.close()
         deferred = (self._read_prompts, self._look, self._look_later)
-        for one in (*deferred, self._follow_camera, self._ahead):
+        for one in (*deferred, self._follow_camera, self._look_ahead):
             one.stop()
         viewer = self.viewer
         viewer.layers.events.removed.disconnect(self._on_removed)
         viewer.layers.selection.events.active.disconnect(self.prompts.report_tool)
         viewer.scene.camera.events.disconnect(self._follow_camera)
         self.view.close()
-        self.picker.stop()
+        self.editing.stop_waiting()
         self.preview.remove()
 
     # What the user chooses
@@ -186,13 +184,13 @@ class Controller:
             Action.NEXT_MASK: self.session.next_candidate,
             Action.UNDO: self.session.undo,
             Action.REDO: self.session.redo,
-            Action.EDIT_OBJECT: self.edit_under_cursor,
+            Action.EDIT_OBJECT: self.editing.under_cursor,
             Action.TAKE_BACK: self._take_back,
             Action.SWITCH_TOOL: self._next_tool,
             Action.CANCEL: self._cancel,
             Action.RETRY: self._retry,
         }
-        self.picker.stop()
+        self.editing.stop_waiting()
         if self.view.shown is not None:
             self._notice = ""
         self._catch_up()
@@ -229,37 +227,6 @@ class Controller:
             self._say("There is no commit of this session left to take back")
         elif self.view.shown is not None and taken.plane_key == self.session.plane_key:
             self.session.restore(taken)
-
-    def edit_under_cursor(self) -> None:
-        """Pick up the object under the cursor."""
-        self._edit_at(self.viewer.cursor.position)
-
-    def edit_next_click(self) -> None:
-        """Pick up the object that is clicked next."""
-        tool = self.prompts.tool or "point"
-
-        def picked(position: Any) -> None:
-            self._notice = ""
-            self._edit_at(position)
-            self.prompts.take_tool(tool)
-
-        for layer in self.prompts.layers:
-            layer.mode = "pan_zoom"
-        self.picker.start(picked)
-        self._say("Click on the labelled object to correct")
-
-    def _edit_at(self, position: Any) -> None:
-        image, shown = self.view.image, self.view.shown
-        if image is None or shown is None:
-            return
-        try:
-            label, mask = self.committer.pick(image, shown, self.viewer.dims, position)
-        except LabelsError as error:
-            self._say(str(error))
-            return
-        self.session.edit_object(label, mask)
-        if self.prompts.tool is None:
-            self.prompts.take_tool("point")
 
     def _say(self, text: str) -> None:
         """Show a hint of our own until the next thing happens."""
@@ -314,7 +281,7 @@ class Controller:
             self._match_prompts()
         self._on_preview(self.session.preview)
         self._on_state(self.session.state)
-        self._ahead()
+        self._look_ahead()
 
     def _match_prompts(self) -> None:
         """Let layers and session agree on what is drawn on a plane that comes into view."""
@@ -331,7 +298,7 @@ class Controller:
         self.prompts.set_width(2 * self.view.outline_width)
         if self.session.preview:
             self._on_preview(self.session.preview)
-        self._ahead()
+        self._look_ahead()
 
     # Prompts, requests, answers
 
@@ -385,7 +352,7 @@ class Controller:
     def _on_answer(self, prediction: Prediction) -> None:
         if not self._closed:
             self.session.accept(prediction)
-            self._ahead()
+            self._look_ahead()
 
     def _on_failure(self, generation: int, error: BaseException) -> None:
         if not self._closed:
@@ -437,7 +404,7 @@ class Controller:
             self._loading.finish(None)
             self.loaded(device)
             self._on_state(self.session.state)
-            self._ahead()
+            self._look_ahead()
 
     def _on_not_loaded(self, choice: ModelChoice, error: BaseException) -> None:
         if not self._closed and choice == self._choice:
@@ -445,37 +412,5 @@ class Controller:
             self._on_state(self.session.state)
 
     def _prepare_ahead(self) -> None:
-        """Encode what the user will probably want next, while there is nothing else to do."""
-        choice = self._choice
-        if self._closed or choice is None or self.view.shown is None or self._loading.failed:
-            return
-        if not self.runner.idle:
-            return
-        current = self.view.update()
-        if current is not None:
-            self._submit_ahead(current, choice, key=self.session.plane_key)
-        if self.prefetch:
-            if current is not None:
-                self._submit_ahead(current, choice, everywhere=True)
-            for plane in self.view.neighbours():
-                self._submit_ahead(plane, choice)
-
-    def _submit_ahead(
-        self,
-        plane: ViewedPlane,
-        choice: ModelChoice,
-        everywhere: bool = False,
-        key: Hashable = None,
-    ) -> None:
-        visible, diameter = self.view.visible_yx, self.session.options.diameter
-
-        def prepare(context: Context) -> float:
-            return self._answerer.prepare(plane, visible, choice, context, everywhere, diameter)
-
-        def prepared(estimate: float) -> None:
-            if key is not None and key == self.session.plane_key:
-                self.estimated(estimate)
-
-        # A click waits for the middle part, which it will probably need, not for all the others.
-        topic = None if everywhere else (plane, choice)
-        self.runner.submit(Job(prepare, done=prepared, idle=True, topic=topic))
+        if not self._closed and self._choice is not None and not self._loading.failed:
+            self.ahead.prepare(self._choice)

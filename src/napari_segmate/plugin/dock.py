@@ -72,7 +72,7 @@ class SegmentDock(Dock):
             show_tool=self._show_tool,
             notify=warn,
         )
-        self.controller.prefetch = general.prefetch
+        self.controller.ahead.neighbours = general.prefetch
         folder = recovery_folder or cache_folder() / "recovery"
         self.recovery = RecoveryKeeper(folder, self.controller.runner, warn_from_any_thread)
         self._images = LayerChooser(self.viewer, self._is_image, self._on_image)
@@ -96,7 +96,7 @@ class SegmentDock(Dock):
         panel.tools.tool_chosen.connect(self.controller.prompts.take_tool)
         panel.tools.polarity_chosen.connect(self._set_polarity)
         self.controller.loaded = self._on_loaded
-        self.controller.estimated = panel.options.show_estimate
+        self.controller.ahead.estimated = panel.options.show_estimate
         self.controller.committer.changed = self._show_output
         self.controller.committer.written = self._on_written
         self.controller.committer.taken_back = self.recovery.taken_back
@@ -137,7 +137,7 @@ class SegmentDock(Dock):
     def _on_button(self, action: Action) -> None:
         if action is Action.EDIT_OBJECT:
             # The mouse is on the button: the user still has to point at the object.
-            self.controller.edit_next_click()
+            self.controller.editing.next_click()
         else:
             self._trigger(action)
 
