@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Labels
+from napari.layers._layer_actions import _duplicate_layer
 
+from napari_segmate.io.images import read_image
 from napari_segmate.plugin import chunked_labels
 from napari_segmate.plugin.chunked_labels import ChunkedLabels
+from napari_segmate.plugin.writer import write_labels_and_records
 
 SHAPE = (3, 50, 70)
 
@@ -142,3 +148,27 @@ def test_brush_and_undo_of_napari_work() -> None:
     assert not np.asarray(layer.data).any()
     layer.redo()
     assert layer.data[0, 510, 510] == 3
+
+
+@pytest.mark.parametrize("make", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_copies_are_independent(pair, make) -> None:
+    chunked, plain = pair
+    other = make(chunked)
+    np.testing.assert_array_equal(np.asarray(other), plain)
+    other[0, 0, 0] = 30
+    np.testing.assert_array_equal(np.asarray(chunked), plain)
+
+
+def test_a_layer_is_duplicated_and_saved(tmp_path) -> None:
+    labels = ChunkedLabels((3, 600, 700), np.uint16)
+    labels[1, 500:590, 600:650] = 7
+    viewer = ViewerModel()
+    layer = viewer.add_layer(Labels(labels, name="large"))
+    viewer.layers.selection = {layer}
+    _duplicate_layer(viewer.layers)
+    assert int(np.asarray(viewer.layers[-1].data).sum()) == 7 * 90 * 50
+    for ending in ("tif", "npy", "zarr"):
+        path = tmp_path / f"labels.{ending}"
+        write_labels_and_records(str(path), labels, {})
+        found, _ = read_image(path)
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(labels))

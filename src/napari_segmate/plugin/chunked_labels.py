@@ -57,6 +57,19 @@ class ChunkedLabels:
         self._packed: dict[Key, bytes] = {}
         self._lock = RLock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # For copies, as napari makes one of a layer that is duplicated.
+        with self._lock:
+            return {
+                **self.__dict__,
+                "_plain": OrderedDict((key, chunk.copy()) for key, chunk in self._plain.items()),
+                "_packed": dict(self._packed),
+                "_lock": None,
+            }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=RLock())
+
     @property
     def size(self) -> int:
         """Number of pixels."""
