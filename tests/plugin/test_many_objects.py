@@ -12,9 +12,10 @@ from napari_segmate.core.image import ImageAxes
 from napari_segmate.core.labels import CommitPolicy, commit
 from napari_segmate.core.types import Instance
 from napari_segmate.io.provenance import METADATA_KEY, Record
-from napari_segmate.plugin import many_objects
+from napari_segmate.plugin import many_patches
 from napari_segmate.plugin.layers import DisplayedPlane
-from napari_segmate.plugin.many_objects import ManyObjects, ManyWriter, Patch
+from napari_segmate.plugin.many_objects import ManyWriter
+from napari_segmate.plugin.many_patches import ManyObjects, Patch
 from napari_segmate.plugin.output import OutputLabels
 
 pytestmark = pytest.mark.gui
@@ -180,7 +181,7 @@ def test_two_hundred_objects_enter_within_a_blink(qtbot) -> None:
 
 
 def test_many_pixels_of_one_plane_are_written_piece_by_piece(desk, monkeypatch) -> None:
-    monkeypatch.setattr(many_objects, "PIECE", 50)
+    monkeypatch.setattr(many_patches, "PIECE", 50)
     whole = three()
     split = whole.prepared()
     assert [np.unique(one.number).tolist() for one in split.patches] == [[1], [2], [3]]
@@ -194,7 +195,7 @@ def test_many_pixels_of_one_plane_are_written_piece_by_piece(desk, monkeypatch) 
 
 
 def test_objects_stay_whole_in_pieces(monkeypatch) -> None:
-    monkeypatch.setattr(many_objects, "PIECE", 10)
+    monkeypatch.setattr(many_patches, "PIECE", 10)
     rng = np.random.default_rng(0)
     number = rng.integers(1, 30, 400)
     y, x = np.divmod(np.arange(400), 50)
@@ -206,8 +207,8 @@ def test_objects_stay_whole_in_pieces(monkeypatch) -> None:
 
 
 def test_pieces_are_near_each_other(monkeypatch) -> None:
-    monkeypatch.setattr(many_objects, "PIECE", 40)
-    monkeypatch.setattr(many_objects, "TILE", 10)
+    monkeypatch.setattr(many_patches, "PIECE", 40)
+    monkeypatch.setattr(many_patches, "TILE", 10)
     y, x = np.mgrid[0:40, 0:40].reshape(2, -1)
     number = 1 + (y // 2) * 20 + x // 2
     for piece in Patch(plane_at(), y, x, number).pieces():

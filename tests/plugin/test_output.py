@@ -10,11 +10,12 @@ from napari_segmate.core.image import ImageAxes
 from napari_segmate.core.labels import CommitPolicy
 from napari_segmate.core.types import Instance
 from napari_segmate.io.provenance import METADATA_KEY, Record
-from napari_segmate.plugin import output
+from napari_segmate.plugin import label_planes
 from napari_segmate.plugin.chunked_labels import ChunkedLabels
 from napari_segmate.plugin.label_arrays import empty_labels
+from napari_segmate.plugin.label_planes import object_mask
 from napari_segmate.plugin.layers import DisplayedPlane
-from napari_segmate.plugin.output import OutputLabels, object_mask
+from napari_segmate.plugin.output import OutputLabels
 from napari_segmate.sessions.commit import Commit
 from napari_segmate.sessions.history import Entry
 
@@ -32,7 +33,7 @@ def test_small_labels_are_numpy_and_large_ones_live_in_chunks() -> None:
 @pytest.mark.parametrize("small", [True, False])
 def test_object_under_a_pixel_is_cut_out_whole(monkeypatch, small) -> None:
     if not small:
-        monkeypatch.setattr(output, "SMALL_PLANE_PIXELS", 0)
+        monkeypatch.setattr(label_planes, "SMALL_PLANE_PIXELS", 0)
     labels = np.zeros((600, 700), np.uint16)
     labels[10:580, 300:320] = 4
     labels[20, 315:690] = 4

@@ -12,7 +12,8 @@ from napari_segmate.core.context import Context
 from napari_segmate.plugin.auto_objects import Accepted, accepted, objects_of
 from napari_segmate.plugin.committing_many import ManyCommitter, Places
 from napari_segmate.plugin.jobs import Jobs
-from napari_segmate.plugin.many_objects import ManyObjects, WrittenMany
+from napari_segmate.plugin.many_objects import WrittenMany
+from napari_segmate.plugin.many_patches import ManyObjects
 from napari_segmate.plugin.proposals import PlaneProposal
 from napari_segmate.plugin.viewing import View
 

@@ -13,7 +13,7 @@ from scipy import ndimage
 from napari_segmate.core.link import Linker
 from napari_segmate.io.provenance import Record
 from napari_segmate.plugin.layers import DisplayedPlane
-from napari_segmate.plugin.many_objects import ManyObjects, Patch
+from napari_segmate.plugin.many_patches import ManyObjects, Patch
 from napari_segmate.plugin.proposals import Index, PlaneProposal, middles_of, pixels
 from napari_segmate.tasks.auto import Params
 

@@ -12,8 +12,9 @@ from napari.layers import Image, Labels, Layer
 from napari_segmate.core.errors import LabelsError, NothingNewError
 from napari_segmate.core.labels import CommitPolicy
 from napari_segmate.core.prompts import MaskPrompt
+from napari_segmate.plugin.label_planes import object_mask
 from napari_segmate.plugin.layers import DisplayedPlane, plane_in_labels, to_pixels
-from napari_segmate.plugin.output import OutputLabels, Written, object_mask
+from napari_segmate.plugin.output import OutputLabels, Written
 from napari_segmate.plugin.preparing import Preparer
 from napari_segmate.plugin.runner import Runner
 from napari_segmate.sessions import hints

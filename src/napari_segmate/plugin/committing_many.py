@@ -13,7 +13,8 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.labels import CommitPolicy
 from napari_segmate.plugin.layers import DisplayedPlane
-from napari_segmate.plugin.many_objects import ManyObjects, ManyWriter, WrittenMany
+from napari_segmate.plugin.many_objects import ManyWriter, WrittenMany
+from napari_segmate.plugin.many_patches import ManyObjects
 from napari_segmate.plugin.output import OutputLabels
 from napari_segmate.plugin.preparing import Preparer
 from napari_segmate.plugin.runner import Job, Runner

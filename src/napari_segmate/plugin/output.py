@@ -13,14 +13,13 @@ from napari.layers import Image, Labels
 
 from napari_segmate.core.errors import LabelsError, NothingNewError
 from napari_segmate.core.labels import Change, CommitPolicy, commit, dtype_for, next_id
-from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.core.twins import twin
-from napari_segmate.core.types import IntBoxYX, LabelArray
 from napari_segmate.io.provenance import METADATA_KEY, to_json
 from napari_segmate.plugin import steps
 from napari_segmate.plugin.geometry import Geometry
 from napari_segmate.plugin.label_arrays import cast, empty_labels
 from napari_segmate.plugin.label_ids import LabelIds
+from napari_segmate.plugin.label_planes import PlaneView
 from napari_segmate.plugin.large_planes import draw_changes_alone
 from napari_segmate.plugin.layers import DisplayedPlane, plane_in_labels, show, spatial_shape
 from napari_segmate.plugin.steps import Step
@@ -31,13 +30,10 @@ __all__ = [
     "OutputLabels",
     "Written",
     "labels_for",
-    "object_mask",
     "set_records",
 ]
 
 OUTPUT_NAME = "SegMate labels"
-SMALL_PLANE_PIXELS = 1 << 22
-"""Up to here a whole plane is compared at once (a few milliseconds)."""
 
 
 def labels_for(
@@ -51,23 +47,6 @@ def labels_for(
     elif channel is not None:
         shape[channel] = 1
     return Labels(empty_labels(shape, dtype), name=name, opacity=0.5, **geometry.kwargs())
-
-
-class _PlaneView:
-    """One plane of a label array that is read piece by piece."""
-
-    def __init__(self, data: Any, plane: DisplayedPlane) -> None:
-        self._data = data
-        self._plane = plane
-        self.shape = plane.shape
-        self.dtype = np.dtype(data.dtype)
-        self.ndim = 2
-
-    def __getitem__(self, index: tuple[slice, slice]) -> LabelArray:
-        (y0, y1, _), (x0, x1, _) = (
-            part.indices(size) for part, size in zip(index, self.shape, strict=True)
-        )
-        return np.asarray(self._data[self._plane.slices((y0, x0, y1, x1))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +146,7 @@ class OutputLabels:
         LabelsError
             No label value is left, or nothing would change.
         """
-        asked, view = len(taken.instances), _PlaneView(layer.data, plane)
+        asked, view = len(taken.instances), PlaneView(layer.data, plane)
         there = {} if policy is CommitPolicy.OVERWRITE else _twins(view, taken)
         taken = taken.without(there)
         if not taken.instances:
@@ -175,7 +154,7 @@ class OutputLabels:
         first = self.next_id(layer)
         labels = tuple(record.label for record in taken.labelled(first))
         self._grow(layer, max(labels))
-        view = _PlaneView(layer.data, plane)
+        view = PlaneView(layer.data, plane)
         changes = commit(
             view,
             taken.instances,
@@ -242,14 +221,14 @@ class OutputLabels:
         set_records(layer, to_json(new), {record.label for record in new})
 
 
-def _write(layer: Labels, view: _PlaneView, plane: DisplayedPlane, change: Change) -> Step:
+def _write(layer: Labels, view: PlaneView, plane: DisplayedPlane, change: Change) -> Step:
     y0, x0, y1, x1 = change.box_yx
     rows, columns = change.index
     before = view[y0:y1, x0:x1][rows - y0, columns - x0]
     return steps.write(layer, plane.indices(rows, columns), before, change.value)
 
 
-def _twins(view: _PlaneView, taken: Commit) -> dict[int, int]:
+def _twins(view: PlaneView, taken: Commit) -> dict[int, int]:
     """Return the labels of the objects that are there already, by their number in the commit."""
     first = 0 if taken.replaced_id is None else 1
     found = {at: twin(view, one) for at, one in enumerate(taken.instances) if at >= first}
@@ -269,55 +248,3 @@ def set_records(layer: Labels, new: list[dict[str, Any]], replaced: set[int]) ->
     stored = layer.metadata.get(METADATA_KEY) or []
     kept = [record for record in stored if record["label"] not in replaced]
     layer.metadata[METADATA_KEY] = [*kept, *new]
-
-
-def object_mask(data: Any, plane: DisplayedPlane, at_yx: tuple[int, int]) -> tuple[int, MaskPrompt]:
-    """Return the label under a pixel and its mask.
-
-    In a large plane only the part that is connected to the pixel, window by window, is looked for.
-
-    Raises
-    ------
-    LabelsError
-        There is no object under the pixel.
-    """
-    view = _PlaneView(data, plane)
-    y, x = at_yx
-    inside = 0 <= y < plane.shape[0] and 0 <= x < plane.shape[1]
-    label = int(view[y : y + 1, x : x + 1][0, 0]) if inside else 0
-    if label == 0:
-        raise LabelsError("there is no labelled object under the cursor; point at one")
-    box = _window(plane, at_yx, 1 << 30 if _is_small(plane) else 256)
-    while True:
-        found = view[box[0] : box[2], box[1] : box[3]] == label
-        larger = _window(plane, at_yx, 2 * max(box[2] - box[0], box[3] - box[1]))
-        if larger == box or not _touches(found, box, plane):
-            break
-        box = larger
-    rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
-    top, left, bottom, right = rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
-    place = (box[0] + top, box[1] + left, box[0] + bottom, box[1] + right)
-    return label, MaskPrompt(
-        (int(place[0]), int(place[1]), int(place[2]), int(place[3])),
-        np.ascontiguousarray(found[top:bottom, left:right]),
-    )
-
-
-def _is_small(plane: DisplayedPlane) -> bool:
-    return plane.shape[0] * plane.shape[1] <= SMALL_PLANE_PIXELS
-
-
-def _window(plane: DisplayedPlane, at_yx: tuple[int, int], side: int) -> IntBoxYX:
-    low = [max(0, at - side // 2) for at in at_yx]
-    high = [min(size, at + side // 2) for at, size in zip(at_yx, plane.shape, strict=True)]
-    return low[0], low[1], high[0], high[1]
-
-
-def _touches(found: npt.NDArray[np.bool_], box: IntBoxYX, plane: DisplayedPlane) -> bool:
-    """Tell whether the object goes on beyond the window."""
-    return bool(
-        (box[0] > 0 and found[0].any())
-        or (box[1] > 0 and found[:, 0].any())
-        or (box[2] < plane.shape[0] and found[-1].any())
-        or (box[3] < plane.shape[1] and found[:, -1].any())
-    )

@@ -14,8 +14,9 @@ from napari.layers import Image, Labels
 from napari_segmate.core.image import ImageAxes
 from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.core.types import LabelArray
+from napari_segmate.plugin.label_planes import object_mask
 from napari_segmate.plugin.layers import DisplayedPlane, to_pixels
-from napari_segmate.plugin.output import labels_for, object_mask
+from napari_segmate.plugin.output import labels_for
 from napari_segmate.plugin.proposal_drawing import ProposalDrawing
 from napari_segmate.plugin.proposal_look import Look
 from napari_segmate.tasks.auto import Params, Prepared, Proposal

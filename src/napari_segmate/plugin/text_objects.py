@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from napari_segmate.plugin.layers import DisplayedPlane
-from napari_segmate.plugin.many_objects import ManyObjects, Patch
+from napari_segmate.plugin.many_patches import ManyObjects, Patch
 from napari_segmate.sessions.text_boxes import PlaneIndex, TextBox
 from napari_segmate.tasks.boxes import SegmentedBoxes
 

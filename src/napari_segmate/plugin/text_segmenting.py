@@ -13,7 +13,8 @@ from napari_segmate.core.errors import LabelsError
 from napari_segmate.plugin.answering import Answerer, ModelChoice
 from napari_segmate.plugin.committing_many import ManyCommitter, Places
 from napari_segmate.plugin.jobs import Jobs
-from napari_segmate.plugin.many_objects import ManyObjects, WrittenMany
+from napari_segmate.plugin.many_objects import WrittenMany
+from napari_segmate.plugin.many_patches import ManyObjects
 from napari_segmate.plugin.text_boxes import TextBoxes
 from napari_segmate.plugin.text_finder import Asked
 from napari_segmate.plugin.text_objects import as_objects
