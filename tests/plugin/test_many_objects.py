@@ -113,6 +113,13 @@ def test_objects_on_labelled_ground_are_left_out(desk) -> None:
     assert [one["label"] for one in desk.layer.metadata[METADATA_KEY]] == [3, 4]
 
 
+@pytest.mark.parametrize(("columns", "labels"), [(7, (3, 4)), (6, (2, 3, 4))])
+def test_no_slivers_of_objects_that_are_there_already(desk, columns, labels) -> None:
+    desk.layer.data[:, :columns] = 1
+    assert desk.write(three()).labels == labels
+    assert (desk.layer.data == 2).any() == (2 in labels)
+
+
 def test_taking_back_leaves_what_was_painted_since(desk) -> None:
     desk.layer.data[:, :5] = 1
     written = desk.write(three(), CommitPolicy.OVERWRITE)

@@ -281,6 +281,15 @@ def test_second_segment_keeps_or_overwrites_as_the_options_say(bench) -> None:
     assert bench.labels.data.max() > 3
 
 
+def test_objects_that_are_there_already_are_left_out_and_counted(bench) -> None:
+    bench.find()
+    bench.press(TextAction.SEGMENT)
+    bench.labels.data[bench.labels.data == 2] = 0
+    bench.press(TextAction.SEGMENT)
+    assert "1 object written" in bench.hint
+    assert "2 left out" in bench.hint
+
+
 def test_region_is_searched_alone(bench) -> None:
     bench.panel._region.setCurrentIndex(2)
     bench.panel.phrases.show_text("cell")

@@ -7,10 +7,12 @@ import numpy as np
 from napari_segmate.core.labels import LabelPlane
 from napari_segmate.core.types import Instance
 
-__all__ = ["SAME_IOU", "twin"]
+__all__ = ["MOST_COVERED", "SAME_IOU", "twin"]
 
 SAME_IOU = 0.7
 """Two clicks at one object give masks that agree better than this; neighbours never do."""
+MOST_COVERED = 0.5
+"""Of many objects at once, one that lies on others by more than this part is there already."""
 
 
 def twin(labels_plane: LabelPlane, instance: Instance, least_iou: float = SAME_IOU) -> int:

@@ -87,7 +87,9 @@ class Accepting:
             asked.update(part.numbers.tolist())
         self._redraw(parts)
         count, left = len(there), len(asked) - len(there)
-        stays = f"; {left} of them lie on other objects and stay proposals" if left else ""
+        lie = "1 more lies on others and stays a proposal"
+        lie = lie if left == 1 else f"{left} more lie on others and stay proposals"
+        stays = f"; {lie}" if left else ""
         objects = f"{count} object{'' if count == 1 else 's'}"
         self._jobs.say(f"{objects} written to '{written.layer.name}'{stays}")
 

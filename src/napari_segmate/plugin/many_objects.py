@@ -14,6 +14,7 @@ from napari.layers import Labels
 
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.labels import MOST_OVERLAP, CommitPolicy
+from napari_segmate.core.twins import MOST_COVERED
 from napari_segmate.plugin import steps
 from napari_segmate.plugin.deferred import Repeated
 from napari_segmate.plugin.layers import show
@@ -29,7 +30,7 @@ INDEX = "index"
 
 @dataclass(eq=False)
 class WrittenMany:
-    """What one commit did to a labels layer; object 1 became label `first`.
+    """What one commit of `count` objects did to a labels layer; object 1 became label `first`.
 
     `labels` are those that have pixels; while it is being written they are in `got`.
     """
@@ -37,8 +38,14 @@ class WrittenMany:
     layer: Labels
     labels: tuple[int, ...] = ()
     first: int = 1
+    count: int = 0
     steps: list[Step] = field(default_factory=list)
     got: set[int] = field(default_factory=set)
+
+    @property
+    def left_out(self) -> int:
+        """How many objects got no pixel, because they lie on others."""
+        return self.count - len(self.labels)
 
     @property
     def is_there(self) -> bool:
@@ -87,7 +94,7 @@ class ManyWriter:
         if not objects.count:
             raise LabelsError("there is no object to write")
         first = self._output.reserve(layer, objects.count)
-        written = WrittenMany(layer, first=first)
+        written = WrittenMany(layer, first=first, count=objects.count)
 
         def finish() -> None:
             self._finish(written, objects, first)
@@ -182,16 +189,13 @@ def _write_patch(written: WrittenMany, patch: Patch, first: int, policy: CommitP
 
 
 def _free(before: npt.NDArray[Any], number: Indices, policy: CommitPolicy) -> npt.NDArray[np.bool_]:
-    """Tell which pixels new objects get; as `napari_segmate.core.labels.commit` does."""
+    """Tell which pixels new objects get; what is there already gets none, to leave no slivers."""
     if policy is CommitPolicy.OVERWRITE or not number.size:
         return np.ones(number.shape, bool)
     taken = before != 0
-    free = ~taken
-    if policy is CommitPolicy.ONLY_BACKGROUND:
-        covered = np.bincount(number, weights=taken)
-        left_out = covered > MOST_OVERLAP * np.bincount(number)
-        free &= ~left_out[number]
-    return np.asarray(free)
+    most = MOST_OVERLAP if policy is CommitPolicy.ONLY_BACKGROUND else MOST_COVERED
+    left_out = np.bincount(number, weights=taken) > most * np.bincount(number)
+    return np.asarray(~taken & ~left_out[number])
 
 
 def features_of(

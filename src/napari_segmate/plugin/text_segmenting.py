@@ -128,7 +128,8 @@ class Segmenting:
         self._jobs.rest()
         count = len(written.labels)
         objects = f"{count} object{'' if count == 1 else 's'}"
-        self._jobs.say(f"{objects} written to '{written.layer.name}'", AFTERWARDS)
+        left = f"; {written.left_out} left out, on other objects" if written.left_out else ""
+        self._jobs.say(f"{objects} written to '{written.layer.name}'{left}", AFTERWARDS)
 
     def _on_not_written(self, error: BaseException) -> None:
         self._jobs.rest()
