@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import tifffile
 from napari.components import ViewerModel
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt
+from qtpy.QtWidgets import QMessageBox
 
 from napari_segmate.core.training_events import Command
 from napari_segmate.plugin.model_lists import announce_models
@@ -42,6 +43,12 @@ def info(name: str, base: str = "", architecture: str = "net") -> SimpleNamespac
     values = {"base": base, "title": name.title(), "description": ""}
     values |= {"architecture": architecture, "weights": None}
     return SimpleNamespace(name=name, **values)
+
+
+def delete_at_once(thing: QObject) -> None:
+    """Have Qt delete an object at once, as at the end of the program."""
+    thing.deleteLater()
+    QCoreApplication.sendPostedEvents(thing, QEvent.Type.DeferredDelete)
 
 
 class Bench:
@@ -396,7 +403,7 @@ def test_training_is_shown_to_its_end_and_the_model_chosen(bench) -> None:
     bench.models.append(info("mine", "tiny"))
     bench.until_stage(Stage.DONE)
     assert len(bench.panel.run._scores.curves[0].points) == 4
-    assert bench.panel.result.rows()[1] == ("AP at IoU 0.5", "0.40", "0.80")
+    assert bench.panel.result.rows()[1] == ("AP50 of the planes", "0.40", "0.80")
     assert "ready" in bench.hint
     assert bench.panel.values.model == "mine"
     assert bench.panel.values.name == "mine-2"
@@ -463,6 +470,36 @@ def test_worse_model_is_called_so_and_can_be_discarded(make_bench, tmp_path) -> 
     assert bench.panel.result.isHidden()
 
 
+def test_better_model_is_discarded_only_when_that_is_meant(bench, monkeypatch) -> None:
+    answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
+    asked: list[str] = []
+
+    def question(parent, title, text):
+        asked.append(text)
+        return answers.pop(0)
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    bench.press_train()
+    bench.until_stage(Stage.DONE)
+    bench.panel.result.discard_clicked.emit()
+    assert bench.run.state.stage is Stage.DONE
+    bench.panel.result.discard_clicked.emit()
+    assert bench.run.state.stage is Stage.SETUP
+    assert len(asked) == 2 and "mine" in asked[0]
+
+
+def test_proposals_are_no_labels_and_those_of_the_panels_come_first(make_bench) -> None:
+    viewer = ViewerModel()
+    viewer.add_labels(blob_labels(), name="SegMate labels")
+    viewer.add_labels(blob_labels(), name="cells (truth)")
+    viewer.add_labels(blob_labels(), name="SegMate proposals")
+    bench = make_bench(image=blob_image(), viewer=viewer)
+    assert bench.row.labels is viewer.layers["SegMate labels"]
+    viewer.layers.remove("SegMate labels")
+    viewer.layers.remove("cells (truth)")
+    assert bench.row.labels is None
+
+
 def test_closed_dock_lets_the_training_go_on_and_the_next_one_shows_it(make_bench) -> None:
     bench = make_bench(*LONG, image=blob_image(), labels=blob_labels())
     bench.press_train()
@@ -499,6 +536,15 @@ def test_training_of_a_viewer_is_one_and_ends_with_it(qtbot, tmp_path) -> None:
     end_training(id(viewer))
     assert training_of(viewer, tmp_path) is not run
     end_training(id(viewer))
+    gc.collect()
+
+
+def test_training_that_qt_has_deleted_already_ends_quietly(qtbot, tmp_path) -> None:
+    viewer = ViewerModel()
+    delete_at_once(training_of(viewer, tmp_path))
+    end_training(id(viewer))
+    delete_at_once(training_of(viewer, tmp_path))
+    del viewer
     gc.collect()
 
 

@@ -19,6 +19,8 @@ from napari_segmate.sessions.training import (
     Stage,
     TrainingState,
     follow,
+    is_better,
+    measure_tips,
     measures,
     status,
     verdict,
@@ -83,7 +85,8 @@ def test_long_trainings_keep_a_curve_of_bounded_length() -> None:
     ("after_values", "worse", "words"),
     [
         ({"ap50": 0.3}, True, "worse"),
-        ({"ap50": 0.502}, False, "about as good"),
+        ({"ap50": 0.502}, False, "no better than the model it began with"),
+        ({"ap50": 0.5}, False, "no better than the model it began with"),
         ({"ap50": 0.9}, False, "ready"),
     ],
 )
@@ -114,8 +117,16 @@ def test_measures_that_are_missing_or_no_numbers_are_shown_as_such() -> None:
     assert measures(result) == [
         ("IoU after a box", "–", "–"),
         ("Clicks to IoU 0.85", "3", "–"),
-        ("AP at IoU 0.5", "–", "0.50"),
+        ("AP50 of the planes", "–", "0.50"),
     ]
+    assert len(measure_tips(result)) == 3 and all(measure_tips(result))
+
+
+def test_gain_of_one_measure_that_another_one_pays_for_is_none() -> None:
+    result = Result("m", "", {"ap50": 0.5, "box_iou": 0.8}, {"ap50": 0.55, "box_iou": 0.75})
+    assert not is_better(result)
+    assert is_better(replace(result, after={"ap50": 0.55, "box_iou": 0.8}))
+    assert is_better(replace(result, after={"ap50": 0.55, "box_iou": float("nan")}))
 
 
 @pytest.mark.parametrize("stage", list(Stage))

@@ -71,10 +71,22 @@ def test_training_ends_with_a_listed_model_and_an_honest_comparison(tiny, own_fo
     assert json.loads(header["data"])["objects"] > 0
 
 
-def test_a_model_that_is_not_better_is_called_worse(tiny) -> None:
+def test_a_model_that_stayed_as_it_was_is_not_called_worse(tiny) -> None:
     result = run(two_planes(), Params(rate=0.5, **SMALL), model=tiny)
-    assert result.worse
     assert result.after == result.before
+    assert not result.worse
+
+
+@pytest.mark.parametrize(("lost", "worse"), [(0.004, False), (0.02, True)])
+def test_a_model_is_worse_only_beyond_the_margin(tiny, monkeypatch, lost, worse) -> None:
+    values = iter((0.6, 0.6 - lost))
+
+    def judged(*args, **kwargs) -> evaluate.Scores:
+        value = next(values)
+        return evaluate.Scores(1, 1, click_iou=value, box_iou=value, clicks=3.0)
+
+    monkeypatch.setattr("napari_segmate.tasks.train_result.evaluate.run", judged)
+    assert run(two_planes(), Params(**SMALL), model=tiny).worse is worse
 
 
 def test_an_own_model_can_be_trained_further(tiny) -> None:

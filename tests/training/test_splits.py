@@ -32,6 +32,18 @@ def test_the_only_plane_is_cut_so_that_no_pixel_is_on_both_sides() -> None:
     assert kept.objects and out.objects
 
 
+def test_objects_that_are_cut_are_counted_in_words() -> None:
+    labels = np.zeros((96, 96), int)
+    for number, (left, right) in enumerate(((2, 40), (44, 80), (84, 94)), 1):
+        labels[:, left:right] = number
+    parts = split([sample_of(np.zeros((96, 96)), labels)])
+    assert count_objects([*parts.training, *parts.held_out]) == 4
+    assert parts.how.endswith("; 1 object lies on both sides of the cut")
+    labels[:, 44:] = 0
+    labels[:, 44:46], labels[:, 84:94] = 2, 3
+    assert "both sides" not in split([sample_of(np.zeros((96, 96)), labels)]).how
+
+
 def test_one_object_leaves_nothing_to_hold_out() -> None:
     labels = np.zeros((32, 32), int)
     labels[8:20, 8:20] = 5

@@ -100,9 +100,12 @@ def test_result_is_a_table_and_stays_until_the_next(panel) -> None:
     panel.show_state(DONE)
     assert panel.result.rows() == [
         ("On what was held out", "before", "after"),
-        ("AP at IoU 0.5", "0.50", "0.70"),
+        ("AP50 of the planes", "0.50", "0.70"),
         ("Clicks to IoU 0.85", "4.0", "2.5"),
     ]
+    assert "held-out planes" in panel.result._label(1, 0).toolTip()
+    assert "AP50 of the views" in panel.run._scores.toolTip()
+    assert [curve.title for curve in panel.run._scores.curves][1] == "AP50 of the views"
     assert panel.result.segment.font().bold()
     assert panel.train.text() == "Train again"
     worse = replace(RESULT, worse=True, after={"ap50": 0.1})
@@ -112,6 +115,14 @@ def test_result_is_a_table_and_stays_until_the_next(panel) -> None:
     assert panel.result.discard.font().bold()
     panel.show_state(TrainingState())
     assert panel.result.isHidden()
+
+
+def test_neither_button_strikes_the_eye_when_nothing_was_gained(panel) -> None:
+    panel.show_state(replace(DONE, result=replace(RESULT, after=RESULT.before)))
+    assert not panel.result.segment.font().bold()
+    assert not panel.result.discard.font().bold()
+    assert "no better" in panel.status._text.text() + panel.status._title.text()
+    assert "worse" not in panel.status._text.text() + panel.status._title.text()
 
 
 def test_name_that_is_taken_comes_with_another_one(panel, qtbot) -> None:

@@ -14,7 +14,7 @@ from napari_segmate.core.training_events import (
     Validation,
     Work,
 )
-from napari_segmate.sessions.training import duration
+from napari_segmate.sessions.training import duration, is_better
 
 __all__ = ["Teller"]
 
@@ -55,7 +55,7 @@ def _words(event: Event) -> str:
 
 def _scores(event: Validation) -> str:
     ap = "" if event.ap50 != event.ap50 else f", AP50 {event.ap50:.3f}"
-    return f"IoU {event.iou:.3f}{ap}"
+    return f"on the views: IoU {event.iou:.3f}{ap}"
 
 
 def _table(result: Result) -> str:
@@ -64,8 +64,12 @@ def _table(result: Result) -> str:
         lines.append(f"{name:<12}{result.before.get(name, float('nan')):>8.3f}{after:>8.3f}")
     if result.worse:
         lines.append(
-            "On balance of AP50, mean AP and overlap it is not better than the model it began "
-            "with: better not use it."
+            "On balance of AP50, mean AP and overlap it is worse than the model it began with: "
+            "better not use it."
+        )
+    elif not is_better(result):
+        lines.append(
+            "On balance of AP50, mean AP and overlap it is no better than the model it began with."
         )
     if result.picture:
         lines.append(f"picture: {result.picture}")

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 __all__ = [
+    "MARGIN",
     "Command",
     "Event",
     "Failure",
@@ -26,6 +27,10 @@ __all__ = [
     "from_line",
     "to_line",
 ]
+
+
+MARGIN = 0.005
+"""Differences of the mean of all measures that are smaller than this say nothing."""
 
 
 class Command(StrEnum):
@@ -110,7 +115,7 @@ class Result:
     before, after : mapping of str to float
         Measures on the held-out part with the model it began with, and with the new one.
     worse : bool
-        The new one is not better.
+        The new one reaches less, by more than `MARGIN` on average.
     picture : str
         A picture of both, empty if there is none.
     """

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import napari
 from qtpy.QtGui import QEnterEvent, QPixmap, QShowEvent
+from qtpy.QtWidgets import QMessageBox
 
 from napari_segmate.core.errors import SegmateError
 from napari_segmate.core.training_events import Result
@@ -271,7 +272,7 @@ class TrainDock(Dock):
 
     def _discard_model(self) -> None:
         result = self.result
-        if result is None:
+        if result is None or not (result.worse or self._may_discard(result)):
             return
         try:
             delete_own(result)
@@ -282,6 +283,13 @@ class TrainDock(Dock):
         announce_models(result.model)
         self.panel.show_setup(True)
 
+    def _may_discard(self, result: Result) -> bool:
+        """Ask before a model is deleted that may be of use."""
+        answer = QMessageBox.question(
+            self, "Discard the new model", f"Delete '{result.model}'? It cannot be brought back."
+        )
+        return answer == QMessageBox.StandardButton.Yes
+
     def _segment_rest(self) -> None:
         row = next((one for one in self.rows if isinstance(one, LayerRow)), None)
         if self.result is not None:
@@ -290,4 +298,4 @@ class TrainDock(Dock):
     def _enlarge_picture(self) -> None:
         picture = QPixmap(self.result.picture if self.result is not None else "")
         if not picture.isNull():
-            show_picture(self, picture, "Labelled by you, before, after")
+            show_picture(self, picture, "Image, labelled by you, before, after")

@@ -20,7 +20,9 @@ from napari_segmate.plugin.choosers import LayerChooser
 from napari_segmate.plugin.deferred import Deferred
 from napari_segmate.plugin.geometry import Geometry
 from napari_segmate.plugin.layers import DisplayedPlane
+from napari_segmate.plugin.output import OUTPUT_NAME
 from napari_segmate.plugin.preview import PREVIEW_NAME
+from napari_segmate.plugin.proposals import PROPOSALS_NAME
 from napari_segmate.plugin.region_layer import RegionLayer
 from napari_segmate.plugin.runner import Job, Runner
 from napari_segmate.plugin.training_pairs import (
@@ -210,16 +212,20 @@ class LayerRow(Row):
             self._labels.choose(labels)
 
     def choose_fitting(self, image: Image | None) -> None:
-        """Choose an image and the last labels that lie on it."""
+        """Choose an image and the last labels that lie on it, those of the panels first."""
         if image is not None:
             self._images.choose(image)
         image = self.image
         if image is None:
             return
-        for layer in reversed(self._viewer.layers):
-            if _is_labels(layer) and self._fits(image, layer):
-                self._labels.choose(layer)
-                return
+        fitting = [
+            layer
+            for layer in reversed(self._viewer.layers)
+            if _is_labels(layer) and self._fits(image, layer)
+        ]
+        own = [layer for layer in fitting if layer.name.startswith(OUTPUT_NAME)]
+        for layer in (own or fitting)[:1]:
+            self._labels.choose(layer)
 
     def _fits(self, image: Image, labels: Layer) -> bool:
         try:
@@ -307,7 +313,8 @@ class LayerRow(Row):
 
 
 def _is_labels(layer: Layer) -> bool:
-    return isinstance(layer, Labels) and layer.name != PREVIEW_NAME
+    # Of a second one the viewer counts on: "SegMate proposals [1]".
+    return isinstance(layer, Labels) and not layer.name.startswith((PREVIEW_NAME, PROPOSALS_NAME))
 
 
 def _any_plane(alignment: Alignment) -> DisplayedPlane:

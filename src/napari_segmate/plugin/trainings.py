@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_segmate.core.training_events import Result
 from napari_segmate.plugin.training_run import TrainingRun
+from napari_segmate.sessions.training import is_better
 
 __all__ = ["end_training", "training_of"]
 
@@ -42,15 +43,24 @@ def training_of(viewer: Any, root: Path) -> TrainingRun:
 def end_training(viewer_id: int) -> None:
     """End what is trained for a viewer, whose window is closed; it can be gone on with later."""
     run = _RUNS.pop(viewer_id, None)
-    if run is not None:
+    if run is not None and _exists(run):
         run.leave()
         run.deleteLater()
 
 
 def _forget(key: int) -> None:
     run = _RUNS.pop(key, None)
-    if run is not None:
+    if run is not None and _exists(run):
         run.leave()
+
+
+def _exists(run: TrainingRun) -> bool:
+    """Tell whether Qt has not deleted it yet, as it does when Python ends before the window."""
+    try:
+        run.objectName()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _tell(result: Result) -> None:
@@ -58,5 +68,9 @@ def _tell(result: Result) -> None:
         notifications.show_warning(
             f"The training of '{result.model}' made it worse; see the Train panel"
         )
-    else:
+    elif is_better(result):
         notifications.show_info(f"The model '{result.model}' is trained")
+    else:
+        notifications.show_info(
+            f"The model '{result.model}' is trained; it is no better than the one it began with"
+        )

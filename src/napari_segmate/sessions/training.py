@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from napari_segmate.core.training_events import (
+    MARGIN,
     Event,
     Failure,
     Message,
@@ -23,6 +24,8 @@ __all__ = [
     "duration",
     "finds_objects",
     "follow",
+    "is_better",
+    "measure_tips",
     "measures",
     "status",
     "verdict",
@@ -31,13 +34,27 @@ __all__ = [
 MOST_POINTS = 500
 """Points of the curve of losses; when there are more, neighbours are averaged."""
 MEASURES = {
-    "ap50": "AP at IoU 0.5",
-    "msa": "AP, IoU 0.5 to 0.95",
+    "ap50": "AP50 of the planes",
+    "msa": "AP50 to AP95 of the planes",
     "click_iou": "IoU after one click",
     "box_iou": "IoU after a box",
     "clicks": "Clicks to IoU 0.85",
     "objects": "Objects judged",
 }
+MEASURE_TIPS = {
+    "ap50": (
+        "All objects of the held-out planes, found with the settings that you have, too: those "
+        "that are met with an IoU of 0.5, of all that there are or that were found"
+    ),
+    "msa": "The same, stricter and stricter: the mean over IoU 0.5, 0.55 … 0.95",
+    "click_iou": "Overlap with the true object after one click in its middle",
+    "box_iou": "Overlap with the true object for a box round it",
+    "clicks": "How many clicks an object needs until it overlaps by 0.85",
+    "objects": (
+        "Held-out objects that were clicked: some of each plane, and none that is very small"
+    ),
+}
+"""What the measures are, for those who ask."""
 GAINS = ("ap50", "msa", "click_iou", "box_iou")
 SMALL_GAIN = 0.01
 FEW_FOUND = 0.05
@@ -241,17 +258,36 @@ def verdict(result: Result) -> str:
             f"'{result.model}' hardly finds objects by itself; it may still be better at clicks "
             "and boxes. Label more of them and train again"
         )
-    gains = [
-        result.after[name] - value
-        for name, value in result.before.items()
-        if name in GAINS and isinstance(result.after.get(name), float)
-    ]
-    if gains and max(gains) < SMALL_GAIN:
-        return f"'{result.model}' is about as good as before. More labels may help"
+    if not is_better(result):
+        return (
+            f"'{result.model}' is no better than the model it began with on objects it had not "
+            "seen. More labels may help"
+        )
     return (
         f"'{result.model}' is ready and chosen in every panel. "
         "Segment the rest, correct it, and train again"
     )
+
+
+def is_better(result: Result) -> bool:
+    """Tell whether the new model has gained something, as far as it was measured.
+
+    Examples
+    --------
+    >>> is_better(Result("mine", "", {"ap50": 0.5}, {"ap50": 0.5}))
+    False
+    >>> is_better(Result("mine", "", {"ap50": 0.5}, {"ap50": 0.6}))
+    True
+    """
+    found = [
+        result.after[name] - value
+        for name, value in result.before.items()
+        if name in GAINS and isinstance(result.after.get(name), float)
+    ]
+    gains = [gain for gain in found if gain == gain]
+    if not gains:
+        return not result.worse
+    return max(gains) >= SMALL_GAIN and sum(gains) / len(gains) > MARGIN
 
 
 def finds_objects(result: Result) -> bool:
@@ -271,7 +307,7 @@ def measures(result: Result) -> list[tuple[str, str, str]]:
     Examples
     --------
     >>> measures(Result("mine", "", {"ap50": 0.5, "clicks": 4.0}, {"ap50": 0.75}))
-    [('AP at IoU 0.5', '0.50', '0.75'), ('Clicks to IoU 0.85', '4.0', '–')]
+    [('AP50 of the planes', '0.50', '0.75'), ('Clicks to IoU 0.85', '4.0', '–')]
     """
     names = dict.fromkeys([*result.before, *result.after])
     return [
@@ -282,6 +318,17 @@ def measures(result: Result) -> list[tuple[str, str, str]]:
         )
         for name in names
     ]
+
+
+def measure_tips(result: Result) -> list[str]:
+    """Return what the rows of `measures` are, in sentences.
+
+    Examples
+    --------
+    >>> measure_tips(Result("mine", "", {"box_iou": 0.5}))
+    ['Overlap with the true object for a box round it']
+    """
+    return [MEASURE_TIPS.get(name, "") for name in dict.fromkeys([*result.before, *result.after])]
 
 
 def _number(name: str, value: object) -> str:

@@ -202,7 +202,8 @@ def _tell_about(job: Job) -> None:
         )
         return
     judged = count_objects(job.parts.held_out)
-    text = f"{objects} objects to learn from, {judged} held out ({job.parts.how})"
+    known = "1 object" if objects == 1 else f"{objects} objects"
+    text = f"{known} to learn from, {judged} held out ({job.parts.how})"
     if objects < FEW_OBJECTS:
         text += "; that is little, twenty or more would teach it better"
     job.emit(Message(text))

@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.training_events import Message, Result
+from napari_segmate.core.training_events import MARGIN, Message, Result
 from napari_segmate.core.types import LabelArray, RGBImage
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.models import load_model
@@ -69,7 +69,7 @@ def finish(job: Job, outcome: Outcome, target: Path, overwrite: bool = False) ->
         path=str(target),
         before=before.as_dict(),
         after=after.as_dict(),
-        worse=after.overall <= before.overall,
+        worse=after.overall < before.overall - MARGIN,
         picture=write_picture(target.with_name(f"{target.stem}.png"), picture),
     )
 

@@ -127,7 +127,15 @@ def _by_block(sample: Sample, share: float) -> Split:
     if not options:
         return Split((sample,), (), "nothing")
     _, kept, out = min(options, key=lambda option: option[0])
-    return Split((kept,), (out,), f"a block of {out.shape[0]} x {out.shape[1]} pixels")
+    how = f"a block of {out.shape[0]} x {out.shape[1]} pixels"
+    return Split((kept,), (out,), f"{how}{_both_sides(kept.objects + out.objects - total)}")
+
+
+def _both_sides(count: int) -> str:
+    """Return in words that objects are cut, and counted in both parts."""
+    if count <= 0:
+        return ""
+    return f"; {count} object{' lies' if count == 1 else 's lie'} on both sides of the cut"
 
 
 def _cuts(sample: Sample) -> Iterator[tuple[IntBoxYX, IntBoxYX]]:

@@ -18,7 +18,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_segmate.core.training_events import Command, Result
-from napari_segmate.sessions.training import Stage, TrainingState, finds_objects, measures
+from napari_segmate.sessions.training import (
+    Stage,
+    TrainingState,
+    finds_objects,
+    is_better,
+    measure_tips,
+    measures,
+)
 from napari_segmate.widgets.curve_view import Curve, CurveView
 
 __all__ = ["Picture", "ResultView", "RunView", "show_picture"]
@@ -42,7 +49,11 @@ class RunView(QWidget):
         self._scores = CurveView((0.0, 1.0), "epoch", "Quality: after the first epoch")
         self._losses.setToolTip("What the training makes small. Both falling is good")
         self._scores.setToolTip(
-            "How well labels that were held out are met, 0 to 1. Rising is good"
+            "How well labels that were held out are met, 0 to 1. Rising is good.\n"
+            "IoU of the views: masks after a click or a box, on average.\n"
+            "AP50 of the views: objects that the model finds by itself, on a few small views, "
+            "without your settings. The table at the end is measured on the held-out planes "
+            "instead, so its numbers are others"
         )
         self._pause = QPushButton("Pause")
         self._stop = QPushButton("Stop")
@@ -103,9 +114,19 @@ class RunView(QWidget):
         self._scores.show_curves(
             [
                 Curve(
-                    "IoU, held out", VALIDATION_COLOUR, x, [one.iou for one in checks], marked=True
+                    "IoU of the views",
+                    VALIDATION_COLOUR,
+                    x,
+                    [one.iou for one in checks],
+                    marked=True,
                 ),
-                Curve("AP50", THIRD_COLOUR, x, [one.ap50 for one in checks], marked=True),
+                Curve(
+                    "AP50 of the views",
+                    THIRD_COLOUR,
+                    x,
+                    [one.ap50 for one in checks],
+                    marked=True,
+                ),
             ],
             epochs,
         )
@@ -206,10 +227,11 @@ class ResultView(QWidget):
         self.setVisible(result is not None)
         if result is None:
             return
-        self._fill([("On what was held out", "before", "after"), *measures(result)])
+        rows = [("On what was held out", "before", "after"), *measures(result)]
+        self._fill(rows, ["", *measure_tips(result)])
         self._picture.show_file(result.picture)
         # The button that is the better advice is the one that strikes the eye.
-        good = finds_objects(result) and not result.worse
+        good = finds_objects(result) and is_better(result)
         for button, strong in ((self.segment, good), (self.discard, result.worse)):
             font = button.font()
             font.setBold(strong)
@@ -229,14 +251,15 @@ class ResultView(QWidget):
         widget = item.widget() if item is not None else None
         return widget if isinstance(widget, QLabel) else None
 
-    def _fill(self, rows: Sequence[tuple[str, str, str]]) -> None:
+    def _fill(self, rows: Sequence[tuple[str, str, str]], tips: Sequence[str]) -> None:
         while (item := self._table.takeAt(0)) is not None:
             widget = item.widget()
             if widget is not None:
                 widget.deleteLater()
-        for row, texts in enumerate(rows):
+        for row, (texts, tip) in enumerate(zip(rows, tips, strict=True)):
             for column, text in enumerate(texts):
                 label = QLabel(text)
+                label.setToolTip(tip)
                 font = label.font()
                 font.setBold(row == 0 or column == 2)
                 label.setFont(font)
