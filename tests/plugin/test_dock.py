@@ -265,6 +265,24 @@ def test_an_object_that_is_there_already_can_be_corrected_as_the_hint_says(bench
     assert "Object 1 corrected in 'SegMate labels'" in bench.hint
 
 
+def test_a_correction_that_only_removes_is_said_and_taken_back(bench) -> None:
+    y0, x0, y1, x1 = BOXES[0]
+    labels = np.zeros((48, 60), np.uint8)
+    labels[y0 - 3 : y1 + 3, x0 - 3 : x1 + 3] = 2
+    layer = bench.viewer.add_labels(labels.copy(), name="mine")
+    bench.viewer.cursor.position = centre(0)
+    bench.controller.trigger(Action.EDIT_OBJECT)
+    bench.point(*centre(0))
+    bench.controller.trigger(Action.COMMIT)
+    assert not layer.data[labels == 0].any()
+    assert np.count_nonzero(layer.data) < np.count_nonzero(labels)
+    assert "Object 2 corrected in 'mine'. Q takes it back" in bench.hint
+    bench.controller.trigger(Action.TAKE_BACK)
+    np.testing.assert_array_equal(layer.data, labels)
+    assert "no commit" not in bench.hint
+    assert bench.state.editing == 2
+
+
 # Outputs of all kinds
 
 

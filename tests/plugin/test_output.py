@@ -45,7 +45,7 @@ def test_object_under_a_pixel_is_cut_out_whole(monkeypatch, small) -> None:
 
 @pytest.mark.parametrize("at", [(0, 0), (-1, 5), (5, 700)])
 def test_no_object_no_mask(at) -> None:
-    with pytest.raises(LabelsError, match="no labelled object"):
+    with pytest.raises(LabelsError, match="There is no labelled object"):
         object_mask(np.zeros((600, 700), np.uint16), FLAT, at)
 
 
@@ -125,6 +125,22 @@ def test_an_edited_object_may_stay_nearly_the_same() -> None:
     written = committed(layer, output, (2, 3, 12, 14), edit=1)
     assert (written.new, written.left_out) == ((1,), 0)
     assert np.count_nonzero(layer.data == 1) == 110
+
+
+def test_an_edited_object_may_only_give_pixels_up_and_gets_them_back() -> None:
+    layer, output = Labels(np.zeros((20, 30), np.uint8)), OutputLabels(ViewerModel())
+    committed(layer, output, (2, 3, 12, 13))
+    before = layer.data.copy()
+    written = committed(layer, output, (2, 3, 8, 13), edit=1)
+    assert (written.new, written.left_out) == ((1,), 0)
+    assert np.count_nonzero(layer.data) == 60
+    assert written.is_there
+    layer.undo()
+    assert not written.is_there
+    layer.redo()
+    output.take_back(written)
+    np.testing.assert_array_equal(layer.data, before)
+    assert not written.is_there
 
 
 class CountedLabels:

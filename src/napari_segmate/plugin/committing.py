@@ -128,7 +128,7 @@ class Committer:
         LabelsError
             There is no object.
         """
-        problem = LabelsError("there is no labelled object under the cursor; point at one")
+        problem = LabelsError("There is no labelled object under the cursor; point at one")
         for layer in self._candidates():
             try:
                 plane = plane_in_labels(layer, image, shown, dims)

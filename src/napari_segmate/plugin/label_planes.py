@@ -50,7 +50,7 @@ def object_mask(data: Any, plane: DisplayedPlane, at_yx: tuple[int, int]) -> tup
     inside = 0 <= y < plane.shape[0] and 0 <= x < plane.shape[1]
     label = int(view[y : y + 1, x : x + 1][0, 0]) if inside else 0
     if label == 0:
-        raise LabelsError("there is no labelled object under the cursor; point at one")
+        raise LabelsError("There is no labelled object under the cursor; point at one")
     box = _window(plane, at_yx, 1 << 30 if _is_small(plane) else 256)
     while True:
         found = view[box[0] : box[2], box[1] : box[3]] == label

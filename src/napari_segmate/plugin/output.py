@@ -51,19 +51,25 @@ def labels_for(
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """What a commit did to a labels layer; `left_out` objects got no pixels."""
+    """What a commit did to a labels layer."""
 
     layer: Labels
     plane: DisplayedPlane
     commit: Commit
     labels: tuple[int, ...]
     steps: tuple[Step, ...]
-    left_out: int = 0
+    asked: int
 
     @property
     def new(self) -> tuple[int, ...]:
-        """The labels of objects that got pixels."""
-        return tuple(sorted({int(step.after[0]) for step in self.steps} - {0}))
+        """The labels of objects that got pixels, or, of one that was edited, gave some up."""
+        edited = self.commit.replaced_id or 0
+        return tuple(sorted({int(step.after[0]) or edited for step in self.steps} - {0}))
+
+    @property
+    def left_out(self) -> int:
+        """How many objects changed nothing."""
+        return self.asked - len(self.new)
 
     @property
     def is_there(self) -> bool:
@@ -170,8 +176,7 @@ class OutputLabels:
             done = tuple(_write(layer, view, plane, change) for change in changes)
         self.ids.note(layer, max(labels))
         self._note(layer, taken, first)
-        new = {change.value for change in changes} - {0}
-        return Written(layer, plane, taken, labels, done, asked - len(new))
+        return Written(layer, plane, taken, labels, done, asked)
 
     def take_back(self, written: Written) -> None:
         """Give the pixels of a commit back what they had, and forget the records.

@@ -47,8 +47,15 @@ def restore(layer: Labels, step: Step) -> None:
 
 
 def is_there(layer: Labels, steps: Iterable[Step]) -> bool:
-    """Tell whether steps have not been undone already, with Ctrl+Z for instance."""
-    return any(
-        bool((np.asarray(layer.data[step.indices]) == step.after)[step.after != 0].any())
-        for step in steps
-    )
+    """Tell whether steps have not been undone already, with Ctrl+Z for instance.
+
+    Objects count; where none got pixels, the pixels that were emptied.
+    """
+    done = tuple(steps)
+    filled = tuple(step for step in done if step.after.any())
+    return any(_holds(layer, step, emptied=not filled) for step in filled or done)
+
+
+def _holds(layer: Labels, step: Step, *, emptied: bool) -> bool:
+    ours = np.asarray(layer.data[step.indices]) == step.after
+    return bool(ours.any() if emptied else ours[step.after != 0].any())
