@@ -34,7 +34,7 @@ def thinned(
     Examples
     --------
     >>> thinned(np.arange(12).reshape(3, 4), (3, 4), (2, 3))
-    (array([[4, 7]]), (2, 2))
+    (array([[6]]), (2, 2))
     """
     first = tuple(-(-at // by) for at, by in zip(offset, step, strict=True))
     skipped = [number * by - at for number, by, at in zip(first, step, offset, strict=True)]
