@@ -542,6 +542,46 @@ def test_drawn_boxes_need_no_detector(bench) -> None:
     bench.press(TextAction.SEGMENT)
     assert bench.labels.data.max() == 1
     assert bench.engine.queries == []
+    assert "1 object written" in bench.hint
+    assert "Mend it with the brush or the Segment panel, take it back" in bench.hint
+
+
+def test_draw_box_says_how_to_go_on(bench) -> None:
+    bench.press(TextAction.DRAW)
+    assert "Drag a box round an object" in bench.hint
+    bench.boxes.mode = "pan_zoom"
+    assert "Type what to look for" in bench.hint
+    bench.draw(*BOXES[0])
+    assert "1 box: object 1" in bench.hint
+    assert "limits" not in bench.hint
+
+
+def test_typed_concepts_are_offered_before_a_search(bench) -> None:
+    bench.panel.phrases.show_text("nucleus, red blood cell")
+    concepts = bench.panel.concepts
+    assert [concepts._at(row) for row in range(concepts.count())] == ["nucleus", "red blood cell"]
+    bench.draw(*BOXES[0])
+    concepts.choose("red blood cell")
+    concepts.chosen.emit("red blood cell")
+    bench.boxes.selected_data = set()
+    bench.draw(*BOXES[1])
+    assert "red blood cell 2" not in bench.hint
+    assert set(bench.boxes.features["concept"]) == {"nucleus", "red blood cell"}
+    # In the colours of the list.
+    assert len({tuple(colour) for colour in bench.boxes.edge_color}) == 2
+    assert bench.engine.queries == []
+
+
+def test_nothing_to_filter_is_shown_without_an_image(make_text) -> None:
+    bench = make_text()
+    assert bench.panel.filter.isHidden()
+    bench.viewer.add_image(blob_image())
+    bench.settle()
+    bench.find()
+    assert not bench.panel.filter.isHidden()
+    bench.viewer.layers.clear()
+    bench.settle()
+    assert bench.panel.filter.isHidden()
 
 
 def test_boxes_outside_the_image_are_left_out(bench) -> None:

@@ -15,6 +15,8 @@ READY = SearchFacts(image=True, prompt=True)
         (SearchFacts(trouble="switch back to the 2-D display"), "2-D display"),
         (SearchFacts(image=True), "Type what to look for"),
         (READY, "Press Find"),
+        (SearchFacts(image=True, drawing=True), "Drag a box round an object"),
+        (SearchFacts(image=True, drawing=True, offered=True), "Or agree to the download"),
         (SearchFacts(image=True, prompt=True, region_missing=True), "Drag a rectangle"),
         (SearchFacts(image=True, prompt=True, searched=True), "Nothing found"),
         (SearchFacts(image=True, searched=True, hidden=5, best=0.9), "filtered out"),
@@ -27,6 +29,14 @@ READY = SearchFacts(image=True, prompt=True)
 )
 def test_hint_says_what_to_do_next(facts, says) -> None:
     assert says in state_of(facts).status.hint
+
+
+def test_limits_are_spoken_of_only_where_they_are_shown() -> None:
+    drawn = SearchFacts(image=True, counts={"cell": 2}, n_boxes=2, n_planes=1, drawing=True)
+    assert "limits" not in state_of(drawn).status.hint
+    assert "then press Segment" in state_of(drawn).status.hint
+    found = SearchFacts(image=True, counts={"cell": 2}, n_boxes=2, searched=True, hidden=4)
+    assert "Move the limits" in state_of(found).status.hint
 
 
 def test_boxes_are_counted_by_concept() -> None:

@@ -130,10 +130,13 @@ class BoxLayer:
 
     def set_concepts(self, concepts: Sequence[str]) -> None:
         """Say which concepts there are: their order gives the colours."""
-        if tuple(concepts) != self._concepts:
-            self._concepts = tuple(concepts)
+        before, self._concepts = self._concepts, tuple(concepts)
+        layer = self.layer
+        if layer is None or before == self._concepts:
+            return
+        if any(colour_of(one, before) != self._colour(one) for one in set(layer.features[CONCEPT])):
             self._recolour()
-            self._set_defaults()
+        self._set_defaults()
 
     def set_concept(self, concept: str) -> None:
         """Say what boxes hold that are drawn from now on."""

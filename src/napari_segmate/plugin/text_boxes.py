@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from napari.components import ViewerModel
 
@@ -31,7 +32,7 @@ class TextBoxes:
     view : View
         The image, and which of its planes is on the screen.
     filtered : callable
-        Called without arguments when filters let other boxes through.
+        Called without arguments when filters let other boxes through, or the tool changes.
     edited : callable
         Called without arguments when the user has drawn, moved, deleted or renamed a box.
     """
@@ -51,6 +52,7 @@ class TextBoxes:
         self._edited = edited
         self._read_later = Deferred(self.read)
         self.concept = ""
+        self._typed: tuple[str, ...] = ()
         self.book = BoxBook()
         self.findings = Findings(engine, self.book, self._show_filtered)
         self.shapes = BoxLayer(viewer, self._read_later)
@@ -80,10 +82,23 @@ class TextBoxes:
             self.place()
             self.shapes.set_concept(self.concept or DEFAULT_CONCEPT)
             self.shapes.take_tool()
+            if self.shapes.layer is not None:
+                self.shapes.layer.events.mode.connect(self._on_tool)
 
     def edit(self) -> None:
         """Let the user move and delete boxes."""
         self.shapes.take_select_tool()
+
+    @property
+    def drawing(self) -> bool:
+        """True while the next drag draws a box."""
+        layer = self.shapes.layer
+        return layer is not None and layer.mode == "add_rectangle"
+
+    def set_typed(self, concepts: tuple[str, ...]) -> None:
+        """Offer concepts that are typed and not searched for yet."""
+        self._typed = concepts
+        self.shapes.set_concepts(self.concepts)
 
     def set_concept(self, concept: str) -> None:
         """Take a concept for boxes to be drawn, and give it to the selected ones."""
@@ -99,12 +114,16 @@ class TextBoxes:
 
     # What the user did
 
+    def _on_tool(self, event: Any = None) -> None:
+        self._filtered()
+
     def read(self) -> None:
         """Take note of what the user did in the layer."""
         self._read_later.stop()
         if self.shapes.layer is None:
             return
         self.shapes.note(self.book.take(*self.shapes.read()))
+        self.shapes.set_concepts(self.concepts)
         # What the user has drawn may hide what was found.
         self.shapes.show(self.book.shown)
         self._edited()
@@ -118,8 +137,8 @@ class TextBoxes:
 
     @property
     def concepts(self) -> tuple[str, ...]:
-        """All concepts there are boxes or searches for; their order gives the colours."""
-        names = dict.fromkeys(self.findings.concepts)
+        """All concepts that were searched for, typed, or have boxes; their order gives colours."""
+        names = dict.fromkeys((*self.findings.concepts, *self._typed))
         names.update(dict.fromkeys(box.concept for box in self.book.shown))
         return tuple(names)
 

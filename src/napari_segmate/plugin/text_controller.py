@@ -9,7 +9,8 @@ from typing import Any
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
-from napari_segmate.core.errors import SegmateError
+from napari_segmate.core.errors import PromptError, SegmateError
+from napari_segmate.core.phrases import split_phrases
 from napari_segmate.plugin.answering import Answerer
 from napari_segmate.plugin.committing_many import ManyCommitter
 from napari_segmate.plugin.deferred import Deferred
@@ -146,6 +147,7 @@ class TextController:
     def set_text(self, text: str) -> None:
         """Take what is typed."""
         self.text = text
+        self.boxes.set_typed(_concepts_in(text))
         self.jobs.unsay()
         self._refresh()
 
@@ -158,6 +160,12 @@ class TextController:
     def labels_accepts(self, layer: Layer) -> bool:
         """Tell whether a layer may be chosen as output."""
         return isinstance(layer, Labels)
+
+    def draw(self) -> None:
+        """Let the user draw boxes, and say how."""
+        self.jobs.unsay()
+        self.boxes.draw()
+        self._refresh()
 
     # Find
 
@@ -259,6 +267,7 @@ class TextController:
         index = self.shown_index
         facts = SearchFacts(
             image=index is not None,
+            drawing=self.boxes.drawing,
             trouble=self._trouble,
             prompt=bool(self.text.strip(" ,;.\n\t")),
             n_boxes=len(self.boxes.book.shown),
@@ -279,3 +288,10 @@ class TextController:
     def _refresh(self) -> None:
         if not self._closed:
             self._show(self.state)
+
+
+def _concepts_in(text: str) -> tuple[str, ...]:
+    try:
+        return split_phrases(text)
+    except PromptError:
+        return ()

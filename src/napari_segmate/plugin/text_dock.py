@@ -142,7 +142,7 @@ class TextDock(Dock):
         controller = self.controller
         acts: dict[TextAction, Callable[[], None]] = {
             TextAction.FIND: controller.find,
-            TextAction.DRAW: controller.boxes.draw,
+            TextAction.DRAW: controller.draw,
             TextAction.EDIT: controller.boxes.edit,
             TextAction.ALIKE: controller.find_alike,
             TextAction.SEGMENT: controller.segment,

@@ -27,7 +27,7 @@ from napari_segmate.tasks.segment import Params
 __all__ = ["Segmenting"]
 
 AFTERWARDS = (
-    "Mend them with the brush or the Segment dock, take them back, or clear the boxes and go on"
+    "Mend {it} with the brush or the Segment panel, take {it} back, or clear the boxes and go on"
 )
 OTHER_MODEL = "Try again, or choose another model"
 EMPTY = "the model finds nothing in these boxes; draw them tighter"
@@ -127,9 +127,11 @@ class Segmenting:
     def _on_written(self, written: WrittenMany, _: None) -> None:
         self._jobs.rest()
         count = len(written.labels)
-        objects = f"{count} object{'' if count == 1 else 's'}"
+        objects, it = ("1 object", "it") if count == 1 else (f"{count} objects", "them")
         left = f"; {written.left_out} left out, on other objects" if written.left_out else ""
-        self._jobs.say(f"{objects} written to '{written.layer.name}'{left}", AFTERWARDS)
+        self._jobs.say(
+            f"{objects} written to '{written.layer.name}'{left}", AFTERWARDS.format(it=it)
+        )
 
     def _on_not_written(self, error: BaseException) -> None:
         self._jobs.rest()

@@ -9,6 +9,7 @@ from napari_segmate.sessions.state import Phase, Progress, SessionState
 
 __all__ = ["Offer", "Offered", "SearchFacts", "TextState", "state_of"]
 
+DRAWING = "Drag a box round an object; Segment turns boxes into objects"
 NOTHING_SHOWN = (
     "All boxes are filtered out: move the score or size limits until the right ones appear"
 )
@@ -67,6 +68,8 @@ class SearchFacts:
     ----------
     image : bool
         There is a plane of an image in view.
+    drawing : bool
+        The next drag draws a box.
     trouble : str
         Why there is none, in the words of whoever found out.
     prompt : bool
@@ -80,7 +83,7 @@ class SearchFacts:
     searched : bool
         This plane was searched.
     hidden : int
-        Boxes of this plane that the filters hide.
+        Boxes that were found on this plane, which the filters may hide.
     best : float, optional
         Best score of all boxes that were found on this plane.
     score : float
@@ -90,6 +93,7 @@ class SearchFacts:
     """
 
     image: bool = False
+    drawing: bool = False
     trouble: str = ""
     prompt: bool = False
     region_missing: bool = False
@@ -192,6 +196,8 @@ def state_of(
 def _hint(facts: SearchFacts) -> str:
     if not facts.image:
         return facts.trouble or "Open an image, or choose one above"
+    if facts.drawing and not any(facts.counts.values()):
+        return f"{DRAWING}. Or agree to the download above" if facts.offered else DRAWING
     if facts.offered:
         return "Agree to the download above, or choose another detector"
     if facts.region_missing:
@@ -214,9 +220,11 @@ def _found(facts: SearchFacts, total: int) -> str:
     more = ""
     if facts.n_boxes > total:
         more = f" ({facts.n_boxes} on {facts.n_planes} planes)"
+    # Without anything found there are no limits to be seen.
+    limits = "Move the limits until the boxes fit, delete" if facts.hidden else "Delete"
     return (
-        f"{_boxes(total)}: {parts}{more}. Move the limits until the boxes fit, delete, move or "
-        "draw boxes in the layer, then press Segment"
+        f"{_boxes(total)}: {parts}{more}. {limits}, move or draw boxes in the layer, then press "
+        "Segment"
     )
 
 

@@ -76,6 +76,8 @@ class FilterView(QWidget):
         self._lay_out()
         self._connect()
         self.show_values(self._values)
+        # Nothing was found yet.
+        self.setVisible(False)
 
     def _lay_out(self) -> None:
         sizes = QHBoxLayout()
