@@ -52,7 +52,7 @@ def test_opening_chooses_the_image_and_is_ready_to_click(bench) -> None:
 
 def test_opening_without_an_image_says_so_and_takes_the_first_one(make_bench) -> None:
     bench = make_bench()
-    assert "Choose an image" in bench.hint
+    assert "Open an image, or choose one above" in bench.hint
     assert len(bench.viewer.layers) == 0
     bench.viewer.add_image(blob_image())
     bench.settle()
@@ -228,6 +228,17 @@ def test_a_commit_that_is_taken_back_is_not_said_to_be_written(bench) -> None:
     bench.controller.trigger(Action.COMMIT)
     bench.controller.trigger(Action.TAKE_BACK)
     assert "written" not in bench.hint
+
+
+def test_with_another_layer_active_the_hint_says_how_to_take_a_tool(bench) -> None:
+    bench.viewer.layers.selection.active = bench.viewer.layers["image 0"]
+    assert bench.hint.startswith("Press Point (or H) to go on")
+    bench.controller.trigger(Action.SWITCH_TOOL)
+    assert bench.hint.startswith("Left-click on an object")
+    bench.viewer.add_labels(np.zeros((48, 60), np.uint8))
+    assert bench.hint.startswith("Press Point (or H) to go on")
+    bench.prompts.take_tool("box")
+    assert bench.hint.startswith("Left-click on an object")
 
 
 def test_an_object_that_is_there_already_is_no_error_and_the_hint_names_the_keys(bench) -> None:
@@ -543,6 +554,19 @@ def test_three_d_display_gives_a_hint_and_coming_back_goes_on(make_bench) -> Non
     bench.viewer.dims.ndisplay = 2
     bench.settle()
     bench.preview()
+
+
+def test_what_is_said_in_three_d_is_why_nothing_can_be_done(make_bench) -> None:
+    bench = make_bench(np.stack([blob_image()] * 3))
+    bench.viewer.add_labels(np.ones((3, 48, 60), np.uint8))
+    bench.viewer.dims.ndisplay = 3
+    bench.settle()
+    bench.controller.trigger(Action.TAKE_BACK)
+    assert "no commit" in bench.hint
+    bench.controller.trigger(Action.CLEAR)
+    assert "2-D display" in bench.hint
+    bench.panel.button(Action.EDIT_OBJECT).click()
+    assert "2-D display" in bench.hint
 
 
 def test_units_of_a_new_layer_do_not_move_the_prompts(make_bench) -> None:

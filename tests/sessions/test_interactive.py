@@ -19,7 +19,7 @@ A, B, C = (12, 12), (10, 40), (34, 30)
 def test_a_new_session_asks_for_an_image():
     state = Session().state
     assert state.phase is Phase.IDLE
-    assert state.hint == "Choose an image to segment"
+    assert state.hint == "Open an image, or choose one above"
 
 
 def test_without_a_model_it_asks_for_one(blobs):
@@ -531,6 +531,16 @@ def test_what_is_said_stays_until_the_next_change(desk):
     desk.session.next_candidate()
     assert "Press K to commit" in desk.state.hint
     assert desk.state.note == ""
+
+
+def test_without_a_tool_in_hand_the_hints_say_how_to_take_one(desk):
+    desk.session.set_keys(KeyNames(commit="K", tool="H"))
+    desk.session.set_in_hand(False)
+    assert desk.state.hint.startswith("Press Point (or H) to go on")
+    desk.click_and_answer(A)
+    assert desk.state.hint == "Press K to commit the object, press Point (or H) to refine it"
+    desk.session.set_in_hand(True)
+    assert "click to refine it" in desk.state.hint
 
 
 def test_a_note_leaves_the_hint_and_goes_with_the_next_click(desk):

@@ -23,6 +23,7 @@ from napari_segmate.plugin.preview import Preview
 from napari_segmate.plugin.prompt_layers import TOOLS, PromptLayers
 from napari_segmate.plugin.runner import Job, Runner
 from napari_segmate.plugin.viewing import View
+from napari_segmate.sessions import hints
 from napari_segmate.sessions.interactive import Session
 from napari_segmate.sessions.prompt_set import PromptSet
 from napari_segmate.sessions.state import Phase, SessionState
@@ -83,7 +84,9 @@ class Controller:
         self.loaded: Callable[[str], None] = lambda device: None
         self._answerer = answerer
         self._show = show
+        self._show_tool = show_tool
         self._notice = ""
+        self._trouble = ""
         self._choice: ModelChoice | None = None
         self._job: Job | None = None
         self._loading = Loading()
@@ -95,7 +98,7 @@ class Controller:
         self._look_ahead = Deferred(self._prepare_ahead, IDLE_MS)
         self.view = View(viewer, self._look, self._look_later)
         undo_keys = {"Control-Z": self._undo_latest, "Control-Shift-Z": self._redo}
-        self.prompts = PromptLayers(viewer, self._on_drawn, show_tool, undo_keys)
+        self.prompts = PromptLayers(viewer, self._on_drawn, self._on_tool, undo_keys)
         self.preview = Preview(viewer, lambda: self.prompts.layers)
         self.committer = Committer(viewer, session, self.runner, notify)
         self.editing = Editing(viewer, self.view, session, self.prompts, self.committer, self._say)
@@ -191,8 +194,7 @@ class Controller:
             Action.RETRY: self._retry,
         }
         self.editing.stop_waiting()
-        if self.view.shown is not None:
-            self._notice = ""
+        self._notice = ""
         self._catch_up()
         actions[action]()
         self._on_state(self.session.state)
@@ -228,6 +230,10 @@ class Controller:
         elif self.view.shown is not None and taken.plane_key == self.session.plane_key:
             self.session.restore(taken)
 
+    def _on_tool(self, name: str | None) -> None:
+        self._show_tool(name)
+        self.session.set_in_hand(name is not None)
+
     def _say(self, text: str) -> None:
         """Show a hint of our own until the next thing happens."""
         self._notice = text
@@ -239,7 +245,7 @@ class Controller:
         layer, image = event.value, self.view.image
         if image is not None and layer is image:
             self.choose_image(None)
-            self._say(f"'{image.name}' was removed. Choose an image to segment")
+            self._say(f"'{image.name}' was removed. {hints.NO_IMAGE}")
         elif layer in (self.prompts.points, self.prompts.shapes):
             self._on_drawn()
         self.committer.forget(layer)
@@ -264,15 +270,16 @@ class Controller:
         else:
             self._enter_plane(plane, was_shown)
 
-    def _leave_plane(self, notice: str) -> None:
+    def _leave_plane(self, trouble: str) -> None:
+        self._trouble = trouble
         self.session.set_plane(None)
         self.preview.clear()
-        self._say(notice)
+        self._say("")
 
     def _enter_plane(self, plane: ViewedPlane, was_shown: bool) -> None:
         view = self.view
         assert view.shown is not None
-        self._notice = ""
+        self._notice = self._trouble = ""
         self.prompts.place(view.drawing_geometry.in_units(self.viewer.dims.units))
         self.prompts.ensure()
         new = view.key != self.session.plane_key or not was_shown
@@ -361,8 +368,9 @@ class Controller:
     def _on_state(self, state: SessionState) -> None:
         if self._closed:
             return
-        if self._notice:
-            state = replace(state, hint=self._notice)
+        said = self._notice or self._trouble
+        if said:
+            state = replace(state, hint=said)
             if self.view.shown is None:
                 state = replace(state, phase=Phase.IDLE, error="")
         self._show(self._loading.over(state))

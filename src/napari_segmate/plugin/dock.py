@@ -272,6 +272,7 @@ class SegmentDock(Dock):
                 clear=keys.get(Action.CLEAR, ""),
                 edit=keys.get(Action.EDIT_OBJECT, ""),
                 take_back=keys.get(Action.TAKE_BACK, ""),
+                tool=keys.get(Action.SWITCH_TOOL, ""),
             )
         )
         for problem in problems.values():

@@ -60,7 +60,9 @@ class Editing:
         self._pick_up(self._viewer.cursor.position)
 
     def next_click(self) -> None:
-        """Pick up the object that is clicked next."""
+        """Pick up the object that is clicked next, if there is a plane to click on."""
+        if self._view.shown is None:
+            return
         tool = self._prompts.tool or USUAL_TOOL
 
         def picked(position: Any) -> None:

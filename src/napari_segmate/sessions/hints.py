@@ -11,12 +11,13 @@ __all__ = [
     "after_error",
     "awaiting_prompt",
     "editing",
+    "no_tool",
     "nothing_new",
     "reviewing",
     "written",
 ]
 
-NO_IMAGE = "Choose an image to segment"
+NO_IMAGE = "Open an image, or choose one above"
 NO_MODEL = "Choose a model"
 ENCODING = "Preparing this part of the image; clicks after that are fast"
 DECODING = "Segmenting …"
@@ -37,8 +38,20 @@ def editing(label: int) -> str:
     return f"Editing object {label}: left-click what is missing, right-click what is too much"
 
 
-def reviewing(n_objects: int, n_candidates: int, keys: KeyNames) -> str:
-    """Return the hint for a preview.
+def no_tool(keys: KeyNames) -> str:
+    """Return the hint for when clicks go to another layer, or move the view.
+
+    Examples
+    --------
+    >>> no_tool(KeyNames(tool="H"))
+    'Press Point (or H) to go on: no tool is in hand, so clicks add nothing'
+    """
+    press = f"Press Point (or {keys.tool})" if keys.tool else "Press Point"
+    return f"{press} to go on: no tool is in hand, so clicks add nothing"
+
+
+def reviewing(n_objects: int, n_candidates: int, keys: KeyNames, *, in_hand: bool = True) -> str:
+    """Return the hint for a preview; clicks refine it while a tool is in hand.
 
     Examples
     --------
@@ -47,7 +60,9 @@ def reviewing(n_objects: int, n_candidates: int, keys: KeyNames) -> str:
     """
     what = "the object" if n_objects == 1 else f"{n_objects} objects"
     commit = f"Press {keys.commit} to commit {what}" if keys.commit else f"Commit {what}"
-    parts = [commit, "click to refine it" if n_objects == 1 else "click to refine them"]
+    take = f"press Point (or {keys.tool})" if keys.tool else "press Point"
+    refine = "click to refine" if in_hand else f"{take} to refine"
+    parts = [commit, f"{refine} it" if n_objects == 1 else f"{refine} them"]
     if n_candidates > 1 and keys.next_candidate:
         parts.append(f"press {keys.next_candidate} for another mask ({n_candidates})")
     return ", ".join(parts)

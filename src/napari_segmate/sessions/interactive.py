@@ -86,6 +86,7 @@ class Session:
         self._generation = 0
         self._pending: _Pending | None = None
         self._commit_waits = False
+        self._in_hand = True
         self._words = Words()
         self._shown: tuple[Instance, ...] = ()
         self._state = SessionState()
@@ -193,6 +194,11 @@ class Session:
     def set_keys(self, keys: KeyNames) -> None:
         """Say how the hints name the keys."""
         self._keys = keys
+        self._publish()
+
+    def set_in_hand(self, in_hand: bool) -> None:
+        """Say whether the user has a tool to click with; the hints follow."""
+        self._in_hand = in_hand
         self._publish()
 
     def forget(self, plane_key: Hashable) -> None:
@@ -434,6 +440,7 @@ class Session:
             Situation(
                 has_plane=self._plane is not None,
                 has_model=self._model_name is not None,
+                in_hand=self._in_hand,
                 awaiting=self._pending is not None,
                 words=self._words,
                 mode=self._mode,

@@ -42,6 +42,8 @@ class Situation:
     ----------
     has_plane, has_model : bool
         Whether there is an image, and someone to answer.
+    in_hand : bool
+        The user has a tool to click with.
     awaiting : bool
         A request is on its way.
     words : Words
@@ -62,6 +64,7 @@ class Situation:
 
     has_plane: bool
     has_model: bool
+    in_hand: bool
     awaiting: bool
     words: Words
     mode: PointMode
@@ -126,12 +129,15 @@ def _hint(phase: Phase, now: Situation) -> str:
             if now.words.notice:
                 return now.words.notice
             results = now.entry.results or ()
-            return hints.reviewing(now.n_shown, len(results[-1].candidates), now.keys)
+            count = len(results[-1].candidates)
+            return hints.reviewing(now.n_shown, count, now.keys, in_hand=now.in_hand)
         case Phase.NEEDS_PROMPT:
             return _prompt_hint(now)
 
 
 def _prompt_hint(now: Situation) -> str:
+    if not now.in_hand:
+        return hints.no_tool(now.keys)
     if now.words.notice:
         return now.words.notice
     if now.entry.prompts.only_negative:

@@ -44,6 +44,7 @@ class KeyNames:
     clear: str = ""
     edit: str = ""
     take_back: str = ""
+    tool: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class SessionState:
     """
 
     phase: Phase = Phase.IDLE
-    hint: str = "Choose an image to segment"
+    hint: str = "Open an image, or choose one above"
     error: str = ""
     progress: Progress | None = None
     n_objects: int = 0
