@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import tifffile
 from napari.components import ViewerModel
+from napari.utils import notifications
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt
 from qtpy.QtWidgets import QMessageBox
 
-from napari_segmate.core.training_events import Command
+from napari_segmate.core.training_events import Command, Result
 from napari_segmate.plugin.model_lists import announce_models
 from napari_segmate.plugin.train_dock import TrainDock
 from napari_segmate.plugin.training_folder import TrainingFolder
@@ -527,6 +528,30 @@ def test_interrupted_training_is_offered_by_the_next_dock(make_bench) -> None:
     second.panel.banner.restore_clicked.emit()
     second.until_stage(Stage.DONE)
     assert second.orders[0].name == "tiny-cells"
+
+
+@pytest.mark.parametrize(
+    ("after", "worse", "kind", "says"),
+    [
+        (0.2, True, "warning", "made it worse"),
+        (0.4, False, "info", "no better than"),
+        (0.8, False, "info", "is trained"),
+    ],
+)
+def test_end_of_a_training_is_told_as_it_is(
+    qtbot, tmp_path, monkeypatch, after, worse, kind, says
+) -> None:
+    told: list[tuple[str, str]] = []
+    for one in ("warning", "info"):
+        monkeypatch.setattr(
+            notifications, f"show_{one}", lambda text, one=one: told.append((one, text))
+        )
+    viewer = ViewerModel()
+    result = Result("mine", "mine.safetensors", {"ap50": 0.4}, {"ap50": after}, worse)
+    training_of(viewer, tmp_path).finished.emit(result)
+    end_training(id(viewer))
+    ((told_as, text),) = told
+    assert told_as == kind and says in text
 
 
 def test_training_of_a_viewer_is_one_and_ends_with_it(qtbot, tmp_path) -> None:
