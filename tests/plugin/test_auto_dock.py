@@ -259,8 +259,11 @@ def test_objects_of_a_stack_are_linked(qtbot, model):
     desk.do(AutoAction.RUN)
     assert len(desk.dock.controller.book) == 6
     in_planes = desk.proposed
+    said = desk.dock.panel._count.text()
     desk.do(AutoAction.ACCEPT)
     output = desk.viewer.layers[OUTPUT]
+    objects = len(np.unique(output.data)) - 1
+    assert said == f"{objects} objects ({in_planes} outlines) proposed on 6 planes"
     assert output.data.shape == image.shape
     assert tuple(output.scale) == (2, 1, 1)
     assert 0 < len(np.unique(output.data)) - 1 < in_planes
@@ -441,6 +444,10 @@ def test_a_search_goes_on_while_the_stack_is_seen_in_3d(qtbot, model):
     desk.wait()
     assert len(desk.dock.controller.book) == 4
     assert "2-D display" in desk.hint
+    assert not desk.dock.controller.can_accept
+    desk.viewer.dims.ndisplay = 2
+    desk.wait()
+    assert desk.dock.controller.can_accept
     desk.dock.shut_down()
 
 
@@ -461,3 +468,46 @@ def test_a_second_run_adds_no_slivers_of_what_is_labelled(desk):
     desk.dock.controller.committer.policy = CommitPolicy.OVERWRITE
     desk.do(AutoAction.ACCEPT)
     assert len(np.unique(output.data[before > 0])) == count
+
+
+def test_unlinked_sections_are_objects_of_their_own(qtbot, model):
+    desk = Desk(qtbot, model, stack_3d(shape=(4, 96, 96))[0])
+    panel = desk.dock.panel
+    desk.wait()
+    panel.planes._what.setCurrentIndex(1)
+    desk.do(AutoAction.RUN)
+    assert f"({desk.proposed} outlines)" in panel._count.text()
+    panel.planes._linked.setChecked(False)
+    assert panel._count.text() == f"{desk.proposed} objects proposed on 4 planes"
+    assert "outlines" not in desk.hint
+    desk.dock.shut_down()
+
+
+@pytest.mark.parametrize("mode", ["grid", "refined"])
+def test_proposals_stay_as_they_are_until_the_search_in_another_mode(desk, mode):
+    desk.do(AutoAction.RUN)
+    before = desk.viewer.layers[PROPOSALS_NAME].data.copy()
+    modes = desk.dock.panel._mode
+    modes.setCurrentIndex(modes.findData(mode))
+    desk.dock.panel._sliders["score"].setValue(0.99)
+    desk.wait()
+    assert (desk.viewer.layers[PROPOSALS_NAME].data == before).all()
+    assert "look again" in desk.hint
+    modes.setCurrentIndex(modes.findData("objects"))
+    desk.dock.panel._sliders["score"].setValue(1.0)
+    desk.wait()
+    assert desk.proposed < before.max()
+
+
+def test_another_region_asks_for_another_look(desk):
+    desk.do(AutoAction.RUN)
+    desk.dock.panel._region.setCurrentIndex(2)
+    layer = desk.viewer.layers["SegMate region"]
+    for side in (96, 64):
+        layer.add_rectangles([np.array([[0, 0], [0, side], [side, side], [side, 0]])])
+        desk.wait()
+        assert "look again" in desk.hint
+        desk.do(AutoAction.RUN)
+        assert "look again" not in desk.hint
+    desk.dock.panel._region.setCurrentIndex(0)
+    assert "look again" in desk.hint

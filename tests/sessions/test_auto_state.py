@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from napari_segmate.sessions.auto_state import AutoFacts, auto_state_of
 from napari_segmate.sessions.state import Phase, Progress
 
@@ -29,9 +31,26 @@ def test_nothing_found_and_all_dealt_with_are_told_apart() -> None:
 def test_other_planes_are_counted() -> None:
     facts = AutoFacts(image=True, looked=True, count=3, total=8, planes=2, delete_key="Shift-J")
     state = auto_state_of(facts)
-    assert "8 on 2 planes" in state.hint
+    assert "8 objects on 2 planes" in state.hint
     assert "Shift-J" in state.hint
     assert state.phase is Phase.PREVIEW
+
+
+def test_linked_sections_are_counted_as_outlines_of_fewer_objects() -> None:
+    facts = AutoFacts(image=True, looked=True, count=20, total=465, planes=24, linked=True)
+    assert "20 objects proposed here, 465 outlines on 24 planes" in auto_state_of(facts).hint
+    known = auto_state_of(replace(facts, objects=40)).hint
+    assert "40 objects (465 outlines) on 24 planes" in known
+    elsewhere = auto_state_of(replace(facts, count=0, objects=40)).hint
+    assert "40 objects (465 outlines) on 24 planes" in elsewhere
+
+
+def test_a_grid_that_found_nothing_is_no_advice_to_search_with_a_grid() -> None:
+    facts = AutoFacts(image=True, looked=True)
+    assert "grid of clicks" in auto_state_of(facts).hint
+    of_grid = auto_state_of(replace(facts, grid=True)).hint
+    assert "Nothing to propose" in of_grid
+    assert "grid" not in of_grid
 
 
 def test_a_job_comes_before_errors_and_errors_before_hints() -> None:

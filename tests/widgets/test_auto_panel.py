@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
 from napari_segmate.sessions.state import Phase, Progress, SessionState
@@ -110,3 +111,18 @@ def test_models_keep_the_choice(panel) -> None:
     panel.show_models({"c": "C", "b": "B"}, {})
     assert panel.model == "b"
     assert panel.models() == ["c", "b"]
+
+
+def test_every_way_to_find_fits_the_dock_and_is_explained(panel) -> None:
+    modes = panel._mode
+    for at in range(modes.count()):
+        assert len(modes.itemText(at)) <= 20, "more is cut off"
+        assert modes.itemData(at, Qt.ItemDataRole.ToolTipRole)
+        assert modes.itemText(at) in modes.toolTip()
+
+
+def test_outlines_of_linked_objects_are_told_apart_from_objects(panel) -> None:
+    panel.show_found((30, 40, 900), 3, linked=True, objects=2)
+    assert panel._count.text() == "2 objects (3 outlines) proposed on 3 planes"
+    panel.show_found((30, 40, 900), 3, linked=True)
+    assert panel._count.text() == "3 outlines proposed on 3 planes"

@@ -48,6 +48,21 @@ def test_what_is_cut_off_is_pale(view) -> None:
     assert view.cut == (0.5, math.inf)
 
 
+@pytest.mark.parametrize("values", [(1001, 1e6), (90, 1000), (1000, 2000), (3, 123_456)])
+def test_labels_of_the_axis_lie_inside_and_beside_one_another(qtbot, values) -> None:
+    view = HistogramView("size", logarithmic=True)
+    qtbot.addWidget(view)
+    view.resize(240, 80)
+    view.show_series([Series("", RED, values)])
+    labels = view._labels([values[0], 1000.0, 1001.0, 100_000.0, values[1]])
+    assert labels
+    for tick, place in labels:
+        assert 0 <= place.left() and place.right() <= view.width()
+        assert place.width() > view.fontMetrics().horizontalAdvance(f"{tick:,.0f}")
+    places = [place for _, place in labels]
+    assert all(a.right() <= b.left() for a, b in zip(places, places[1:], strict=False))
+
+
 def test_every_series_has_a_row(view) -> None:
     one = view.sizeHint().height()
     view.show_series([Series("a", RED, [0.1]), Series("b", RED, [0.2])])

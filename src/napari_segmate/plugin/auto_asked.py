@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+from napari_segmate.core.types import IntBoxYX
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.auto_search import params_of
 from napari_segmate.tasks.auto import Mode, Params
@@ -12,7 +13,26 @@ from napari_segmate.widgets.auto_actions import AutoValues
 from napari_segmate.widgets.options_view import OptionValues
 from napari_segmate.widgets.planes_view import PlaneChoice
 
-__all__ = ["Asked"]
+__all__ = ["Asked", "Sought"]
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What a search depends on; with anything else another one is needed.
+
+    Parameters
+    ----------
+    model : str
+        Who looks.
+    slow : hashable
+        Settings of the slow step.
+    where : hashable
+        Which part is searched.
+    """
+
+    model: str
+    slow: Hashable
+    where: Hashable = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +82,7 @@ class Asked:
         """The same for the task."""
         return params_of(self.values, self.mode, fill_holes=self.options.fill_holes, info=self.info)
 
-    @property
-    def key(self) -> Hashable:
-        """What the slow step depends on."""
-        return self.model, self.params.prepare_key()
+    def sought(self, rectangle: IntBoxYX | None = None) -> Sought:
+        """Return what a search depends on now; `rectangle` counts where one is searched."""
+        where = (self.region, rectangle if self.region == "rectangle" else None)
+        return Sought(self.model, self.params.prepare_key(), where)

@@ -12,7 +12,8 @@ from napari.layers import Image, Labels, Layer, Shapes
 from napari_segmate.core.errors import ImageError, SegmateError
 from napari_segmate.plugin.answering import Answerer, ModelChoice
 from napari_segmate.plugin.auto_accepting import Accepting
-from napari_segmate.plugin.auto_asked import Asked
+from napari_segmate.plugin.auto_asked import Asked, Sought
+from napari_segmate.plugin.auto_counting import Counting
 from napari_segmate.plugin.auto_objects import Accepted
 from napari_segmate.plugin.auto_search import Search
 from napari_segmate.plugin.auto_searching import Searching
@@ -91,9 +92,13 @@ class AutoController:
             self.runner,
             lambda: self.book,
             lambda: self.asked.params,
+            self._is_of_model,
             lambda: self._shown_index,
             self._on_tuned,
             self.jobs.fail,
+        )
+        self.counting = Counting(
+            self.runner, self._linked_planes, lambda: self.view.anisotropy, self._on_counted
         )
         self._searching = Searching(
             self.jobs,
@@ -116,6 +121,7 @@ class AutoController:
         self._closed = True
         self.jobs.close()
         self.tuning.close()
+        self.counting.stop()
         for deferred in (self._look, self._refresh_later, self._follow_camera):
             deferred.stop()
         self.committer.close()
@@ -159,6 +165,8 @@ class AutoController:
             self._change_region(asked.region)
         if asked != before:
             self.jobs.unsay()
+        if asked.planes != before.planes:
+            self._show_found()
         self.refresh()
         self.tuning.start()
 
@@ -189,7 +197,8 @@ class AutoController:
     @property
     def can_accept(self) -> bool:
         """True when there are proposals that nobody is changing."""
-        return self.jobs.busy is None and any(plane.kept.size for plane in self.book)
+        ready = self._shown_index is not None and self.jobs.busy is None
+        return ready and any(plane.kept.size for plane in self.book)
 
     def run(self) -> None:
         """Find the objects of the planes that are chosen, the one on the screen first."""
@@ -211,7 +220,7 @@ class AutoController:
             self.view.at(index),
             ModelChoice(asked.model, asked.options.device),
             asked.params,
-            asked.key,
+            self._sought,
             self.view.visible_yx if index == self._shown_index else None,
             region,
         )
@@ -245,6 +254,12 @@ class AutoController:
         return None
 
     @property
+    def _sought(self) -> Sought:
+        if self.asked.region != "rectangle" or self.view.shown is None:
+            return self.asked.sought()
+        return self.asked.sought(self.region.box(self.view.drawing_plane))
+
+    @property
     def _region_missing(self) -> str:
         if self.view.shown is None:
             return ""
@@ -266,7 +281,24 @@ class AutoController:
     def _update_width(self) -> None:
         self.book.set_width(self._outline_width)
 
+    def _is_of_model(self, plane: PlaneProposal) -> bool:
+        return isinstance(plane.key, Sought) and plane.key.model == self.asked.model
+
     def _on_tuned(self) -> None:
+        self._show_found()
+        self.refresh()
+
+    # Count
+
+    @property
+    def links(self) -> bool:
+        """True when proposals on several planes are accepted as objects that go on."""
+        return self.asked.planes.is_range and self.asked.planes.linked and len(self.book) > 1
+
+    def _linked_planes(self) -> list[PlaneProposal]:
+        return list(self.book) if self.links else []
+
+    def _on_counted(self) -> None:
         self._show_found()
         self.refresh()
 
@@ -397,14 +429,19 @@ class AutoController:
             grid=self.asked.mode is Mode.GRID,
             looked=plane is not None,
             dealt=plane is not None and bool(plane.gone),
-            outdated=plane is not None and plane.key != self.asked.key,
+            outdated=plane is not None and plane.key != self._sought,
             count=counts.get(index, 0),
             total=sum(counts.values()),
             planes=len(counts),
+            linked=self.links,
+            objects=self.counting.objects,
             delete_key=self.delete_key,
         )
 
     def refresh(self) -> None:
         """Show how things stand."""
-        if not self._closed:
-            self._show(self.state)
+        if self._closed:
+            return
+        if self.jobs.busy is None and self.view.shown is not None:
+            self.counting.start()
+        self._show(self.state)

@@ -14,7 +14,7 @@ from napari_segmate.plugin.answering import Answerer, default_answerer
 from napari_segmate.plugin.auto_asked import Asked
 from napari_segmate.plugin.auto_controller import AutoController
 from napari_segmate.plugin.auto_search import least_limits, usual
-from napari_segmate.plugin.choosers import LayerChooser
+from napari_segmate.plugin.choosers import LayerChooser, OutputChooser
 from napari_segmate.plugin.docking import Dock, warn, warn_from_any_thread
 from napari_segmate.plugin.geometry import micrometres_per_pixel
 from napari_segmate.plugin.images import channels_on_offer
@@ -35,8 +35,6 @@ from napari_segmate.widgets.auto_panel import AutoPanel
 from napari_segmate.widgets.options_view import OptionValues
 
 __all__ = ["AutoDock"]
-
-NEW_LABELS = "new labels layer"
 
 
 class AutoDock(Dock):
@@ -71,8 +69,8 @@ class AutoDock(Dock):
         )
         controller = self.controller
         self._images = LayerChooser(self.viewer, lambda one: isinstance(one, Image), self._on_image)
-        self._outputs = LayerChooser(
-            self.viewer, controller.labels_accepts, self._on_output, NEW_LABELS
+        self._outputs = OutputChooser(
+            self.viewer, controller.labels_accepts, self._on_output, controller.view
         )
         self._shapes = LayerChooser(self.viewer, controller.shapes_accepts, self._on_shapes)
         self.panel = AutoPanel(self._images.native, self._outputs.native, self._shapes.native)
@@ -186,6 +184,7 @@ class AutoDock(Dock):
         image = layer if isinstance(layer, Image) else None
         self._show_channels(image=image)
         self.controller.choose_image(image)
+        self._outputs.look()
         self._show_planes()
 
     def _on_output(self, layer: Layer | None) -> None:
@@ -226,7 +225,12 @@ class AutoDock(Dock):
         if hasattr(self, "panel"):
             book = self.controller.book
             there = book.layer is not None
-            self.panel.show_found(book.areas if there else (), len(book) if there else 0)
+            self.panel.show_found(
+                book.areas if there else (),
+                len(book) if there else 0,
+                linked=self.controller.links,
+                objects=self.controller.counting.objects,
+            )
 
     def _show_output(self) -> None:
         self._outputs.choose(self.controller.committer.output.layer)

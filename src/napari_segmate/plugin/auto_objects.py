@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_segmate.core.context import Context
 from napari_segmate.core.link import Linker
 from napari_segmate.io.provenance import Record
 from napari_segmate.plugin.layers import DisplayedPlane
@@ -53,7 +54,11 @@ class Accepted:
 
 
 def numbers_of(
-    planes: Sequence[PlaneProposal], *, linked: bool, anisotropy: float = 1.0
+    planes: Sequence[PlaneProposal],
+    *,
+    linked: bool,
+    anisotropy: float = 1.0,
+    context: Context | None = None,
 ) -> list[Numbers]:
     """Return the number of each object that is still proposed, from 1.
 
@@ -65,6 +70,8 @@ def numbers_of(
         Objects that lie on each other in neighbouring planes get one number.
     anisotropy : float
         Distance of planes over that of pixels.
+    context : Context, optional
+        Cancellation.
 
     Returns
     -------
@@ -73,7 +80,9 @@ def numbers_of(
     """
     found: list[Numbers] = []
     linker, offset = Linker(anisotropy=anisotropy), 0
+    context = context or Context()
     for at, plane in enumerate(planes):
+        context.check()
         if at and not (linked and _are_next(planes[at - 1].index, plane.index)):
             offset += linker.count
             linker = Linker(anisotropy=anisotropy)

@@ -74,10 +74,14 @@ def least_limits(mode: Mode) -> dict[str, float]:
 
 
 def tuned(before: Params, now: Params) -> Params:
-    """Return other settings of the fast step with those of the slow step as they were."""
+    """Return other settings of the fast step with those of the slow step as they were.
+
+    Limits of another mode mean something else: what was found in this one stays as it is.
+    """
+    if now.mode is not before.mode:
+        return before
     return replace(
         now,
-        mode=before.mode,
         diameter=before.diameter,
         tile=before.tile,
         halo=before.halo,

@@ -26,6 +26,8 @@ class Tuning:
         Returns the proposals.
     newest : callable
         Returns what the sliders say now; also called in the worker thread.
+    suits : callable
+        Tells whether the sliders mean anything for a plane: others stay as they are.
     shown : callable
         Returns the plane on the screen, which comes first.
     changed : callable
@@ -39,11 +41,13 @@ class Tuning:
         runner: Runner,
         book: Callable[[], Proposals],
         newest: Callable[[], Params],
+        suits: Callable[[PlaneProposal], bool],
         shown: Callable[[], Index | None],
         changed: Callable[[], None],
         failed: Callable[[BaseException], None],
     ) -> None:
-        self._runner, self._book, self._newest, self._shown = runner, book, newest, shown
+        self._runner, self._book, self._newest = runner, book, newest
+        self._suits, self._shown = suits, shown
         self._changed, self._failed = changed, failed
         self._job: Job | None = None
         self._then: Callable[[], None] | None = None
@@ -105,6 +109,10 @@ class Tuning:
         book, now = self._book(), self._newest()
         if book.layer is None:
             return []
-        stale = [plane for plane in book if tuned(plane.params, now) != plane.params]
+        stale = [
+            plane
+            for plane in book
+            if self._suits(plane) and tuned(plane.params, now) != plane.params
+        ]
         shown = self._shown()
         return sorted(stale, key=lambda plane: plane.index != shown)

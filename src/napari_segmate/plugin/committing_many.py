@@ -22,7 +22,7 @@ from napari_segmate.plugin.runner import Job, Runner
 __all__ = ["ManyCommitter", "Places"]
 
 REMEMBERED = 20
-ALL_TAKEN = "all objects lie on others; let the options overwrite other objects"
+ALL_TAKEN = "all objects lie on others; let the options overwrite others"
 
 Index = tuple[int, ...]
 Places = Mapping[Index, DisplayedPlane]

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 
 from napari_segmate.sessions.state import Phase, Progress, SessionState
 
-__all__ = ["AutoFacts", "auto_state_of"]
+__all__ = ["AutoFacts", "auto_state_of", "counted"]
 
 PRESS = "Press 'Find all objects': every object gets an outline to look at"
 SLOW = ". A grid of clicks takes minutes without a graphics card"
 NOTHING = (
     "Nothing to propose here. Lower the limits, say how large objects are, or find everything with "
     "a grid of clicks"
+)
+NOTHING_IN_GRID = (
+    "Nothing to propose here. Lower the score and the stability, or say how large objects are: "
+    "small ones are shown larger then"
 )
 DEALT = "Nothing is left to accept: go on with another plane or image, or correct objects by clicks"
 OUTDATED = "What to find was changed: press 'Find all objects' to look again"
@@ -42,6 +46,10 @@ class AutoFacts:
         Proposals on this plane.
     total, planes : int
         Proposals on all planes, and how many planes were looked at.
+    linked : bool
+        Objects that go on from plane to plane are one; proposals are only their outlines.
+    objects : int
+        How many objects these are; 0 is not known yet.
     delete_key : str
         Name of the key that deletes the proposal under the cursor.
     """
@@ -56,6 +64,8 @@ class AutoFacts:
     count: int = 0
     total: int = 0
     planes: int = 0
+    linked: bool = False
+    objects: int = 0
     delete_key: str = ""
 
 
@@ -114,16 +124,14 @@ def _hint(facts: AutoFacts) -> str:
         return _found(facts)
     if facts.total:
         planes = "1 other plane" if facts.planes == 1 else f"{facts.planes} planes"
-        return (
-            f"None on this plane; {_objects(facts.total)} on {planes}. Accept all takes them, too"
-        )
+        return f"None on this plane; {_total(facts)} on {planes}. Accept all takes them, too"
     if facts.looked:
-        return DEALT if facts.dealt else NOTHING
+        return DEALT if facts.dealt else NOTHING_IN_GRID if facts.grid else NOTHING
     return PRESS + (SLOW if facts.grid else "")
 
 
 def _found(facts: AutoFacts) -> str:
-    more = f" here, {facts.total} on {facts.planes} planes" if facts.total > facts.count else ""
+    more = f" here, {_total(facts)} on {facts.planes} planes" if facts.total > facts.count else ""
     delete = f" (or point and press {facts.delete_key})" if facts.delete_key else ""
     return (
         f"{_objects(facts.count)} proposed{more}. Move the sliders until they fit, delete wrong "
@@ -131,5 +139,34 @@ def _found(facts: AutoFacts) -> str:
     )
 
 
+def _total(facts: AutoFacts) -> str:
+    return counted(facts.total, facts.objects, linked=facts.linked)
+
+
+def counted(outlines: int, objects: int, *, linked: bool) -> str:
+    """Return how many objects there are; of linked ones also how many outlines they have.
+
+    Parameters
+    ----------
+    outlines : int
+        Objects of each plane.
+    objects : int
+        How many these are when those that go on are one; 0 is not known yet.
+    linked : bool
+        Whether they are.
+
+    Examples
+    --------
+    >>> counted(465, 40, linked=True)
+    '40 objects (465 outlines)'
+    >>> counted(465, 0, linked=True), counted(465, 0, linked=False)
+    ('465 outlines', '465 objects')
+    """
+    outlined = f"{outlines:,} outline{'' if outlines == 1 else 's'}"
+    if not linked:
+        return _objects(outlines)
+    return f"{_objects(objects)} ({outlined})" if objects else outlined
+
+
 def _objects(count: int) -> str:
-    return "1 object" if count == 1 else f"{count} objects"
+    return "1 object" if count == 1 else f"{count:,} objects"

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
+from napari_segmate.sessions.auto_state import counted
 from napari_segmate.sessions.state import SessionState
 from napari_segmate.widgets.actions import Action, with_key
 from napari_segmate.widgets.auto_actions import AutoAction, AutoValues
@@ -42,7 +43,14 @@ MODES: Mapping[str, str] = {
     "": "what suits the model",
     "objects": "objects (fast)",
     "refined": "objects, redrawn",
-    "grid": "everything (grid of clicks)",
+    "grid": "everything (grid)",
+}
+MODE_TIPS: Mapping[str, str] = {
+    "": "Objects where the model knows what they are, otherwise everything",
+    "objects": "All objects at once, as the model outlines them",
+    "refined": "The same objects, each outlined again as if by a click: slower, finer",
+    "grid": "Everything that a grid of clicks finds, parts and background too: takes minutes "
+    "without a graphics card",
 }
 REGIONS: Mapping[str, str] = {
     "plane": "the whole plane",
@@ -98,9 +106,9 @@ class AutoPanel(QWidget):
         self.options.leave_out_points()
         self.options.leave_out_sizes()
         self._model, self._mode, self._region = (narrow(QComboBox()) for _ in range(3))
-        for combo, titles in ((self._mode, MODES), (self._region, REGIONS)):
-            for name, title in titles.items():
-                combo.addItem(title, name)
+        refill(self._mode, MODES, MODE_TIPS)
+        self._mode.setToolTip("\n".join(f"{MODES[name]}: {tip}" for name, tip in MODE_TIPS.items()))
+        refill(self._region, REGIONS, {})
         self._diameter = DiameterBox("Diameter of a typical object; 0 has it estimated")
         self._smallest, self._largest = _size_box("no limit"), _size_box("no limit")
         self._boxes = self._smallest, self._largest, self._diameter
@@ -265,12 +273,26 @@ class AutoPanel(QWidget):
         for action, button in self._buttons.items():
             button.setEnabled(action in actions)
 
-    def show_found(self, areas: npt.ArrayLike, planes: int) -> None:
-        """Show how many proposals there are and how large; `planes` have been looked at."""
+    def show_found(
+        self, areas: npt.ArrayLike, planes: int, *, linked: bool = False, objects: int = 0
+    ) -> None:
+        """Show how many proposals there are and how large.
+
+        Parameters
+        ----------
+        areas : array_like of n int
+            Pixels of each.
+        planes : int
+            How many have been looked at.
+        linked : bool
+            Proposals that go on from plane to plane are one object.
+        objects : int
+            How many objects these are; 0 is not known yet.
+        """
         areas = np.asarray(areas)
         count = len(areas)
         where = f" on {planes} planes" if planes > 1 else ""
-        self._count.setText(f"{count:,} object{'' if count == 1 else 's'} proposed{where}")
+        self._count.setText(f"{counted(count, objects, linked=linked)} proposed{where}")
         self._count.setVisible(planes > 0)
         self._tuning.setVisible(planes > 0)
         self.sizes.show_series((Series("", COLOUR, areas),) if count else ())

@@ -30,6 +30,8 @@ GRIP_PX = (8.0, 18.0)
 TIP_BOTH = "Drag the lines: what lies outside them is left out"
 TIP_LOW = "Drag the line: what lies left of it is left out"
 TIP_HIGH = "Drag the line: what lies right of it is left out"
+LABEL_GAP_PX = 4.0
+"""Between two labels of the axis, at least."""
 PALE = 70
 """Opacity (of 255) of what the cuts leave out."""
 
@@ -238,6 +240,18 @@ class HistogramView(QWidget):
             return self._plot.right() if value > 0 else self._plot.left()
         return self._to_x(value)
 
+    def _labels(self, ticks: Sequence[float]) -> list[tuple[float, QRectF]]:
+        """Return which ticks get a label, and where: inside the widget, none over another."""
+        plot, metrics = self._plot, self.fontMetrics()
+        found: list[tuple[float, QRectF]] = []
+        for tick in ticks:
+            wide = metrics.horizontalAdvance(_short(tick)) + LABEL_GAP_PX
+            left = min(self._to_x(tick) - wide / 2, self.width() - wide)
+            place = QRectF(max(left, 0.0), plot.bottom() + 2, wide, metrics.height())
+            if not found or place.left() >= found[-1][1].right():
+                found.append((tick, place))
+        return found
+
     # Drawing
 
     def paintEvent(self, a0: QPaintEvent | None) -> None:
@@ -282,13 +296,9 @@ class HistogramView(QWidget):
             painter.drawText(row, flags, title)
 
     def _draw_axis(self, painter: QPainter, text: QColor) -> None:
-        plot, line = self._plot, self.fontMetrics().height()
         ticks = log_ticks(*self._shown) if self._logarithmic else nice_ticks(*self._shown)
         painter.setPen(_pale(text, 190))
-        for tick in ticks:
-            place = QRectF(self._to_x(tick) - 40, plot.bottom() + 2, 80, line)
-            if tick >= self._shown[1]:
-                place.moveRight(self.width() + 40 - painter.fontMetrics().horizontalAdvance("00"))
+        for tick, place in self._labels(ticks):
             painter.drawText(place, Qt.AlignmentFlag.AlignHCenter, _short(tick))
 
     def _draw_cuts(self, painter: QPainter, text: QColor) -> None:

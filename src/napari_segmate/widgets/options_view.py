@@ -34,7 +34,7 @@ CONTRAST_TITLES: Mapping[Enum, str] = {
 }
 POLICY_TITLES: Mapping[Enum, str] = {
     CommitPolicy.KEEP_OBJECTS: "keep other objects",
-    CommitPolicy.OVERWRITE: "overwrite other objects",
+    CommitPolicy.OVERWRITE: "overwrite others",
     CommitPolicy.ONLY_BACKGROUND: "skip what is labelled",
 }
 MODE_TITLES: Mapping[Enum, str] = {
