@@ -104,8 +104,8 @@ def test_result_is_a_table_and_stays_until_the_next(panel) -> None:
         ("Clicks to IoU 0.85", "4.0", "2.5"),
     ]
     assert "held-out planes" in panel.result._label(1, 0).toolTip()
-    assert "AP50 of the views" in panel.run._scores.toolTip()
-    assert [curve.title for curve in panel.run._scores.curves][1] == "AP50 of the views"
+    assert "AP50 of views" in panel.run._scores.toolTip()
+    assert [curve.title for curve in panel.run._scores.curves][1] == "AP50 of views"
     assert panel.result.segment.font().bold()
     assert panel.train.text() == "Train again"
     worse = replace(RESULT, worse=True, after={"ap50": 0.1})

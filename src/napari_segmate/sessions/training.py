@@ -35,7 +35,7 @@ MOST_POINTS = 500
 """Points of the curve of losses; when there are more, neighbours are averaged."""
 MEASURES = {
     "ap50": "AP50 of the planes",
-    "msa": "AP50 to AP95 of the planes",
+    "msa": "AP50–95 of the planes",
     "click_iou": "IoU after one click",
     "box_iou": "IoU after a box",
     "clicks": "Clicks to IoU 0.85",

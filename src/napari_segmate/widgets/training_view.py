@@ -50,8 +50,8 @@ class RunView(QWidget):
         self._losses.setToolTip("What the training makes small. Both falling is good")
         self._scores.setToolTip(
             "How well labels that were held out are met, 0 to 1. Rising is good.\n"
-            "IoU of the views: masks after a click or a box, on average.\n"
-            "AP50 of the views: objects that the model finds by itself, on a few small views, "
+            "IoU of views: masks after a click or a box, on average.\n"
+            "AP50 of views: objects that the model finds by itself, on a few small views, "
             "without your settings. The table at the end is measured on the held-out planes "
             "instead, so its numbers are others"
         )
@@ -114,14 +114,14 @@ class RunView(QWidget):
         self._scores.show_curves(
             [
                 Curve(
-                    "IoU of the views",
+                    "IoU of views",
                     VALIDATION_COLOUR,
                     x,
                     [one.iou for one in checks],
                     marked=True,
                 ),
                 Curve(
-                    "AP50 of the views",
+                    "AP50 of views",
                     THIRD_COLOUR,
                     x,
                     [one.ap50 for one in checks],
