@@ -92,17 +92,17 @@ def test_a_tiny_image_does_no_harm(fake_model: FakeSegmenter) -> None:
 def test_progress_is_told_and_cancelling_ends_it(
     blobs: ArrayPlane, fake_model: FakeSegmenter
 ) -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int, int, str]] = []
     params = replace(LENIENT, points_per_batch=16)
 
     def progress(done: int, total: int, text: str) -> None:
         if total:
-            seen.append((done, total))
+            seen.append((done, total, text))
 
-    context = Context(progress, lambda: len(seen) > 2)
+    context = Context(progress, lambda: len(seen) > 3)
     with pytest.raises(Cancelled):
         grid_proposals(blobs, fake_model, params, context=context)
-    assert seen[:2] == [(16, 64), (32, 64)]
+    assert seen[:2] == [(0, 64, "0 of 64 clicks"), (16, 64, "16 of 64 clicks")]
 
 
 def test_proposals_are_told_after_each_crop(blobs: ArrayPlane, fake_model: FakeSegmenter) -> None:

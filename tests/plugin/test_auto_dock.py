@@ -259,6 +259,7 @@ def test_objects_of_a_stack_are_linked(qtbot, model):
     desk.do(AutoAction.RUN)
     assert len(desk.dock.controller.book) == 6
     in_planes = desk.proposed
+    qtbot.waitUntil(lambda: desk.dock.controller.counting.objects > 0)
     said = desk.dock.panel._count.text()
     desk.do(AutoAction.ACCEPT)
     output = desk.viewer.layers[OUTPUT]
@@ -476,7 +477,7 @@ def test_unlinked_sections_are_objects_of_their_own(qtbot, model):
     desk.wait()
     panel.planes._what.setCurrentIndex(1)
     desk.do(AutoAction.RUN)
-    assert f"({desk.proposed} outlines)" in panel._count.text()
+    qtbot.waitUntil(lambda: f"({desk.proposed} outlines)" in panel._count.text())
     panel.planes._linked.setChecked(False)
     assert panel._count.text() == f"{desk.proposed} objects proposed on 4 planes"
     assert "outlines" not in desk.hint

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -57,10 +58,10 @@ def test_labels_of_the_axis_lie_inside_and_beside_one_another(qtbot, values) -> 
     labels = view._labels([values[0], 1000.0, 1001.0, 100_000.0, values[1]])
     assert labels
     for tick, place in labels:
-        assert 0 <= place.left() and place.right() <= view.width()
+        assert place.left() >= 0 and place.right() <= view.width()
         assert place.width() > view.fontMetrics().horizontalAdvance(f"{tick:,.0f}")
     places = [place for _, place in labels]
-    assert all(a.right() <= b.left() for a, b in zip(places, places[1:], strict=False))
+    assert all(a.right() <= b.left() for a, b in pairwise(places))
 
 
 def test_every_series_has_a_row(view) -> None:

@@ -134,6 +134,8 @@ def grid_proposals(
         frame = Frame(crop.box_yx, _shown(crop.size, zoom))
         embedding = store.of_plane(plane, frame, model, context)
         scan = Scan(number, frame, plane.shape, embedding, model, store, params)
+        # The first clicks are long in coming where the model is large.
+        progress.within(0)
         masks = scan.candidates(points[number], context, progress.within)
         progress.add(len(points[number]))
         kept = masks if params.exact else _without_duplicates(masks)
@@ -242,7 +244,8 @@ class _Progress:
 
     def within(self, done: int) -> None:
         """Report the points of the crop at hand."""
-        self._context.report(self._before + done, self._total, "looking for objects")
+        at = self._before + done
+        self._context.report(at, self._total, f"{at:,} of {self._total:,} clicks")
 
     def add(self, done: int) -> None:
         """Remember a crop that is done."""

@@ -47,13 +47,13 @@ ANNOTATION_TIPS: Mapping[Annotation, str] = {
     Annotation.OBJECTS: "Some objects are labelled; what has no label may be another object",
 }
 PRESET_TITLES: Mapping[Preset, str] = {
-    Preset.QUICK: "Quick – all but the encoder",
-    Preset.BALANCED: "Balanced – also a part of the encoder",
+    Preset.QUICK: "Quick – not the encoder",
+    Preset.BALANCED: "Balanced – encoder partly",
     Preset.FULL: "Full – everything",
 }
 PRESET_TIPS: Mapping[Preset, str] = {
-    Preset.QUICK: "Minutes. The encoder looks once at each image and stays as it is",
-    Preset.BALANCED: "Longer. For images unlike those the model knows",
+    Preset.QUICK: "Minutes. All but the encoder learns, which looks once at each image",
+    Preset.BALANCED: "Longer. A part of the encoder learns, too: for images of another kind",
     Preset.FULL: "Longest. Needs many labelled objects, best a graphics processor",
 }
 WIDTH_PX = 320
