@@ -10,7 +10,12 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 from qtpy.QtWidgets import QComboBox, QWidget
 
-__all__ = ["LayerChooser"]
+from napari_segmate.plugin.output import made_for
+from napari_segmate.plugin.viewing import View
+
+__all__ = ["LayerChooser", "OutputChooser"]
+
+NEW_LABELS = "new labels layer"
 
 
 class LayerChooser:
@@ -26,6 +31,11 @@ class LayerChooser:
         Called with the layer that is chosen from now on, or None.
     none_text : str, optional
         Offers "no layer" under this name, first of all.
+
+    Attributes
+    ----------
+    declined : bool
+        The user has chosen "no layer" himself.
     """
 
     def __init__(
@@ -39,6 +49,7 @@ class LayerChooser:
         self._accepts = accepts
         self._chosen = chosen
         self._none_text = none_text
+        self.declined = False
         self._box = ComboBox(choices=self._choices, nullable=False)
         self._box.changed.connect(self._on_changed)
         native = self._box.native
@@ -67,8 +78,10 @@ class LayerChooser:
         self._refresh()
         choices = self._box.choices
         wanted = self._none_text if layer is None else layer
+        declined = self.declined and layer is None
         if wanted in choices:
             self._box.value = wanted
+        self.declined = declined
 
     def close(self) -> None:
         """Stop following the layers."""
@@ -87,7 +100,49 @@ class LayerChooser:
             if before is not None and before in self._box.choices:
                 self._box.value = before
         if self.layer is not before:
-            self._on_changed(self._box.value)
+            self._chosen(self.layer)
 
     def _on_changed(self, value: Any) -> None:
+        self.declined = self.layer is None
         self._chosen(self.layer)
+
+
+class OutputChooser(LayerChooser):
+    """Lets the user choose the labels that objects go to.
+
+    Labels that any panel has made for the image are taken unless the user wants new ones: all
+    panels write to the same layer.
+
+    Parameters
+    ----------
+    viewer, accepts, chosen
+        As in `LayerChooser`.
+    view : View
+        Knows the image.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        accepts: Callable[[Layer], bool],
+        chosen: Callable[[Any], None],
+        view: View,
+    ) -> None:
+        super().__init__(viewer, accepts, chosen, NEW_LABELS)
+        self._view = view
+        self._events.inserted.connect(self.look)
+
+    def look(self, event: Any = None) -> None:
+        """Choose the labels made for the image last, where nothing else is chosen."""
+        image = self._view.image
+        if image is None or self.declined or self.layer is not None:
+            return
+        for layer in reversed(self._viewer.layers):
+            if self._accepts(layer) and made_for(layer, image, self._view.channel):
+                self.choose(layer)
+                return
+
+    def close(self) -> None:
+        """Stop following the layers."""
+        self._events.inserted.disconnect(self.look)
+        super().close()

@@ -13,7 +13,7 @@ from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.weights import cache_folder
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.answering import Answerer, ModelChoice, default_answerer
-from napari_segmate.plugin.choosers import LayerChooser
+from napari_segmate.plugin.choosers import LayerChooser, OutputChooser
 from napari_segmate.plugin.controller import Controller
 from napari_segmate.plugin.deferred import Deferred
 from napari_segmate.plugin.docking import Dock, warn, warn_from_any_thread
@@ -33,8 +33,6 @@ from napari_segmate.widgets.options_view import OptionValues
 from napari_segmate.widgets.segment_panel import SegmentPanel
 
 __all__ = ["SegmentDock"]
-
-NEW_LABELS = "new labels layer"
 
 
 class SegmentDock(Dock):
@@ -76,8 +74,8 @@ class SegmentDock(Dock):
         folder = recovery_folder or cache_folder() / "recovery"
         self.recovery = RecoveryKeeper(folder, self.controller.runner, warn_from_any_thread)
         self._images = LayerChooser(self.viewer, self._is_image, self._on_image)
-        self._outputs = LayerChooser(
-            self.viewer, self.controller.labels_accepts, self._on_output, NEW_LABELS
+        self._outputs = OutputChooser(
+            self.viewer, self.controller.labels_accepts, self._on_output, self.controller.view
         )
         self.panel = SegmentPanel(self._images.native, self._outputs.native)
         self.fill(self.panel)
@@ -190,6 +188,7 @@ class SegmentDock(Dock):
         image = layer if isinstance(layer, Image) else None
         self._show_channels(image=image)
         self.controller.choose_image(image)
+        self._outputs.look()
         if image is not None:
             self.controller.prompts.take_tool(self.controller.prompts.tool or "point")
             self._keep_tool()

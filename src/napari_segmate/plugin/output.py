@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from napari.components import Dims, ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 
 from napari_segmate.core.errors import LabelsError, NothingNewError
 from napari_segmate.core.labels import Change, CommitPolicy, commit, dtype_for, next_id
@@ -30,23 +31,43 @@ __all__ = [
     "OutputLabels",
     "Written",
     "labels_for",
+    "made_for",
     "set_records",
 ]
 
 OUTPUT_NAME = "SegMate labels"
+OURS = re.compile(rf"{OUTPUT_NAME}( \[\d+\])?")
+
+_IDS = LabelIds()
+"""Of all panels: while one writes its objects, another must not take the same values."""
 
 
 def labels_for(
     image: Image, channel: int | None, name: str, dtype: npt.DTypeLike = np.uint16
 ) -> Labels:
     """Return an empty labels layer whose pixels are those of an image, without its channels."""
+    shape, geometry = _pixels_of(image, channel)
+    return Labels(empty_labels(shape, dtype), name=name, opacity=0.5, **geometry.kwargs())
+
+
+def made_for(layer: Layer, image: Image, channel: int | None) -> bool:
+    """Tell by its name and its pixels whether a layer is an output made for an image."""
+    if not isinstance(layer, Labels) or layer.multiscale or not OURS.fullmatch(layer.name):
+        return False
+    shape, geometry = _pixels_of(image, channel)
+    if spatial_shape(layer) != shape:
+        return False
+    return np.allclose(Geometry.of(layer).matrix_in(geometry.units), geometry.matrix)
+
+
+def _pixels_of(image: Image, channel: int | None) -> tuple[tuple[int, ...], Geometry]:
     shape = list(spatial_shape(image))
     geometry = Geometry.of(image).without_channel(channel, 1 if channel is None else shape[channel])
     if channel == 0:
         del shape[0]
     elif channel is not None:
         shape[channel] = 1
-    return Labels(empty_labels(shape, dtype), name=name, opacity=0.5, **geometry.kwargs())
+    return tuple(shape), geometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +112,7 @@ class OutputLabels:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._chosen: Labels | None = None
-        self.ids = LabelIds()
+        self.ids = _IDS
         self.chosen: Callable[[Labels], None] = lambda layer: None
 
     @property

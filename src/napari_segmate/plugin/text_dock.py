@@ -12,7 +12,7 @@ from napari.layers import Image, Labels, Layer
 from napari_segmate.core.weights import cache_folder
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.answering import Answerer, default_answerer
-from napari_segmate.plugin.choosers import LayerChooser
+from napari_segmate.plugin.choosers import LayerChooser, OutputChooser
 from napari_segmate.plugin.docking import Dock, warn, warn_from_any_thread
 from napari_segmate.plugin.finding import Engine
 from napari_segmate.plugin.images import channels_on_offer
@@ -31,7 +31,6 @@ from napari_segmate.widgets.text_panel import TextAction, TextPanel
 
 __all__ = ["TextDock"]
 
-NEW_LABELS = "new labels layer"
 ONLY_WORDS = "This detector only understands words; OWLv2 and OWL-ViT take examples, too"
 NO_PATTERN = "Draw a box round one object, or select one, first"
 HISTORY_NAME = "prompts.json"
@@ -79,8 +78,8 @@ class TextDock(Dock):
         history = history or cache_folder() / HISTORY_NAME
         self.history = PromptHistory(history)
         self._images = LayerChooser(self.viewer, lambda one: isinstance(one, Image), self._on_image)
-        self._outputs = LayerChooser(
-            self.viewer, self.controller.labels_accepts, self._on_output, NEW_LABELS
+        self._outputs = OutputChooser(
+            self.viewer, self.controller.labels_accepts, self._on_output, self.controller.view
         )
         self.panel = TextPanel(self._images.native, self._outputs.native)
         self.detectors = DetectorList(
@@ -177,6 +176,7 @@ class TextDock(Dock):
         image = layer if isinstance(layer, Image) else None
         self._show_channels(image=image)
         self.controller.choose_image(image)
+        self._outputs.look()
         self._show_planes()
 
     def _on_output(self, layer: Layer | None) -> None:

@@ -99,6 +99,11 @@ class View:
         self.shown = shown
         return plane
 
+    @property
+    def channel(self) -> int | None:
+        """The axis of the image that is its channels, None without one."""
+        return None if self.image is None else self._channel_axis(self.image)
+
     def _channel_axis(self, image: Image) -> int | None:
         axis = self._options.channel_axis
         return None if axis is None or image.rgb or axis >= image.ndim else axis
