@@ -19,7 +19,7 @@ NOTHING_IN_GRID = (
     "small ones are shown larger then"
 )
 DEALT = "Nothing is left to accept: go on with another plane or image, or correct objects by clicks"
-OUTDATED = "What to find was changed: press 'Find all objects' to look again"
+OUTDATED = "What to find, or where, was changed: press 'Find all objects' to look again"
 
 
 @dataclass(frozen=True)

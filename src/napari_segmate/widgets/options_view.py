@@ -37,6 +37,10 @@ POLICY_TITLES: Mapping[Enum, str] = {
     CommitPolicy.OVERWRITE: "overwrite others",
     CommitPolicy.ONLY_BACKGROUND: "skip what is labelled",
 }
+POLICY_TIP = (
+    "What happens to labels underneath. Of many objects at once, those that lie on others by more "
+    "than half are left out, unless they overwrite"
+)
 MODE_TITLES: Mapping[Enum, str] = {
     PointMode.ONE_OBJECT: "all on one object",
     PointMode.EACH_POINT: "one object each",
@@ -97,7 +101,7 @@ class OptionsView(QCollapsible):
         self._form.setVerticalSpacing(4)
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self._points = self._combo("Points", MODE_TITLES, "Whether your points mark one object")
-        self._policy = self._combo("Commit", POLICY_TITLES, "What happens to labels underneath")
+        self._policy = self._combo("Commit", POLICY_TITLES, POLICY_TIP)
         self._contrast = self._combo("Contrast", CONTRAST_TITLES, "The range the model sees")
         self._device = self._combo("Device", DEVICE_TITLES, "Where the model runs")
         self._channel_axis = self._combo(

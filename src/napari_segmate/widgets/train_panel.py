@@ -47,9 +47,9 @@ ANNOTATION_TIPS: Mapping[Annotation, str] = {
     Annotation.OBJECTS: "Some objects are labelled; what has no label may be another object",
 }
 PRESET_TITLES: Mapping[Preset, str] = {
-    Preset.QUICK: "Quick – not the encoder",
-    Preset.BALANCED: "Balanced – encoder partly",
-    Preset.FULL: "Full – everything",
+    Preset.QUICK: "Quick: not the encoder",
+    Preset.BALANCED: "Balanced: encoder partly",
+    Preset.FULL: "Full: everything",
 }
 PRESET_TIPS: Mapping[Preset, str] = {
     Preset.QUICK: "Minutes. All but the encoder learns, which looks once at each image",
