@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_segmate.sessions.state import Phase, Progress, SessionState
 from napari_segmate.widgets.auto_actions import AutoAction, AutoValues
-from napari_segmate.widgets.auto_panel import AutoPanel
+from napari_segmate.widgets.auto_panel import WIDTH_PX, AutoPanel
 
 pytestmark = pytest.mark.gui
 
@@ -126,3 +126,9 @@ def test_outlines_of_linked_objects_are_told_apart_from_objects(panel) -> None:
     assert panel._count.text() == "2 objects (3 outlines) proposed on 3 planes"
     panel.show_found((30, 40, 900), 3, linked=True)
     assert panel._count.text() == "3 outlines proposed on 3 planes"
+
+
+def test_nothing_is_wider_than_the_dock_whatever_was_found(panel) -> None:
+    panel.show_found(range(30, 12_000), 2400, linked=True, objects=1040)
+    column = panel._count.parentWidget()
+    assert column.minimumSizeHint().width() <= WIDTH_PX

@@ -36,7 +36,7 @@ from napari_segmate.widgets.status_view import StatusView
 
 __all__ = ["REGIONS", "AutoPanel"]
 
-WIDTH_PX = 300
+WIDTH_PX = 320
 COLOUR = "#2196f3"
 LARGEST_PX = 100_000.0
 MODES: Mapping[str, str] = {
@@ -115,6 +115,8 @@ class AutoPanel(QWidget):
         self._sliders = {name: _slider(tip) for name, (_, tip) in SLIDERS.items()}
         self._border = QCheckBox("keep what it cuts")
         self._count = QLabel()
+        # A long one must not widen the column beyond the dock, which would cut all of it off.
+        self._count.setWordWrap(True)
         self._buttons: dict[AutoAction, QPushButton] = {}
         self._tuning = QWidget()
         self._shapes = shapes_chooser
