@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.labels import dtype_for
 from napari_segmate.core.types import LabelArray
+from napari_segmate.io.placing import put_in_place, remove
 
 __all__ = ["check_target", "write_labels"]
 
@@ -46,14 +45,14 @@ def write_labels(path: str | os.PathLike[str], labels: Any, axes: str | None = N
     part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
     try:
         WRITERS[target.suffix.lower()](part, compact, axes)
-        _replace(part, target)
+        put_in_place(part, target)
     except OSError as error:
         raise LabelsError(
             f"cannot write {target} ({error.strerror or error}); free some space, or choose a "
             "folder that you may write to"
         ) from error
     finally:
-        _remove(part)
+        remove(part)
     return target
 
 
@@ -88,29 +87,6 @@ def _compact(labels: Any) -> LabelArray:
     largest = int(array.max()) if array.size else 0
     compact: LabelArray = array.astype(dtype_for(largest, np.uint8), copy=False)
     return compact
-
-
-def _replace(part: Path, target: Path) -> None:
-    if not target.is_dir():
-        part.replace(target)
-        return
-    # A folder cannot be replaced in one step: the old one stays until the new one is there.
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    target.rename(old)
-    try:
-        part.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _remove(part: Path) -> None:
-    if part.is_dir():
-        shutil.rmtree(part, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _write_tiff(path: Path, labels: LabelArray, axes: str | None) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from napari_segmate.core.context import Context
 from napari_segmate.core.labels import dtype_for
 from napari_segmate.io.ome_zarr import add_pyramid, create_labels
+from napari_segmate.io.placing import put_in_place
 from napari_segmate.tasks.auto_stack import Numbering, planes_in_order
 from napari_segmate.tasks.block_merge import Numbers, number_objects
 from napari_segmate.tasks.block_work import BlockJob, load_finding
@@ -90,7 +91,7 @@ def finish(job: BlockJob, path: Path, output: Output, context: Context) -> int:
     )
     count = _write(job, numbers, first, output, context)
     add_pyramid(part, lambda done, total: context.report(done, total, "writing the pyramid"))
-    _put(part, path)
+    put_in_place(part, path)
     shutil.rmtree(job.folder, ignore_errors=True)
     return count
 
@@ -141,21 +142,3 @@ def _from_one(plane: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     inside = plane > 0
     first = int(plane[inside].min()) if inside.any() else 1
     return np.where(inside, plane - first + 1, 0)
-
-
-def _put(part: Path, path: Path) -> None:
-    if not path.exists():
-        part.rename(path)
-        return
-    old = path.with_name(f".{path.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    path.rename(old)
-    try:
-        part.rename(path)
-    except OSError:
-        old.rename(path)
-        raise
-    if old.is_dir():
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        old.unlink()
