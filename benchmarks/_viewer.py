@@ -20,8 +20,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_segmate.models.base import ModelInfo
-from napari_segmate.plugin.answering import Answerer
-from napari_segmate.plugin.dock import SegmentDock
+from napari_segmate.plugin.segment.dock import SegmentDock
+from napari_segmate.plugin.worker.engine import Answerer
 from napari_segmate.sessions.state import Phase
 
 __all__ = ["Driver", "Heartbeat"]

@@ -23,16 +23,16 @@ from recipes.tiny import pack
 from scipy import ndimage
 
 from benchmarks._report import Table, put_between, report
-from napari_segmate.core.image import ContrastMode, ImageSource, Plane, guess_axes
-from napari_segmate.core.metrics import MSA_THRESHOLDS, average_precision
+from napari_segmate.core.images.image_source import ContrastMode, ImageSource, Plane, guess_axes
+from napari_segmate.core.numbers.metrics import MSA_THRESHOLDS, average_precision
 from napari_segmate.core.prompts import Box, ObjectPrompts, Points
 from napari_segmate.core.types import Instance
-from napari_segmate.inference.embeddings import EmbeddingStore
-from napari_segmate.inference.predict import predict
-from napari_segmate.inference.request import ObjectResult, Request
+from napari_segmate.inference.embeddings.store import EmbeddingStore
+from napari_segmate.inference.prompts.predict import predict
+from napari_segmate.inference.prompts.request import ObjectResult, Request
 from napari_segmate.models import load_model
 from napari_segmate.models.base import Segmenter
-from napari_segmate.tasks.auto import run
+from napari_segmate.tasks.automask.run import run
 
 VARIABLE = "NAPARI_SEGMATE_DATA"
 MIN_OBJECT = 20

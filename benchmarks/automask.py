@@ -25,10 +25,10 @@ from benchmarks._report import Table, report
 from benchmarks._timing import repeat
 from benchmarks.memory import Peak
 from napari_segmate.core.context import Context
-from napari_segmate.core.image import ContrastMode, ImageAxes, ImageSource, Plane
-from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.core.images.image_source import ContrastMode, ImageAxes, ImageSource, Plane
+from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.models import load_model
-from napari_segmate.tasks.auto import Params, generate, prepare, run_stack
+from napari_segmate.tasks.automask.run import Params, generate, prepare, run_stack
 
 ROOT = Path(__file__).parents[1]
 SIDES = (1000, 2000, 4000, 8000, 10_000)

@@ -20,12 +20,12 @@ from segment_anything import SamPredictor, sam_model_registry
 from benchmarks._images import scene
 from benchmarks._report import Table, report
 from benchmarks._timing import Times, alternate, repeat
-from napari_segmate.core.image import ContrastMode, ImageAxes, ImageSource
+from napari_segmate.core.images.image_source import ContrastMode, ImageAxes, ImageSource
 from napari_segmate.core.prompts import Box, ObjectPrompts, Points
 from napari_segmate.core.types import Embedding
-from napari_segmate.inference.embeddings import EmbeddingStore
-from napari_segmate.inference.predict import predict
-from napari_segmate.inference.request import Request
+from napari_segmate.inference.embeddings.store import EmbeddingStore
+from napari_segmate.inference.prompts.predict import predict
+from napari_segmate.inference.prompts.request import Request
 from napari_segmate.models import load_model
 from napari_segmate.models.base import Segmenter
 from napari_segmate.sessions.interactive import Session

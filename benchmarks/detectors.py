@@ -26,17 +26,17 @@ from benchmarks._images import scene
 from benchmarks._report import Table, report
 from benchmarks._timing import repeat
 from benchmarks.memory import Peak
-from napari_segmate.core.boxes import overlaps
 from napari_segmate.core.context import Context
-from napari_segmate.core.detections import Detections, SelectParams, select
-from napari_segmate.core.image import ContrastMode, ImageAxes, ImageSource
-from napari_segmate.core.pictures import as_rgb
+from napari_segmate.core.images.image_source import ContrastMode, ImageAxes, ImageSource
+from napari_segmate.core.images.pictures import as_rgb
+from napari_segmate.core.masks.boxes import overlaps
+from napari_segmate.core.text.detections import Detections, SelectParams, select
 from napari_segmate.core.types import BoxYX
-from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.models import load_model
-from napari_segmate.tasks.boxes import PlaneBoxes, segment_boxes
 from napari_segmate.tasks.segment import Params
-from napari_segmate.tasks.text import FoundBox
+from napari_segmate.tasks.text.run import FoundBox
+from napari_segmate.tasks.text.segment_boxes import PlaneBoxes, segment_boxes
 
 ROOT = Path(__file__).parents[1]
 SIZES: dict[str, Any] = {

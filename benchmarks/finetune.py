@@ -28,9 +28,9 @@ from benchmarks._report import Table, report
 from benchmarks.accuracy import VARIABLE
 from napari_segmate.core.training_events import Event, Start, Step, Validation
 from napari_segmate.models import load_model
-from napari_segmate.tasks import evaluate
-from napari_segmate.tasks.evaluate import Scores
-from napari_segmate.tasks.train import Params, run
+from napari_segmate.tasks.evaluate import run as evaluate
+from napari_segmate.tasks.evaluate.run import Scores
+from napari_segmate.tasks.train.run import Params, run
 from napari_segmate.training.data import Sample, count_objects, sample_of
 from napari_segmate.training.presets import Preset
 

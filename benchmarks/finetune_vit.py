@@ -29,7 +29,7 @@ from benchmarks._report import Table, report
 from napari_segmate.core.synthetic import nuclei
 from napari_segmate.core.training_events import Start
 from napari_segmate.models import load_model
-from napari_segmate.tasks.train import Params, estimate, run
+from napari_segmate.tasks.train.run import Params, estimate, run
 from napari_segmate.training.data import Sample, sample_of
 from napari_segmate.training.entries import Entry, make_entry
 from napari_segmate.training.estimate import peak_mb

@@ -17,12 +17,12 @@ import numpy as np
 from benchmarks._images import Scene, scene
 from benchmarks._report import Table, report
 from benchmarks._timing import Times, repeat
-from napari_segmate.core.image import ContrastMode, ImageAxes, ImageSource
+from napari_segmate.core.images.image_source import ContrastMode, ImageAxes, ImageSource
 from napari_segmate.core.prompts import ObjectPrompts, Points
-from napari_segmate.inference.embeddings import EmbeddingStore
-from napari_segmate.inference.predict import predict
-from napari_segmate.inference.prefetch import first_frame, prefetch
-from napari_segmate.inference.request import Request
+from napari_segmate.inference.embeddings.prefetch import first_frame, prefetch
+from napari_segmate.inference.embeddings.store import EmbeddingStore
+from napari_segmate.inference.prompts.predict import predict
+from napari_segmate.inference.prompts.request import Request
 from napari_segmate.models import load_model
 from napari_segmate.models.base import Segmenter
 

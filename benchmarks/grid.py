@@ -19,7 +19,7 @@ from segment_anything.build_sam import build_sam_vit_b
 from benchmarks._images import scene
 from benchmarks._report import Table, report
 from napari_segmate.automatic import AutomaticMaskGenerator
-from napari_segmate.core.pictures import as_rgb
+from napari_segmate.core.images.pictures import as_rgb
 from napari_segmate.models import get_model, load_model
 from napari_segmate.models.sam import SamSegmenter
 from napari_segmate.predictor import Predictor

@@ -28,14 +28,14 @@ from benchmarks._images import CELL_SPACING, scene
 from benchmarks._report import Table, report
 from benchmarks._viewer import Driver, Heartbeat
 from napari_segmate.core.context import Context
+from napari_segmate.core.files.weights import WeightsFile, fetch
 from napari_segmate.core.synthetic import touching_cells
-from napari_segmate.core.weights import WeightsFile, fetch
-from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.models import get_model, load_model
 from napari_segmate.models.base import ModelInfo, Segmenter
-from napari_segmate.plugin.answering import Answerer, ModelChoice
-from napari_segmate.plugin.train_dock import TrainDock
-from napari_segmate.plugin.training_run import TrainingRun, command_of
+from napari_segmate.plugin.train.dock import TrainDock
+from napari_segmate.plugin.train.run import TrainingRun, command_of
+from napari_segmate.plugin.worker.engine import Answerer, ModelChoice
 
 SIDE = 2048
 LARGE_SIDE = 20_000

@@ -24,12 +24,12 @@ import psutil
 
 from benchmarks._images import CELL_SPACING, scene
 from benchmarks._report import Table, report
-from napari_segmate.core.image import ContrastMode, ImageAxes, ImageSource
+from napari_segmate.core.images.image_source import ContrastMode, ImageAxes, ImageSource
 from napari_segmate.core.prompts import ObjectPrompts, Points
 from napari_segmate.core.types import IntBoxYX
-from napari_segmate.inference.embeddings import EmbeddingStore
-from napari_segmate.inference.predict import predict
-from napari_segmate.inference.request import Request
+from napari_segmate.inference.embeddings.store import EmbeddingStore
+from napari_segmate.inference.prompts.predict import predict
+from napari_segmate.inference.prompts.request import Request
 from napari_segmate.models import load_model
 
 ROOT = Path(__file__).parents[1]

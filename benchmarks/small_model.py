@@ -16,12 +16,12 @@ from benchmarks._images import scene
 from benchmarks._report import Table, put_between, report
 from benchmarks._timing import repeat
 from benchmarks.memory import Peak
-from napari_segmate.core.image import ContrastMode, ImageSource, guess_axes
-from napari_segmate.core.pictures import as_rgb
+from napari_segmate.core.images.image_source import ContrastMode, ImageSource, guess_axes
+from napari_segmate.core.images.pictures import as_rgb
 from napari_segmate.core.prompts import ObjectPrompts, Points
 from napari_segmate.models import load_model
 from napari_segmate.models.base import Segmenter
-from napari_segmate.tasks.auto import run
+from napari_segmate.tasks.automask.run import run
 
 ROOT = Path(__file__).parents[1]
 PROMPTS = 32

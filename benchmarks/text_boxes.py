@@ -22,14 +22,14 @@ import skimage.io
 
 from benchmarks._report import Table, report
 from benchmarks.accuracy import VARIABLE
-from napari_segmate.core.boxes import overlaps
-from napari_segmate.core.detections import SelectParams, select
 from napari_segmate.core.errors import SegmateError
-from napari_segmate.core.pictures import as_plane, as_rgb
+from napari_segmate.core.images.pictures import as_plane, as_rgb
+from napari_segmate.core.masks.boxes import overlaps
+from napari_segmate.core.text.detections import SelectParams, select
 from napari_segmate.core.types import RGBImage
 from napari_segmate.detectors import load_detector
 from napari_segmate.detectors.base import DETAIL, Detector
-from napari_segmate.inference.search import SearchOptions, Tiling, search
+from napari_segmate.inference.detection.search import SearchOptions, Tiling, search
 
 PHRASES: Mapping[str, Mapping[str, str]] = {
     "bccd": {"RBC": "red blood cell", "WBC": "white blood cell", "Platelets": "platelet"},

@@ -22,11 +22,11 @@ from qtpy.QtTest import QTest
 from benchmarks._images import scene
 from benchmarks._report import Table, report
 from benchmarks._viewer import Driver, Heartbeat
-from napari_segmate.inference.embeddings import EmbeddingStore
-from napari_segmate.plugin.answering import Answerer
-from napari_segmate.plugin.finding import Found
-from napari_segmate.plugin.text_dock import TextDock
-from napari_segmate.plugin.text_engine import TextEngine
+from napari_segmate.inference.embeddings.store import EmbeddingStore
+from napari_segmate.plugin.text.detection_engine import TextEngine
+from napari_segmate.plugin.text.dock import TextDock
+from napari_segmate.plugin.text.engine_protocol import Found
+from napari_segmate.plugin.worker.engine import Answerer
 from napari_segmate.widgets.text_panel import TextAction
 
 SIDE = 1024

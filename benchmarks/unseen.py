@@ -21,13 +21,13 @@ from scipy import ndimage
 
 from benchmarks._report import Table, put_between, report
 from benchmarks.accuracy import VARIABLE
-from napari_segmate.core.image import ContrastMode, ImageSource, Plane, guess_axes
+from napari_segmate.core.images.image_source import ContrastMode, ImageSource, Plane, guess_axes
 from napari_segmate.core.prompts import ObjectPrompts, Points
 from napari_segmate.core.types import LabelArray
-from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.models import load_model
 from napari_segmate.models.base import Segmenter
-from napari_segmate.tasks.auto import run
+from napari_segmate.tasks.automask.run import run
 from napari_segmate.tasks.segment import run as segment
 
 SETS = {

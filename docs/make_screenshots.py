@@ -20,9 +20,9 @@ from qtpy.QtWidgets import QApplication
 from text_pictures import text
 
 from napari_segmate.core import synthetic
-from napari_segmate.plugin.auto_dock import AutoDock
-from napari_segmate.plugin.dock import SegmentDock
-from napari_segmate.plugin.train_dock import TrainDock
+from napari_segmate.plugin.automask.dock import AutoDock
+from napari_segmate.plugin.segment.dock import SegmentDock
+from napari_segmate.plugin.train.dock import TrainDock
 from napari_segmate.widgets.actions import Action
 from napari_segmate.widgets.auto_actions import AutoAction
 

@@ -17,10 +17,10 @@ from qtpy.QtWidgets import QApplication
 from scipy import ndimage
 
 from napari_segmate.core import synthetic
-from napari_segmate.core.weights import cache_folder
-from napari_segmate.plugin.finding import Found
-from napari_segmate.plugin.text_dock import TextDock
-from napari_segmate.plugin.text_engine import TextEngine
+from napari_segmate.core.files.weights import cache_folder
+from napari_segmate.plugin.text.detection_engine import TextEngine
+from napari_segmate.plugin.text.dock import TextDock
+from napari_segmate.plugin.text.engine_protocol import Found
 from napari_segmate.widgets.text_panel import TextAction
 
 CACHE = "~/.cache/napari-segmate"

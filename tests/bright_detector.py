@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.detections import Detections
+from napari_segmate.core.text.detections import Detections
 from napari_segmate.detectors.base import DetectorInfo
 
 NOISE = 30

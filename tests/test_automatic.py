@@ -14,8 +14,8 @@ from torch import nn
 
 from napari_segmate.automatic import AutomaticMaskGenerator
 from napari_segmate.core.errors import ImageError, ParameterError
-from napari_segmate.core.pictures import as_rgb
-from napari_segmate.core.rle import decode_rle
+from napari_segmate.core.images.pictures import as_rgb
+from napari_segmate.core.masks.rle import decode_rle
 from napari_segmate.core.synthetic import nuclei
 from napari_segmate.models import load_model
 from napari_segmate.models.base import ModelInfo

@@ -10,9 +10,9 @@ import tifffile
 from bright_detector import BrightDetector
 
 from napari_segmate import GroundingDINO, SegMate
-from napari_segmate.core.coarse_masks import CoarseMask
 from napari_segmate.core.errors import ImageError, ParameterError, PromptError, UnknownNameError
-from napari_segmate.tasks.text import Params
+from napari_segmate.core.masks.coarse_masks import CoarseMask
+from napari_segmate.tasks.text.run import Params
 
 BLOBS = [(8, 8, 20, 22), (6, 36, 18, 50), (28, 20, 42, 40)]
 BOXES_XYXY = [(x0 - 0.5, y0 - 0.5, x1 - 0.5, y1 - 0.5) for y0, x0, y1, x1 in BLOBS]

@@ -23,13 +23,13 @@ from batches import WEIGHTS
 from pack import Item, pack_images
 from scipy import ndimage
 
-from napari_segmate.core.image import ContrastMode, ImageSource, guess_axes
-from napari_segmate.core.masks import paste
+from napari_segmate.core.images.image_source import ContrastMode, ImageSource, guess_axes
+from napari_segmate.core.masks.object_masks import paste
 from napari_segmate.core.prompts import Box, ObjectPrompts, Points
 from napari_segmate.core.types import BoolArray
-from napari_segmate.inference.embeddings import EmbeddingStore
-from napari_segmate.inference.predict import predict
-from napari_segmate.inference.request import ObjectResult, Request
+from napari_segmate.inference.embeddings.store import EmbeddingStore
+from napari_segmate.inference.prompts.predict import predict
+from napari_segmate.inference.prompts.request import ObjectResult, Request
 from napari_segmate.models._calibration import Calibration, sharpness
 from napari_segmate.models._checkpoint import file_sha256
 from napari_segmate.models._tiny_network import load_tiny

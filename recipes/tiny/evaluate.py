@@ -21,11 +21,11 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from napari_segmate.core.image import Contrast, ImageSource, guess_axes
-from napari_segmate.core.metrics import MSA_THRESHOLDS, average_precision
+from napari_segmate.core.images.image_source import Contrast, ImageSource, guess_axes
+from napari_segmate.core.numbers.metrics import MSA_THRESHOLDS, average_precision
 from napari_segmate.models._tiny_network import TinyFeatures, TinyNetwork, load_tiny
 from napari_segmate.models.tiny import FAMILY, TinySegmenter
-from napari_segmate.tasks.auto import Params, run
+from napari_segmate.tasks.automask.run import Params, run
 
 Table: TypeAlias = dict[str, dict[str, float]]
 Labels: TypeAlias = npt.NDArray[np.int32]

@@ -17,14 +17,14 @@ from scipy import ndimage
 from skimage.segmentation import find_boundaries
 from skimage.transform import resize
 
-from napari_segmate.core.image import ContrastMode, ImageSource, Plane, guess_axes
-from napari_segmate.core.metrics import average_precision
+from napari_segmate.core.images.image_source import ContrastMode, ImageSource, Plane, guess_axes
+from napari_segmate.core.numbers.metrics import average_precision
 from napari_segmate.core.prompts import ObjectPrompts, Points
 from napari_segmate.core.types import RGBImage
-from napari_segmate.inference.embeddings import EmbeddingStore
+from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.models import load_model
 from napari_segmate.models.base import Segmenter
-from napari_segmate.tasks.auto import run
+from napari_segmate.tasks.automask.run import run
 from napari_segmate.tasks.segment import run as segment
 
 SIDE = 320

@@ -1,7 +1,7 @@
 from .api import SegMate as SegMate
 from .automatic import AutomaticMaskGenerator as AutomaticMaskGenerator
 from .core.errors import SegmateError as SegmateError
-from .core.pictures import as_rgb as as_rgb
+from .core.images.pictures import as_rgb as as_rgb
 from .grounding import GroundingDINO as GroundingDINO
 from .io.images import read_image as read_image
 from .io.labels import write_labels as write_labels

@@ -11,24 +11,24 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from napari_segmate.core.coarse_masks import MaskSource
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ParameterError, PromptError
+from napari_segmate.core.masks.coarse_masks import MaskSource
 from napari_segmate.core.training_events import Event, Result
 from napari_segmate.core.types import BoolArray, LabelArray
 from napari_segmate.grounding import GroundingDINO, ObjectDetector, TextPrompt
-from napari_segmate.inference.embeddings import EmbeddingStore
-from napari_segmate.inference.whole import WholeImage
-from napari_segmate.inference.xy_prompts import prompts_of
+from napari_segmate.inference.embeddings.store import EmbeddingStore
+from napari_segmate.inference.prompts.whole_image import WholeImage
+from napari_segmate.inference.prompts.xy_prompts import prompts_of
 from napari_segmate.io.pictures import PathLike, as_picture, as_source
 from napari_segmate.io.pixel_size import diameter_of
 from napari_segmate.models import DEFAULT_MODEL, load_model
 from napari_segmate.models.base import Segmenter
-from napari_segmate.tasks.auto import Mode, run_stack
-from napari_segmate.tasks.auto import Params as AutoParams
+from napari_segmate.tasks.automask.run import Mode, run_stack
+from napari_segmate.tasks.automask.run import Params as AutoParams
 from napari_segmate.tasks.segment import inside
-from napari_segmate.tasks.train import Params
-from napari_segmate.tasks.train import run as train
+from napari_segmate.tasks.train.run import Params
+from napari_segmate.tasks.train.run import run as train
 from napari_segmate.training.data import Annotation
 from napari_segmate.training.files import samples_of
 from napari_segmate.training.presets import Preset
@@ -213,7 +213,7 @@ class SegMate:
         pixel_size : float or str, optional
             Side of a pixel in micrometres, for a diameter in micrometres; by default what the
             file says. Arrays say nothing.
-        params : napari_segmate.tasks.auto.Params, optional
+        params : napari_segmate.tasks.automask.run.Params, optional
             All other settings.
         link : bool
             Objects that overlap from plane to plane of a stack get one number.
@@ -296,7 +296,7 @@ class SegMate:
         overwrite : bool
             Replace a model of this name.
         settings : mapping, optional
-            More of `napari_segmate.tasks.train.Params`, such as ``{"seed": 1}``.
+            More of `napari_segmate.tasks.train.run.Params`, such as ``{"seed": 1}``.
         emit : callable, optional
             Gets the events of the training.
         context : Context, optional

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ImageError, ParameterError
 from napari_segmate.core.types import IntBoxYX, RGBImage, Shape2D
-from napari_segmate.inference.embeddings import EmbeddingStore
-from napari_segmate.inference.grid import filter_proposals, grid_proposals
-from napari_segmate.inference.grid_params import GridParams
-from napari_segmate.inference.records import OUTPUT_MODES, records
+from napari_segmate.inference.automask.grid import filter_proposals, grid_proposals
+from napari_segmate.inference.automask.grid_params import GridParams
+from napari_segmate.inference.automask.sam_records import OUTPUT_MODES, records
+from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.models import DEFAULT_MODEL, load_model
 
 __all__ = ["AutomaticMaskGenerator"]
@@ -31,7 +31,7 @@ class AutomaticMaskGenerator:
     points_per_side, points_per_batch, pred_iou_thresh, stability_score_thresh, \
 stability_score_offset, box_nms_thresh, crop_n_layers, crop_nms_thresh, crop_overlap_ratio, \
 crop_n_points_downscale_factor, point_grids, min_mask_region_area
-        As upstream; see `napari_segmate.inference.grid_params.GridParams`.
+        As upstream; see `napari_segmate.inference.automask.grid_params.GridParams`.
     output_mode : {"binary_mask", "uncompressed_rle", "coco_rle"}
         What the records hold as ``segmentation``; none needs ``pycocotools``.
     exact : bool
@@ -46,7 +46,7 @@ crop_n_points_downscale_factor, point_grids, min_mask_region_area
 
     Examples
     --------
-    >>> from napari_segmate.core.pictures import as_rgb
+    >>> from napari_segmate.core.images.pictures import as_rgb
     >>> from napari_segmate.core.synthetic import nuclei
     >>> generator = AutomaticMaskGenerator("tiny", points_per_side=8, pred_iou_thresh=0.7,
     ...     stability_score_thresh=0.8)
@@ -114,7 +114,7 @@ crop_n_points_downscale_factor, point_grids, min_mask_region_area
         Returns
         -------
         list of dict
-            See `napari_segmate.inference.records.records`.
+            See `napari_segmate.inference.automask.sam_records.records`.
 
         Raises
         ------
@@ -125,7 +125,7 @@ crop_n_points_downscale_factor, point_grids, min_mask_region_area
         if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or 0 in array.shape:
             raise ImageError(
                 f"expected (height, width, 3) uint8, got {array.shape} {array.dtype}; "
-                "napari_segmate.core.pictures.as_rgb converts other images"
+                "napari_segmate.core.images.pictures.as_rgb converts other images"
             )
         plane = _Picture(array)
         proposals = grid_proposals(

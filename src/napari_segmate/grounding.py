@@ -10,19 +10,19 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from napari_segmate.core.coarse_masks import CoarseMask, MaskSource
 from napari_segmate.core.context import Context
-from napari_segmate.core.detections import Detections, Masks, select
 from napari_segmate.core.errors import PromptError
-from napari_segmate.core.masks import clean, paste
-from napari_segmate.core.phrases import split_phrases
+from napari_segmate.core.masks.coarse_masks import CoarseMask, MaskSource
+from napari_segmate.core.masks.object_masks import clean, paste
+from napari_segmate.core.text.detections import Detections, Masks, select
+from napari_segmate.core.text.phrases import split_phrases
 from napari_segmate.core.types import BoolArray, FloatArray, Shape2D
 from napari_segmate.detectors.base import Detector
-from napari_segmate.inference.search import search
+from napari_segmate.inference.detection.search import search
 from napari_segmate.io.pictures import PathLike, as_plane
-from napari_segmate.tasks.boxes import touches
-from napari_segmate.tasks.text import Params, ready
-from napari_segmate.tasks.text_found import no_boxes
+from napari_segmate.tasks.text.result import no_boxes
+from napari_segmate.tasks.text.run import Params, ready
+from napari_segmate.tasks.text.segment_boxes import touches
 
 __all__ = ["GroundingDINO", "ObjectDetector", "TextPrompt"]
 
@@ -149,7 +149,7 @@ class GroundingDINO:
             Least score of further concepts that a box is named after, 0 to 1.
         diameter : float
             Typical object in pixels; 0 if not known. Small objects are searched in tiles, too.
-        params : napari_segmate.tasks.text.Params, optional
+        params : napari_segmate.tasks.text.run.Params, optional
             All other settings.
         context : Context, optional
             Progress, and cancellation within one tile.

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import _report, text_boxes
 from PIL import Image
 
-from napari_segmate.core.detections import Detections
+from napari_segmate.core.text.detections import Detections
 from napari_segmate.detectors.base import DetectorInfo
 
 SIDE = 200

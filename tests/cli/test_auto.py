@@ -11,8 +11,8 @@ import pytest
 import tifffile
 
 from napari_segmate.cli import main
-from napari_segmate.core.metrics import average_precision
-from napari_segmate.core.rle import decode_rle
+from napari_segmate.core.masks.rle import decode_rle
+from napari_segmate.core.numbers.metrics import average_precision
 from napari_segmate.core.synthetic import nuclei, stack_3d
 from napari_segmate.io.ome_zarr import create_labels, open_ome
 
@@ -357,7 +357,7 @@ def test_a_zarr_stack_keeps_axes_and_sizes_of_ome_zarr(folder):
 
 def test_an_unknown_scheduler_is_told_and_nothing_is_written(folder, capsys, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("napari_segmate.tasks.block_run.TIMEOUT_S", 1)
+    monkeypatch.setattr("napari_segmate.tasks.blockwise.execute.TIMEOUT_S", 1)
     assert auto("images/a.tif", "-o", "out", "--scheduler", "tcp://127.0.0.1:9") == 1
     assert "127.0.0.1:9" in capsys.readouterr().err
     assert not Path("out/a_labels.zarr").exists()

@@ -10,8 +10,8 @@ import pytest
 from typer.main import get_command
 
 from napari_segmate.cli._app import app
-from napari_segmate.core.labels import CommitPolicy
-from napari_segmate.tasks.auto_params import Mode
+from napari_segmate.core.labels.commit import CommitPolicy
+from napari_segmate.tasks.automask.params import Mode
 from napari_segmate.training.data import Annotation
 from napari_segmate.training.presets import Preset
 

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from napari_segmate.cli._reading import Reading
-from napari_segmate.core.lengths import parse_length
+from napari_segmate.core.numbers.lengths import parse_length
 from napari_segmate.io.ome_zarr import create_labels
 
 

@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def bright(monkeypatch: pytest.MonkeyPatch) -> BrightDetector:
     found = BrightDetector()
-    monkeypatch.setattr("napari_segmate.tasks.text.ready", lambda *names, **options: found)
+    monkeypatch.setattr("napari_segmate.tasks.text.run.ready", lambda *names, **options: found)
     return found
 
 
@@ -221,7 +221,7 @@ def test_revision_of_the_detector_is_written_down(folder, monkeypatch):
     found = BrightDetector()
     commit = "0123456789" * 4
     found.info = replace(found.info, revision=commit)
-    monkeypatch.setattr("napari_segmate.tasks.text.ready", lambda *names, **options: found)
+    monkeypatch.setattr("napari_segmate.tasks.text.run.ready", lambda *names, **options: found)
     options = ("--boxes", "boxes.json")
     assert text("images/a.tif", "-p", "cell", "-o", "labels.tif", *options) == 0
     facts = json.loads(Path("labels.tif.segmate-text.json").read_text())

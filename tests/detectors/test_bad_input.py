@@ -7,7 +7,7 @@ import pytest
 from small_dino import build
 
 from napari_segmate.core.errors import ImageError, PromptError
-from napari_segmate.core.pictures import as_rgb
+from napari_segmate.core.images.pictures import as_rgb
 from napari_segmate.detectors import load_detector
 
 pytest.importorskip("transformers")

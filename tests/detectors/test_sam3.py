@@ -12,7 +12,7 @@ from napari_segmate.core.errors import (
     ModelError,
     PromptError,
 )
-from napari_segmate.core.masks import paste
+from napari_segmate.core.masks.object_masks import paste
 from napari_segmate.detectors import get_detector, list_detectors, load_detector, sam3
 
 pytest.importorskip("transformers")

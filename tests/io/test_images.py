@@ -9,7 +9,7 @@ import tifffile
 import zarr
 
 from napari_segmate.core.errors import ImageError
-from napari_segmate.core.image import ContrastMode, ImageAxes, ImageSource
+from napari_segmate.core.images.image_source import ContrastMode, ImageAxes, ImageSource
 from napari_segmate.io.images import axes_from_letters, read_image
 
 STACK = np.random.default_rng(0).integers(0, 999, (3, 2, 20, 30)).astype(np.uint16)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from blob_images import SECOND_MODEL, blob_image, other_model
 from fakes import FakeSegmenter
 from napari.components import ViewerModel
 from napari.layers import Labels
@@ -15,33 +16,11 @@ from qtpy.QtWidgets import QApplication
 from vispy.util import keys as vispy_keys
 
 from napari_segmate.core.errors import Cancelled
-from napari_segmate.inference.embeddings import EmbeddingStore
-from napari_segmate.models.base import ModelInfo
-from napari_segmate.plugin.answering import Answerer
-from napari_segmate.plugin.dock import SegmentDock
-from napari_segmate.plugin.output import OUTPUT_NAME
+from napari_segmate.inference.embeddings.store import EmbeddingStore
+from napari_segmate.plugin.labels.output_layer import OUTPUT_NAME
+from napari_segmate.plugin.segment.dock import SegmentDock
+from napari_segmate.plugin.worker.engine import Answerer
 from napari_segmate.sessions.state import Phase, SessionState
-
-BOXES = ((8, 8, 20, 22), (6, 36, 18, 50), (28, 20, 42, 40))
-"""Bright objects of `blob_image`, half-open (y0, x0, y1, x1)."""
-SECOND_MODEL = "other"
-
-
-def blob_image(shape: tuple[int, int] = (48, 60)) -> np.ndarray:
-    image = np.full(shape, 20, np.uint8)
-    for y0, x0, y1, x1 in BOXES:
-        image[y0:y1, x0:x1] = 220
-    return image
-
-
-def centre(number: int) -> tuple[float, float]:
-    y0, x0, y1, x1 = BOXES[number]
-    return (y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2
-
-
-def other_model(name: str) -> ModelInfo:
-    """Return a model that nobody loads."""
-    return ModelInfo(name, name.title(), "another one", "net", "", "")
 
 
 class SlowModel(FakeSegmenter):

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from blob_images import blob_image
 from napari.layers import Image, Labels
 
 from napari_segmate.plugin.__main__ import open_files
-
-from .conftest import blob_image
 
 pytestmark = [pytest.mark.gui, pytest.mark.viewer]
 

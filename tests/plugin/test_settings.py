@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from blob_images import blob_image
 from napari.settings import get_plugin_settings
 from npe2 import PluginManifest
 
 from napari_segmate.plugin.settings import PLUGIN, General, read_general, read_keys
 from napari_segmate.widgets.actions import DEFAULT_KEYS, Action
-
-from .conftest import blob_image
 
 pytestmark = pytest.mark.gui
 
@@ -46,7 +45,7 @@ def test_a_key_that_cannot_be_used_is_reported_and_the_others_work(
     settings, make_bench, monkeypatch
 ) -> None:
     said = []
-    monkeypatch.setattr("napari_segmate.plugin.dock.warn", said.append)
+    monkeypatch.setattr("napari_segmate.plugin.segment.dock.warn", said.append)
     settings.keys.clear = "not a key"
     settings.keys.next_mask = "C"
     bench = make_bench(blob_image())

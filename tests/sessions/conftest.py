@@ -4,9 +4,9 @@ import pytest
 from fakes import ArrayPlane, FakeSegmenter
 
 from napari_segmate.core.prompts import Points
-from napari_segmate.inference.embeddings import EmbeddingStore
-from napari_segmate.inference.predict import predict
-from napari_segmate.inference.request import Prediction, Request
+from napari_segmate.inference.embeddings.store import EmbeddingStore
+from napari_segmate.inference.prompts.predict import predict
+from napari_segmate.inference.prompts.request import Prediction, Request
 from napari_segmate.sessions.interactive import Session
 from napari_segmate.sessions.prompt_set import PromptSet
 from napari_segmate.sessions.state import KeyNames

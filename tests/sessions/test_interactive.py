@@ -6,7 +6,7 @@ from fakes import ArrayPlane
 
 from napari_segmate.core.errors import Cancelled, ModelError
 from napari_segmate.core.prompts import Box, MaskPrompt, Points
-from napari_segmate.inference.request import MaskOptions
+from napari_segmate.inference.prompts.request import MaskOptions
 from napari_segmate.sessions import hints
 from napari_segmate.sessions.interactive import Session
 from napari_segmate.sessions.prompt_set import PointMode, PromptSet

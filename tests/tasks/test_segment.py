@@ -8,9 +8,9 @@ from fakes import ArrayPlane
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, PromptError
-from napari_segmate.core.labels import CommitPolicy
+from napari_segmate.core.labels.commit import CommitPolicy
 from napari_segmate.core.prompts import Box, ObjectPrompts, Points
-from napari_segmate.inference.request import MaskOptions
+from napari_segmate.inference.prompts.request import MaskOptions
 from napari_segmate.tasks import segment
 from napari_segmate.tasks.segment import TASK, Params, inside, run
 

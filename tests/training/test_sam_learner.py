@@ -126,7 +126,7 @@ def test_views_of_sam_fill_its_input(start) -> None:
 
 def test_the_instance_head_of_a_model_learns_and_is_kept(tmp_path, monkeypatch) -> None:
     unetr = pytest.importorskip("napari_segmate.models._unetr")
-    from napari_segmate.tasks.train import Params, run
+    from napari_segmate.tasks.train.run import Params, run
 
     torch.manual_seed(1)
     head = unetr.InstanceDecoder(32, [64, 32, 16, 8])

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from napari_segmate.core.instances import instances_from_maps
-from napari_segmate.core.metrics import average_precision
+from napari_segmate.core.labels.instances import instances_from_maps
+from napari_segmate.core.numbers.metrics import average_precision
 from napari_segmate.core.synthetic import touching_cells
 from napari_segmate.models._tiny_network import OFFSET_UNIT
 from napari_segmate.training.targets import STRIDE, dense_targets

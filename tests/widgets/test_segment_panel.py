@@ -4,8 +4,8 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QComboBox
 
-from napari_segmate.core.contrast import ContrastMode
-from napari_segmate.core.labels import CommitPolicy
+from napari_segmate.core.images.contrast import ContrastMode
+from napari_segmate.core.labels.commit import CommitPolicy
 from napari_segmate.sessions.prompt_set import PointMode
 from napari_segmate.sessions.state import Phase, Progress, SessionState
 from napari_segmate.widgets.actions import DEFAULT_KEYS, Action

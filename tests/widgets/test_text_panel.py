@@ -4,7 +4,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QComboBox, QPushButton
 
-from napari_segmate.core.coarse_masks import MaskSource
+from napari_segmate.core.masks.coarse_masks import MaskSource
 from napari_segmate.sessions.state import Phase, Progress
 from napari_segmate.sessions.text_state import Offer, Offered, SearchFacts, TextState, state_of
 from napari_segmate.widgets.concept_list import ConceptList

@@ -11,14 +11,14 @@ import numpy as np
 
 from napari_segmate.cli._reading import Reading, ome_of
 from napari_segmate.core.context import Context
-from napari_segmate.core.image import ContrastMode, ImageSource
-from napari_segmate.core.lengths import Length
+from napari_segmate.core.images.image_source import ContrastMode, ImageSource
+from napari_segmate.core.numbers.lengths import Length
 
 if TYPE_CHECKING:
     from napari_segmate.core.types import LabelArray
     from napari_segmate.models.base import Segmenter
-    from napari_segmate.tasks.auto import Params
-    from napari_segmate.tasks.blocks import Output
+    from napari_segmate.tasks.automask.run import Params
+    from napari_segmate.tasks.blockwise.run import Output
 
 __all__ = ["Blocks", "Labeller", "Writing", "is_blocks"]
 
@@ -113,7 +113,7 @@ class Labeller:
         return labels
 
     def _labels(self, source: ImageSource, image: Path, params: Params) -> LabelArray:
-        from napari_segmate.tasks.auto import run, run_stack
+        from napari_segmate.tasks.automask.run import run, run_stack
 
         sizes = source.index_shape
         if all(size == 1 for size in sizes):
@@ -133,8 +133,8 @@ class Labeller:
     def _blockwise(self, image: Path, target: Path, params: Params) -> Any:
         """Return the labels of an image of any size, not read yet, once they are written."""
         from napari_segmate.io.ome_zarr import open_ome
-        from napari_segmate.tasks.block_work import ImageFile, ModelHandle
-        from napari_segmate.tasks.blocks import BLOCK, label_blocks
+        from napari_segmate.tasks.blockwise.run import BLOCK, label_blocks
+        from napari_segmate.tasks.blockwise.work import ImageFile, ModelHandle
 
         file = ImageFile(str(image.resolve()), self.reading.axes, self.reading.channels)
         written = label_blocks(
@@ -154,7 +154,7 @@ class Labeller:
 
     def _output(self, image: Path, planes: int) -> Output:
         """Return how blocks are written: with axes and sizes of an OME-Zarr."""
-        from napari_segmate.tasks.blocks import Output
+        from napari_segmate.tasks.blockwise.run import Output
 
         output = Output(
             link_axis=planes - 1 if planes and self.reading.link else None,

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from napari_segmate.cli._parse import axis_letters, channel_map, number, side_of_pixel, size
-from napari_segmate.core.image import ChannelMap
-from napari_segmate.core.lengths import Length
+from napari_segmate.core.images.image_source import ChannelMap
+from napari_segmate.core.numbers.lengths import Length
 
 __all__ = [
     "Anisotropy",

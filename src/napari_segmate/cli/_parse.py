@@ -12,8 +12,8 @@ from typing import Any
 import typer
 
 from napari_segmate.core.errors import ImageError, ParameterError
-from napari_segmate.core.image import ChannelMap, ImageSource
-from napari_segmate.core.lengths import Length, parse_length, parse_pixel_size
+from napari_segmate.core.images.image_source import ChannelMap, ImageSource
+from napari_segmate.core.numbers.lengths import Length, parse_length, parse_pixel_size
 from napari_segmate.core.registry import unknown_name
 
 __all__ = [
@@ -96,7 +96,7 @@ def choice(what: str, names: Callable[[], Iterable[str]]) -> Callable[[Any], str
 
 
 def size(text: Any) -> Length:
-    """Return a size in pixels or micrometres; see `napari_segmate.core.lengths.parse_length`.
+    """Return a size in pixels or micrometres; see `lengths.parse_length`.
 
     Raises
     ------

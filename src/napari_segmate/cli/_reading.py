@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_segmate.core.image import ChannelMap, ImageSource
-from napari_segmate.core.lengths import Length
+from napari_segmate.core.images.image_source import ChannelMap, ImageSource
+from napari_segmate.core.numbers.lengths import Length
 
 if TYPE_CHECKING:
     from napari_segmate.io.ome_zarr import OmeImage

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from napari_segmate.cli._reading import Reading
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import SegmateError
-from napari_segmate.core.lengths import Length
+from napari_segmate.core.numbers.lengths import Length
 
 if TYPE_CHECKING:
     from napari_segmate.detectors.base import Detector
     from napari_segmate.models.base import Segmenter
-    from napari_segmate.tasks.text import Found, Params
+    from napari_segmate.tasks.text.run import Found, Params
 
 __all__ = ["Searcher"]
 
@@ -77,7 +77,7 @@ class Searcher:
         }
 
     def _found(self, image: Path) -> Found:
-        from napari_segmate.tasks.text import run_stack
+        from napari_segmate.tasks.text.run import run_stack
 
         found = run_stack(
             self.reading.source(image),
@@ -95,8 +95,8 @@ class Searcher:
         from napari_segmate.detectors import commit_of
         from napari_segmate.io.provenance import save_sidecar
         from napari_segmate.io.tables import write_whole
-        from napari_segmate.tasks.box_masks import Finder
-        from napari_segmate.tasks.text_files import boxes_as_json, classes_as_csv
+        from napari_segmate.tasks.text.detector_masks import Finder
+        from napari_segmate.tasks.text.files import boxes_as_json, classes_as_csv
 
         write_whole(target.with_suffix(".classes.csv"), classes_as_csv(found))
         if image in self.box_files:

@@ -10,11 +10,11 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 from napari_segmate.core.errors import ParameterError, UnknownNameError
-from napari_segmate.core.lengths import Length, parse_length
+from napari_segmate.core.numbers.lengths import Length, parse_length
 from napari_segmate.core.registry import unknown_name
 
 if TYPE_CHECKING:
-    from napari_segmate.tasks.auto_params import Params
+    from napari_segmate.tasks.automask.params import Params
 
 __all__ = ["read_settings"]
 
@@ -31,8 +31,8 @@ def read_settings(path: Path) -> tuple[Params, Length | None]:
     UnknownNameError
         A setting that does not exist.
     """
-    from napari_segmate.inference.grid_params import GridParams
-    from napari_segmate.tasks.auto_params import Params
+    from napari_segmate.inference.automask.grid_params import GridParams
+    from napari_segmate.tasks.automask.params import Params
 
     values = _read(path)
     try:

@@ -28,10 +28,10 @@ from napari_segmate.cli._options import (
 from napari_segmate.cli._parse import choice, whole
 from napari_segmate.cli._progress import progress
 from napari_segmate.cli._reading import Reading
-from napari_segmate.core.lengths import Length
+from napari_segmate.core.numbers.lengths import Length
 
 if TYPE_CHECKING:
-    from napari_segmate.tasks.auto import Params
+    from napari_segmate.tasks.automask.run import Params
 
 __all__ = ["auto"]
 
@@ -55,7 +55,7 @@ LEAST_TILE, LEAST_BLOCK = 32, 64
 
 
 def _modes() -> list[str]:
-    from napari_segmate.tasks.auto_params import Mode
+    from napari_segmate.tasks.automask.params import Mode
 
     return list(Mode)
 
@@ -175,7 +175,7 @@ def _settings(
 ) -> tuple[Params, Length | None]:
     """Return the settings of a file, with those of the command line on top, and the diameter."""
     from napari_segmate.cli._settings import read_settings
-    from napari_segmate.tasks.auto import Mode, Params
+    from napari_segmate.tasks.automask.run import Mode, Params
 
     settings, size = (Params(), None) if path is None else read_settings(path)
     if mode is not None:

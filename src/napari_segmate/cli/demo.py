@@ -68,7 +68,7 @@ def demo(
 
         segmate demo --view
     """
-    from napari_segmate.core.image import ContrastMode, ImageSource, guess_axes
+    from napari_segmate.core.images.image_source import ContrastMode, ImageSource, guess_axes
 
     if view:
         check_viewer()
@@ -187,7 +187,7 @@ def _save(output: Path, image: Any, rgb: RGBImage, result: Segmentation) -> dict
 
 
 def _drawn(rgb: RGBImage, result: Segmentation) -> RGBImage:
-    from napari_segmate.core.masks import outline
+    from napari_segmate.core.masks.object_masks import outline
 
     picture = rgb.copy()
     for instance in result.instances:

@@ -62,7 +62,7 @@ def evaluate(
         )
     with progress(quiet=as_json) as context:
         from napari_segmate.models import load_model
-        from napari_segmate.tasks.evaluate import Params, run
+        from napari_segmate.tasks.evaluate.run import Params, run
 
         segmenter = load_model(model, device=device, context=context)
         params = Params(objects=objects, clicks=clicks)

@@ -30,7 +30,7 @@ Name = Annotated[
 
 def _place(info: ModelInfo) -> Path | None:
     """Return where the weights are, None when they must be downloaded."""
-    from napari_segmate.core.weights import locate
+    from napari_segmate.core.files.weights import locate
 
     return info.path if info.weights is None else locate(info.weights)
 
@@ -128,7 +128,7 @@ def download(
 
         segmate models download vit_b
     """
-    from napari_segmate.core.weights import fetch
+    from napari_segmate.core.files.weights import fetch
     from napari_segmate.models import get_model
 
     found = get_model(name)
@@ -151,7 +151,7 @@ def path(name: Name) -> None:
 
         segmate models path vit_b
     """
-    from napari_segmate.core.weights import weights_path
+    from napari_segmate.core.files.weights import weights_path
     from napari_segmate.models import get_model
 
     found = get_model(name)
@@ -184,7 +184,7 @@ def export(
 
         segmate models export my-cells -o my-cells.pth
     """
-    from napari_segmate.core.weights import fetch
+    from napari_segmate.core.files.weights import fetch
     from napari_segmate.models import get_model
     from napari_segmate.models._exchange import export_official
 

@@ -26,8 +26,8 @@ from napari_segmate.cli._progress import progress
 from napari_segmate.cli._reading import Reading
 from napari_segmate.cli._words import counted
 from napari_segmate.core.errors import LabelsError
-from napari_segmate.core.image import ContrastMode
-from napari_segmate.core.labels import CommitPolicy
+from napari_segmate.core.images.image_source import ContrastMode
+from napari_segmate.core.labels.commit import CommitPolicy
 
 if TYPE_CHECKING:
     from napari_segmate.core.prompts import ObjectPrompts

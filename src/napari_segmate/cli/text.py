@@ -27,8 +27,8 @@ from napari_segmate.cli._parse import choice, number, whole
 from napari_segmate.cli._progress import progress
 from napari_segmate.cli._reading import Reading
 from napari_segmate.cli._searching import Searcher
-from napari_segmate.core.coarse_masks import MaskSource
 from napari_segmate.core.errors import LabelsError, PromptError
+from napari_segmate.core.masks.coarse_masks import MaskSource
 
 __all__ = ["text"]
 
@@ -48,7 +48,7 @@ LEAST_PX = 64
 
 
 def _prompt(text: Any) -> str:
-    from napari_segmate.core.phrases import split_phrases
+    from napari_segmate.core.text.phrases import split_phrases
 
     try:
         split_phrases(str(text))
@@ -180,8 +180,8 @@ def text(
 
     Beside the labels lie the class of each object (.classes.csv) and how it came about (.json).
     """
-    from napari_segmate.inference.search import Tiling
-    from napari_segmate.tasks.text import Params
+    from napari_segmate.inference.detection.search import Tiling
+    from napari_segmate.tasks.text.run import Params
 
     if max_size is not None and max_size < min_size:
         raise typer.BadParameter(
@@ -204,7 +204,7 @@ def text(
     targets = _box_files([image for image, _ in jobs], boxes)
     with progress() as context:
         from napari_segmate.models import load_model
-        from napari_segmate.tasks.text import ready
+        from napari_segmate.tasks.text.run import ready
 
         finder = ready(detector, device=device, context=context)
         segmenter = load_model(model, device=device, fast=fast, context=context)

@@ -163,8 +163,8 @@ def train(
     """
     emit = _print_line if events else Teller()
     try:
-        from napari_segmate.tasks.train import Params, is_path, run, target_of
-        from napari_segmate.tasks.train import estimate as estimate_of
+        from napari_segmate.tasks.train.run import Params, is_path, run, target_of
+        from napari_segmate.tasks.train.run import estimate as estimate_of
         from napari_segmate.training.control import Control
         from napari_segmate.training.presets import Preset
 

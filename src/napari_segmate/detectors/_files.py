@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import CacheError, ModelError, OfflineError
-from napari_segmate.core.weights import WeightsFile, fetch, locate
+from napari_segmate.core.files.weights import WeightsFile, fetch, locate
 from napari_segmate.detectors._revision import NOTE, commit_of, folder_of, note_commit, write_note
 from napari_segmate.detectors.base import DetectorInfo
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.detections import Detections, join
 from napari_segmate.core.errors import ImageError, ModelError, PromptError
-from napari_segmate.core.phrases import caption, chunks, split_phrases, token_groups
+from napari_segmate.core.text.detections import Detections, join
+from napari_segmate.core.text.phrases import caption, chunks, split_phrases, token_groups
 from napari_segmate.core.types import BoxYX, FloatArray, RGBImage, Shape2D
 from napari_segmate.detectors._boxes import corners_in
 from napari_segmate.detectors.base import DETAIL, LONGEST, DetectorInfo
@@ -39,7 +39,7 @@ def check_image(image: RGBImage) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ImageError(
             f"a detector looks at (height, width, 3) of uint8, not at {image.shape} of "
-            f"{image.dtype}; napari_segmate.core.pictures.as_rgb makes that of any picture"
+            f"{image.dtype}; napari_segmate.core.images.pictures.as_rgb makes that of any picture"
         )
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from napari_segmate.core.weights import cache_folder
+from napari_segmate.core.files.weights import cache_folder
 from napari_segmate.detectors.base import DetectorInfo
 
 __all__ = ["NOTE", "commit_of", "folder_of", "note_commit", "write_note"]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.detections import Detections
+from napari_segmate.core.files.weights import WeightsFile
+from napari_segmate.core.text.detections import Detections
 from napari_segmate.core.types import BoxYX, RGBImage
-from napari_segmate.core.weights import WeightsFile
 
 __all__ = ["DETAIL", "LONGEST", "Detector", "DetectorFamily", "DetectorInfo", "PatternDetector"]
 

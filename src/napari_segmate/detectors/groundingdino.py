@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_segmate.core.errors import MissingExtraError, ModelError, WeightsError
+from napari_segmate.core.files.weights import WeightsFile
 from napari_segmate.core.types import RGBImage
-from napari_segmate.core.weights import WeightsFile
 from napari_segmate.detectors._files import HUB
 from napari_segmate.detectors._grounding import CaptionDetector, Forward, pixels_of
 from napari_segmate.detectors._idea_weights import (

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_segmate.core.boxes import example_in, overlaps
 from napari_segmate.core.context import Context
-from napari_segmate.core.detections import Detections
 from napari_segmate.core.errors import MissingExtraError, ModelError, PromptError
+from napari_segmate.core.masks.boxes import example_in, overlaps
+from napari_segmate.core.text.detections import Detections
 from napari_segmate.core.types import BoxYX, RGBImage, Shape2D
 from napari_segmate.detectors._boxes import corners_in
 from napari_segmate.detectors._files import model_type

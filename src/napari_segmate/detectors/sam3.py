@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from napari_segmate.core.boxes import example_in
-from napari_segmate.core.coarse_masks import CoarseMask
 from napari_segmate.core.context import Context
-from napari_segmate.core.detections import Detections, join
 from napari_segmate.core.errors import MissingExtraError, ModelError, PromptError
+from napari_segmate.core.masks.boxes import example_in
+from napari_segmate.core.masks.coarse_masks import CoarseMask
+from napari_segmate.core.text.detections import Detections, join
 from napari_segmate.core.types import BoxYX, FloatArray, RGBImage, Shape2D
 from napari_segmate.detectors._boxes import corners_in
 from napari_segmate.detectors._files import model_type

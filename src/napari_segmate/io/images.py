@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_segmate.core.errors import ImageError
-from napari_segmate.core.image import ImageAxes, guess_axes
+from napari_segmate.core.images.image_source import ImageAxes, guess_axes
 from napari_segmate.io.ome_zarr import ome_image
 
 __all__ = ["ZARR_FILES", "axes_from_letters", "read_image"]
@@ -40,7 +40,7 @@ def read_image(path: str | os.PathLike[str], axes: str | None = None) -> Read:
     -------
     data : array or list of arrays
         numpy (mapped from the file where that is possible) or zarr; a list is a pyramid, full size
-        first. Made for `napari_segmate.core.image.ImageSource`.
+        first. Made for `napari_segmate.core.images.image_source.ImageSource`.
     axes : ImageAxes
         Rows, columns and channels.
 

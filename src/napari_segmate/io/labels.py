@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_segmate.core.errors import LabelsError
-from napari_segmate.core.labels import dtype_for
+from napari_segmate.core.labels.commit import dtype_for
 from napari_segmate.core.types import LabelArray
 from napari_segmate.io.placing import put_in_place, remove
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.errors import ImageError
-from napari_segmate.core.image import ContrastMode, ImageSource, Plane, guess_axes
-from napari_segmate.core.pictures import as_plane as plane_of
+from napari_segmate.core.images.image_source import ContrastMode, ImageSource, Plane, guess_axes
+from napari_segmate.core.images.pictures import as_plane as plane_of
 from napari_segmate.core.types import RGBImage
 from napari_segmate.io.images import read_image
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy.typing as npt
 
-from napari_segmate.core.lengths import parse_length, parse_pixel_size, unit_um
+from napari_segmate.core.numbers.lengths import parse_length, parse_pixel_size, unit_um
 from napari_segmate.io.ome_zarr import open_ome
 
 __all__ = ["diameter_of", "pixel_size_um", "sizes_um"]
@@ -61,7 +61,7 @@ def diameter_of(
     image : array_like or path
         The image; a file may say how large its pixels are, an array does not.
     diameter : float or str
-        See `napari_segmate.core.lengths.parse_length`.
+        See `napari_segmate.core.numbers.lengths.parse_length`.
     pixel_size : float or str, optional
         Side of a pixel in micrometres, whatever the file says.
 

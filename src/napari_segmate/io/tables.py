@@ -12,7 +12,7 @@ from typing import Any
 from scipy import ndimage
 
 from napari_segmate.core.errors import LabelsError
-from napari_segmate.core.rle import encode_instance
+from napari_segmate.core.masks.rle import encode_instance
 from napari_segmate.core.types import LabelArray
 
 __all__ = ["MEASURES", "measure", "write_coco", "write_measurements", "write_whole"]

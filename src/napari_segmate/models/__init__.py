@@ -11,8 +11,8 @@ from pathlib import Path
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import OfflineError, WeightsError
+from napari_segmate.core.files.weights import WeightsFile, fetch
 from napari_segmate.core.registry import Registry, unknown_name
-from napari_segmate.core.weights import WeightsFile, fetch
 from napari_segmate.models._own import FORMAT, check_version, described, own_models
 from napari_segmate.models.base import Checkpoint, ModelFamily, ModelInfo, Segmenter
 

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from napari_segmate.core.errors import UnsafeFileError, WeightsError
-from napari_segmate.core.weights import digest_of
+from napari_segmate.core.files.weights import digest_of
 from napari_segmate.models.base import Checkpoint
 
 __all__ = ["INSTANCE_DECODER", "file_sha256", "read_checkpoint"]

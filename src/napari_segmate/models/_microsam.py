@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from napari_segmate.core.weights import WeightsFile
+from napari_segmate.core.files.weights import WeightsFile
 from napari_segmate.models.base import ModelInfo
 
 __all__ = ["USUAL", "Suggested", "generalist", "suggested"]

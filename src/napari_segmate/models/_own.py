@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_segmate.core.errors import CacheError, ParameterError, WeightsError
-from napari_segmate.core.weights import own_models_folder
+from napari_segmate.core.files.weights import own_models_folder
 from napari_segmate.models.base import ModelInfo
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from napari_segmate.core.context import Context
+from napari_segmate.core.files.weights import WeightsFile
 from napari_segmate.core.prompts import ObjectPrompts
 from napari_segmate.core.types import DenseMaps, Embedding, FloatArray, MaskResult, RGBImage
-from napari_segmate.core.weights import WeightsFile
 
 __all__ = ["Checkpoint", "ModelFamily", "ModelInfo", "Segmenter"]
 

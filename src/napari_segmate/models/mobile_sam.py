@@ -5,7 +5,7 @@ The decoder is SAM's own, so everything else is that of the family `napari_segma
 
 from __future__ import annotations
 
-from napari_segmate.core.weights import WeightsFile
+from napari_segmate.core.files.weights import WeightsFile
 from napari_segmate.models._microsam import generalist, suggested
 from napari_segmate.models.base import Checkpoint, ModelFamily, ModelInfo
 from napari_segmate.models.sam import FAMILY as SAM

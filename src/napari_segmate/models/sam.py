@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.context import Context
+from napari_segmate.core.files.weights import WeightsFile
 from napari_segmate.core.types import DenseMaps, Embedding, FloatArray, RGBImage, Shape2D
-from napari_segmate.core.weights import WeightsFile
 from napari_segmate.models._microsam import USUAL, generalist, suggested
 from napari_segmate.models._prompts import PromptArrays
 from napari_segmate.models._segmenter import NetworkSegmenter

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from napari_segmate.core.types import Instance
-from napari_segmate.inference.request import MaskOptions, ObjectResult
+from napari_segmate.inference.prompts.request import MaskOptions, ObjectResult
 from napari_segmate.io.provenance import Record
 from napari_segmate.sessions.history import Entry
 
@@ -56,7 +56,7 @@ class Commit:
         Parameters
         ----------
         first_id : int
-            As given to `napari_segmate.core.labels.commit`.
+            As given to `napari_segmate.core.labels.commit.commit`.
         view : mapping, optional
             How the plane was shown to the model (contrast limits, channels; JSON values).
         """

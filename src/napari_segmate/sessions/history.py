@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from weakref import ReferenceType, ref
 
 from napari_segmate.core.types import Instance
-from napari_segmate.inference.request import ObjectResult, PlaneLike
+from napari_segmate.inference.prompts.request import ObjectResult, PlaneLike
 from napari_segmate.sessions.prompt_set import PromptSet
 
 __all__ = ["Entry", "Histories", "History"]

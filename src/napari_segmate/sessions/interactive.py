@@ -10,7 +10,7 @@ from psygnal import Signal
 from napari_segmate.core.errors import Cancelled, ImageError, PromptError, SegmateError
 from napari_segmate.core.prompts import MaskPrompt, ObjectPrompts
 from napari_segmate.core.types import Instance, IntBoxYX
-from napari_segmate.inference.request import (
+from napari_segmate.inference.prompts.request import (
     MaskOptions,
     ObjectResult,
     PlaneLike,
@@ -41,7 +41,7 @@ class Session:
     """What a user does on one image, without Qt and without napari.
 
     Not thread-safe: every method is called on one thread. A controller connects to `requested`,
-    runs `napari_segmate.inference.predict.predict` in a worker and hands the outcome to `accept`
+    runs `inference.prompts.predict.predict` in a worker and hands the outcome to `accept`
     or `reject` with the request's generation number; late outcomes are dropped.
 
     Attributes

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.errors import PromptError
-from napari_segmate.core.masks import ellipse_mask, polygon_mask
+from napari_segmate.core.masks.object_masks import ellipse_mask, polygon_mask
 from napari_segmate.core.prompts import Box, MaskPrompt, ObjectPrompts, Points
 from napari_segmate.core.types import Shape2D
 from napari_segmate.sessions.prompt_set import PointMode, PromptSet

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from napari_segmate.core.prompts import MaskPrompt, ObjectPrompts, Points
-from napari_segmate.inference.request import ObjectResult, Previous
+from napari_segmate.inference.prompts.request import ObjectResult, Previous
 
 __all__ = ["Plan", "Slot", "extends", "make_plan", "same_prompts"]
 

@@ -19,7 +19,7 @@ from time import monotonic
 from typing import IO
 
 from napari_segmate.core.errors import CacheError
-from napari_segmate.core.filelock import try_lock
+from napari_segmate.core.files.file_lock import try_lock
 from napari_segmate.sessions.journal import (
     Entry,
     Header,

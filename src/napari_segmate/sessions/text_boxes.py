@@ -10,8 +10,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from napari_segmate.core.boxes import overlaps
-from napari_segmate.core.coarse_masks import CoarseMask
+from napari_segmate.core.masks.boxes import overlaps
+from napari_segmate.core.masks.coarse_masks import CoarseMask
 from napari_segmate.core.types import BoxYX
 
 __all__ = ["COLOURS", "BoxBook", "BoxRow", "Origin", "PlaneIndex", "TextBox", "colour_of"]

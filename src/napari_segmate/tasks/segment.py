@@ -9,12 +9,12 @@ import numpy as np
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import PromptError
-from napari_segmate.core.labels import Change, CommitPolicy, apply, commit, dtype_for
+from napari_segmate.core.labels.commit import Change, CommitPolicy, apply, commit, dtype_for
 from napari_segmate.core.prompts import Box, ObjectPrompts
 from napari_segmate.core.types import Instance, LabelArray, Shape2D
-from napari_segmate.inference.embeddings import EmbeddingStore
-from napari_segmate.inference.predict import predict
-from napari_segmate.inference.request import MaskOptions, ObjectResult, PlaneLike, Request
+from napari_segmate.inference.embeddings.store import EmbeddingStore
+from napari_segmate.inference.prompts.predict import predict
+from napari_segmate.inference.prompts.request import MaskOptions, ObjectResult, PlaneLike, Request
 from napari_segmate.io.provenance import Record
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.base import Task

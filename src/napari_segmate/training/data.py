@@ -12,8 +12,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_segmate.core.errors import LabelsError
-from napari_segmate.core.pictures import as_rgb
-from napari_segmate.core.sizes import typical_diameter
+from napari_segmate.core.images.pictures import as_rgb
+from napari_segmate.core.numbers.diameter import typical_diameter
 from napari_segmate.core.types import IntBoxYX, RGBImage, Shape2D
 
 __all__ = ["Annotation", "Knowledge", "Sample", "check_labels", "count_objects", "sample_of"]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.errors import ImageError, LabelsError
-from napari_segmate.core.image import ContrastMode, ImageSource
+from napari_segmate.core.images.image_source import ContrastMode, ImageSource
 from napari_segmate.core.types import IntBoxYX
 from napari_segmate.io.images import read_image
 from napari_segmate.io.pictures import PathLike, as_picture

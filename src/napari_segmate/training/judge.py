@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_segmate.core.instances import instances_from_dense
-from napari_segmate.core.metrics import average_precision
+from napari_segmate.core.labels.instances import instances_from_dense
+from napari_segmate.core.numbers.metrics import average_precision
 from napari_segmate.core.types import LabelArray
 from napari_segmate.training.entries import Entry, stack_features, stack_truth
 from napari_segmate.training.learner import Features, Learner

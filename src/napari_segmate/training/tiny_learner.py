@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_segmate.core.sizes import nearest_zoom
+from napari_segmate.core.numbers.diameter import nearest_zoom
 from napari_segmate.core.types import DenseMaps
 from napari_segmate.models._tiny_network import FIELD, TinyFeatures, TinyNetwork, draw_prompts
 from napari_segmate.models.tiny import maps_at_half

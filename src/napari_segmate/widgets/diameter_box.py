@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import QDoubleSpinBox, QWidget
 
-from napari_segmate.core.lengths import LARGEST_PX, MICROMETRES, PIXELS, leading_length
+from napari_segmate.core.numbers.lengths import LARGEST_PX, MICROMETRES, PIXELS, leading_length
 
 __all__ = ["DiameterBox"]
 

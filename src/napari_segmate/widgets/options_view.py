@@ -20,8 +20,8 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
-from napari_segmate.core.image import ContrastMode
-from napari_segmate.core.labels import CommitPolicy
+from napari_segmate.core.images.image_source import ContrastMode
+from napari_segmate.core.labels.commit import CommitPolicy
 from napari_segmate.sessions.prompt_set import PointMode
 from napari_segmate.widgets.diameter_box import DiameterBox
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QSpinBox, QWidget
 
-from napari_segmate.inference.search import SearchOptions, Tiling
+from napari_segmate.inference.detection.search import SearchOptions, Tiling
 from napari_segmate.widgets.options_view import OptionsView
 
 __all__ = ["SearchOptions", "TextOptionsView", "Tiling"]

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_segmate.core.coarse_masks import MaskSource
+from napari_segmate.core.masks.coarse_masks import MaskSource
 from napari_segmate.sessions.text_state import TextState
 from napari_segmate.widgets.actions import Action
 from napari_segmate.widgets.combos import choose, narrow, offered, refill

@@ -1,0 +1,1 @@
+"""Images as planes: axes, pyramid levels, contrast, resampling."""

@@ -1,0 +1,1 @@
+"""Label images: commits, objects from dense maps, links, seams."""

@@ -1,0 +1,1 @@
+"""Sizes, lengths and scores."""

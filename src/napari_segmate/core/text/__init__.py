@@ -1,0 +1,1 @@
+"""Phrases and the boxes that detectors find for them."""

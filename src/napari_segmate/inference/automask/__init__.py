@@ -1,0 +1,1 @@
+"""Every object of a plane: dense maps or a grid of points, in tiles, refined."""

@@ -1,0 +1,1 @@
+"""Detectors on images of any size: whole, in tiles, by words or by example."""

@@ -1,0 +1,152 @@
+"""Whatever resembles the content of a box, looked for in a whole image and in tiles of it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from napari_segmate.core.context import Context
+from napari_segmate.core.masks.boxes import example_in
+from napari_segmate.core.text.detections import Detections, join
+from napari_segmate.core.types import BoxYX, IntBoxYX, Shape2D
+from napari_segmate.detectors.base import Detector, PatternDetector
+from napari_segmate.inference.detection.detector_tiles import View, views
+from napari_segmate.inference.detection.search import SearchOptions, cut, tile_side
+from napari_segmate.inference.prompts.request import PlaneLike
+
+__all__ = ["search_alike"]
+
+ROOM = 1.5
+"""Side of what is shown round a large example, in sides of the example."""
+
+
+def search_alike(
+    plane: PlaneLike,
+    box_yx: BoxYX,
+    phrase: str,
+    detector: Detector,
+    options: SearchOptions | None = None,
+    *,
+    region: IntBoxYX | None = None,
+    diameter: float = 0.0,
+    context: Context | None = None,
+) -> Detections:
+    """Return all boxes whose content resembles an example, before any threshold.
+
+    Detectors that can carry what they learn from an example to other pictures search large images
+    in tiles, too, as for words; the example says how large objects are if the user does not. Other
+    ones must see the example in the picture that they search: they see the whole image, once.
+
+    Parameters
+    ----------
+    plane : Plane
+        Where to look; never read whole in full size when it is large.
+    box_yx : (y0, x0, y1, x1)
+        The example, in plane pixels.
+    phrase : str
+        What to call it.
+    detector : Detector
+        Who looks.
+    options : SearchOptions, optional
+        How.
+    region : (y0, x0, y1, x1), optional
+        The part to search, half-open; everything by default.
+    diameter : float
+        Typical object in pixels; 0 has it follow from the example.
+    context : Context, optional
+        Progress, and cancellation between tiles.
+
+    Returns
+    -------
+    Detections
+        In pixels of the plane; its shape is that of the part that was searched.
+
+    Raises
+    ------
+    PromptError
+        The example has no area, or lies outside the image.
+    ModelError
+        The detector only understands words.
+    """
+    options, context = options or SearchOptions(), context or Context()
+    region = region or (0, 0, *plane.shape)
+    y0, x0, y1, x1 = example_in(box_yx, plane.shape).tolist()
+    size = math.sqrt((y1 - y0) * (x1 - x0))
+    side = tile_side(_size(region), diameter or size, options)
+    if side and isinstance(detector, PatternDetector):
+        parts = _in_tiles(plane, region, side, box_yx, phrase, detector, context)
+    else:
+        region = _with_example(region, box_yx, plane.shape)
+        context.report(0, 1, "whole image")
+        _, (whole, *_) = views(plane, region)
+        seen = detector.alike(whole.image, _in_view(box_yx, whole), phrase, context=context)
+        parts = [whole.placed(seen)]
+    found = cut(join(parts, (phrase,), _size(region)))
+    return found.placed(np.ones(len(found), bool), found.shape, (region[0], region[1]))
+
+
+def _in_tiles(
+    plane: PlaneLike,
+    region: IntBoxYX,
+    side: int,
+    box_yx: BoxYX,
+    phrase: str,
+    detector: PatternDetector,
+    context: Context,
+) -> list[Detections]:
+    count, shown = views(plane, region, side=side)
+    context.report(0, count, "the example")
+    box = _around(box_yx, side, plane.shape)
+    view = View("the example", plane.read(box), box, box)
+    pattern = detector.pattern(view.image, _in_view(box_yx, view), context=context)
+    parts = []
+    for number, one in enumerate(shown):
+        context.report(number, count, one.name)
+        parts.append(one.placed(detector.like(one.image, pattern, phrase, context=context)))
+    return parts
+
+
+def _size(box: IntBoxYX) -> Shape2D:
+    return box[2] - box[0], box[3] - box[1]
+
+
+def _in_view(box_yx: BoxYX, view: View) -> BoxYX:
+    """Return a box of the plane in pixels of a view."""
+    zoom = np.array(view.image.shape[:2]) / _size(view.box_yx)
+    corners = (np.reshape(box_yx, (2, 2)) - view.box_yx[:2] + 0.5) * zoom - 0.5
+    y0, x0, y1, x1 = corners.ravel().tolist()
+    return y0, x0, y1, x1
+
+
+def _around(box_yx: BoxYX, side: int, shape: Shape2D) -> IntBoxYX:
+    """Return a window with an example in its middle, as far as the plane allows.
+
+    Examples
+    --------
+    >>> _around((10, 100, 20, 110), 64, (500, 500))
+    (0, 73, 64, 137)
+    >>> _around((100, 100, 200, 200), 64, (500, 500))
+    (75, 75, 225, 225)
+    """
+    window = []
+    for low, high, length in zip(box_yx[:2], box_yx[2:], shape, strict=True):
+        wanted = min(max(side, math.ceil(ROOM * (high - low))), length)
+        start = min(max(round((low + high - wanted) / 2), 0), length - wanted)
+        window.append((start, start + wanted))
+    (y0, y1), (x0, x1) = window
+    return y0, x0, y1, x1
+
+
+def _with_example(region: IntBoxYX, box_yx: BoxYX, shape: Shape2D) -> IntBoxYX:
+    """Return a region grown so far that an example lies in it.
+
+    Examples
+    --------
+    >>> _with_example((10, 10, 50, 50), (5.5, 20, 30, 60.2), (100, 100))
+    (5, 10, 50, 62)
+    """
+    y0, x0, y1, x1 = region
+    low = (max(0, min(y0, math.floor(box_yx[0]))), max(0, min(x0, math.floor(box_yx[1]))))
+    high = (max(y1, math.ceil(box_yx[2]) + 1), max(x1, math.ceil(box_yx[3]) + 1))
+    return (*low, min(high[0], shape[0]), min(high[1], shape[1]))

@@ -1,0 +1,1 @@
+"""The Automask dock: proposals for every object, tuned and accepted."""

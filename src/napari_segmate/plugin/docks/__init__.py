@@ -1,0 +1,1 @@
+"""What every dock needs: its frame, keys, lists of layers and models."""

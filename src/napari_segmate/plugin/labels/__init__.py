@@ -1,0 +1,1 @@
+"""Labels layers: commits, undo, recovery, large and lazy arrays."""

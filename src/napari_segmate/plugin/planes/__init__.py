@@ -1,0 +1,1 @@
+"""Image layers and the plane on the screen: coordinates, geometry, alignment."""

@@ -1,0 +1,76 @@
+"""What the user will probably want next, prepared while there is nothing else to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from napari_segmate.core.context import Context
+from napari_segmate.plugin.planes.image_planes import ViewedPlane
+from napari_segmate.plugin.planes.image_view import View
+from napari_segmate.plugin.worker.engine import Answerer, ModelChoice
+from napari_segmate.plugin.worker.runner import Job, Runner
+from napari_segmate.sessions.interactive import Session
+
+__all__ = ["Ahead"]
+
+
+class Ahead:
+    """Encodes the plane in view and its neighbours.
+
+    Parameters
+    ----------
+    runner : Runner
+        Where it is done, after everything else.
+    answerer : Answerer
+        What does it.
+    view : View
+        What is on the screen.
+    session : Session
+        Whose options count.
+
+    Attributes
+    ----------
+    neighbours : bool
+        Also encode the rest of a large plane, and the planes next to it in a stack.
+    estimated : callable
+        Called with the typical diameter of objects in the plane on the screen, in pixels; 0 when
+        it could not be told.
+    """
+
+    def __init__(self, runner: Runner, answerer: Answerer, view: View, session: Session) -> None:
+        self._runner, self._answerer, self._view, self._session = runner, answerer, view, session
+        self.neighbours = True
+        self.estimated: Callable[[float], None] = lambda diameter: None
+
+    def prepare(self, choice: ModelChoice) -> None:
+        """Begin, unless there is something to do or nothing in view."""
+        if self._view.shown is None or not self._runner.idle:
+            return
+        current = self._view.update()
+        if current is not None:
+            self._submit(current, choice, key=self._session.plane_key)
+        if self.neighbours:
+            if current is not None:
+                self._submit(current, choice, everywhere=True)
+            for plane in self._view.neighbours():
+                self._submit(plane, choice)
+
+    def _submit(
+        self,
+        plane: ViewedPlane,
+        choice: ModelChoice,
+        everywhere: bool = False,
+        key: Hashable = None,
+    ) -> None:
+        visible, diameter = self._view.visible_yx, self._session.options.diameter
+
+        def prepare(context: Context) -> float:
+            return self._answerer.prepare(plane, visible, choice, context, everywhere, diameter)
+
+        def prepared(estimate: float) -> None:
+            if key is not None and key == self._session.plane_key:
+                self.estimated(estimate)
+
+        # A click waits for the middle part, which it will probably need, not for all the others.
+        topic = None if everywhere else (plane, choice)
+        self._runner.submit(Job(prepare, done=prepared, idle=True, topic=topic))

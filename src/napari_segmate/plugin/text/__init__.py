@@ -1,0 +1,1 @@
+"""The Find by text dock: words, boxes, objects."""

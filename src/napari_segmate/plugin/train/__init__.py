@@ -1,0 +1,1 @@
+"""The Train dock: annotated layers in, a trained model out."""

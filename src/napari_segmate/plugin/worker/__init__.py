@@ -1,0 +1,1 @@
+"""The worker thread: jobs, progress, answers, debounced calls."""

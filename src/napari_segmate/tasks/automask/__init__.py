@@ -1,0 +1,1 @@
+"""Label every object of a plane or a stack."""

@@ -1,0 +1,1 @@
+"""Label images of any size block by block."""

@@ -1,0 +1,1 @@
+"""Find objects by name."""

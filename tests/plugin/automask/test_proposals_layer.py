@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Labels
+
+from napari_segmate.core.images.image_source import ImageAxes
+from napari_segmate.plugin.automask import proposals
+from napari_segmate.plugin.automask import proposals_layer as proposal_drawing
+from napari_segmate.plugin.automask.proposals import PlaneProposal, Proposals
+from napari_segmate.plugin.automask.proposals_layer import ProposalDrawing, redraw
+from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
+from napari_segmate.tasks.automask.run import Proposal
+
+pytestmark = pytest.mark.gui
+
+SHAPE = (40, 50)
+PLANE = DisplayedPlane(ImageAxes(0, 1), (0, 0), SHAPE)
+
+
+def labels_of(value: int = 1) -> np.ndarray:
+    labels = np.zeros(SHAPE, np.int32)
+    labels[3:12, 4:14] = value
+    labels[20:38, 30:44] = value + 1
+    return labels
+
+
+def rows_of(labels):
+    return lambda top, bottom: labels[top:bottom]
+
+
+@pytest.fixture
+def small_bands(monkeypatch) -> None:
+    """Bands of five rows, one per turn."""
+    monkeypatch.setattr(proposal_drawing, "BAND_PIXELS", 5 * SHAPE[1])
+    monkeypatch.setattr(proposal_drawing, "BUDGET_S", -1.0)
+
+
+@pytest.fixture
+def layer() -> Labels:
+    return Labels(np.zeros(SHAPE, np.uint16))
+
+
+def test_small_planes_are_drawn_at_once(layer) -> None:
+    ProposalDrawing().draw(layer, [(PLANE, rows_of(labels_of()))])
+    np.testing.assert_array_equal(layer.data, labels_of())
+
+
+@pytest.mark.parametrize("contour", [0, 1])
+def test_large_planes_come_in_bands(layer, qtbot, small_bands, contour) -> None:
+    layer.contour = contour
+    drawing = ProposalDrawing()
+    drawing.draw(layer, [(PLANE, rows_of(labels_of()))])
+    assert drawing.busy and not layer.data[20:].any()
+    qtbot.waitUntil(lambda: not drawing.busy)
+    np.testing.assert_array_equal(layer.data, labels_of())
+
+
+def test_the_last_of_two_drawings_of_a_plane_stays(layer, qtbot, small_bands) -> None:
+    drawing = ProposalDrawing()
+    drawing.draw(layer, [(PLANE, rows_of(labels_of(1)))])
+    qtbot.waitUntil(lambda: bool(layer.data.any()))
+    drawing.draw(layer, [(PLANE, rows_of(labels_of(5)))])
+    qtbot.waitUntil(lambda: not drawing.busy)
+    np.testing.assert_array_equal(layer.data, labels_of(5))
+
+
+def test_planes_of_a_stack_are_all_drawn(qtbot, small_bands) -> None:
+    layer = Labels(np.zeros((3, *SHAPE), np.uint16))
+    drawing = ProposalDrawing()
+    planes = [DisplayedPlane(ImageAxes(1, 2), (z, 0, 0), SHAPE) for z in (0, 2)]
+    drawing.draw(layer, [(plane, rows_of(labels_of(z + 1))) for z, plane in enumerate(planes)])
+    drawing.finish()
+    np.testing.assert_array_equal(layer.data[0], labels_of(1))
+    np.testing.assert_array_equal(layer.data[2], labels_of(2))
+    assert not layer.data[1].any()
+
+
+def test_outlines_are_drawn_as_napari_does(make_napari_viewer, qtbot, small_bands) -> None:
+    viewer = make_napari_viewer(show=True)
+    layer = viewer.add_labels(np.zeros(SHAPE, np.uint16))
+    layer.contour = 2
+    qtbot.wait(300)
+    drawing = ProposalDrawing()
+    drawing.draw(layer, [(PLANE, rows_of(labels_of()))])
+    qtbot.waitUntil(lambda: not drawing.busy)
+    qtbot.wait(100)
+    banded = viewer.screenshot(flash=False)
+    layer.refresh()
+    qtbot.wait(100)
+    whole = viewer.screenshot(flash=False)
+    assert len(np.unique(whole[..., :3].reshape(-1, 3), axis=0)) >= 3
+    np.testing.assert_array_equal(banded, whole)
+
+
+def test_drawing_a_box_anew_leaves_what_it_holds(layer) -> None:
+    layer.data[...] = labels_of()
+    told = []
+    layer.events.labels_update.connect(lambda event: told.append((event.offset, event.data.shape)))
+    redraw(layer, (3, 4, 21, 40))
+    np.testing.assert_array_equal(layer.data, labels_of())
+    assert told == [([3, 4], (18, 36))]
+
+
+def proposal_of(labels: np.ndarray) -> Proposal:
+    areas = np.bincount(labels.ravel())[1:]
+    return Proposal(labels, np.ones(len(areas), np.float32), areas, 10.0)
+
+
+@pytest.fixture
+def book() -> tuple[Proposals, PlaneProposal]:
+    viewer_model = ViewerModel()
+    image = viewer_model.add_image(np.zeros(SHAPE, np.uint8))
+    labels = labels_of()
+    proposal = proposal_of(labels)
+    plane = PlaneProposal((), PLANE, None, None, proposal)
+    book = Proposals(viewer_model)
+    book.put(image, plane)
+    return book, plane
+
+
+def test_dropping_one_object_draws_its_box_only(book, monkeypatch) -> None:
+    monkeypatch.setattr(proposals, "SEARCHED_PIXELS", SHAPE[1])
+    proposals_of, plane = book
+    layer = proposals_of.layer
+    redrawn = []
+    layer.events.set_data.connect(redrawn.append)
+    proposals_of.drop(plane, 2)
+    assert plane.kept.tolist() == [1]
+    assert plane.proposal.labels[next(iter(plane.gone))] == 2
+    assert np.unique(layer.data).tolist() == [0, 1]
+    assert not redrawn
+
+
+def test_proposals_that_become_the_users_have_no_steps_to_undo(book, small_bands) -> None:
+    proposals_of, plane = book
+    layer = proposals_of.layer
+    plane.proposal = proposal_of(labels_of(1)[::-1])
+    layer.contour = 1
+    proposals_of.draw([plane])
+    assert not proposals_of.drawn
+    proposals_of.leave()
+    assert layer.editable
+    shown = layer.data.copy()
+    np.testing.assert_array_equal(shown, labels_of(1)[::-1])
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, shown)
