@@ -125,7 +125,7 @@ crop_n_points_downscale_factor, point_grids, min_mask_region_area
         if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or 0 in array.shape:
             raise ImageError(
                 f"expected (height, width, 3) uint8, got {array.shape} {array.dtype}; "
-                "napari_segmate.core.images.pictures.as_rgb converts other images"
+                "napari_segmate.as_rgb converts other images"
             )
         plane = _Picture(array)
         proposals = grid_proposals(

@@ -106,7 +106,7 @@ class Predictor:
         if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
             raise ImageError(
                 f"expected (height, width, 3) uint8, got {array.shape} {array.dtype}; "
-                "napari_segmate.core.images.pictures.as_rgb converts other images"
+                "napari_segmate.as_rgb converts other images"
             )
         self._embedding = self.model.encode(array[..., ::-1] if image_format == "BGR" else array)
 

@@ -32,7 +32,7 @@ def detector(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", PICTURES)
 def test_pictures_that_are_not_8_bit_rgb_are_refused_with_the_cure(detector, kind) -> None:
-    with pytest.raises(ImageError, match=r"uint8, not at .*core\.pictures\.as_rgb"):
+    with pytest.raises(ImageError, match=r"uint8, not at .*as_rgb"):
         detector.detect(PICTURES[kind], ("cell",), detail=64)
 
 

@@ -39,7 +39,7 @@ def check_image(image: RGBImage) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ImageError(
             f"a detector looks at (height, width, 3) of uint8, not at {image.shape} of "
-            f"{image.dtype}; napari_segmate.core.images.pictures.as_rgb makes that of any picture"
+            f"{image.dtype}; napari_segmate.as_rgb makes that of any picture"
         )
 
 
