@@ -13,6 +13,7 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import OfflineError, WeightsError
 from napari_segmate.core.files.weights import WeightsFile, fetch
 from napari_segmate.core.registry import Registry, unknown_name
+from napari_segmate.models._light_imports import defer_package
 from napari_segmate.models._own import FORMAT, check_version, described, own_models
 from napari_segmate.models.base import Checkpoint, ModelFamily, ModelInfo, Segmenter
 
@@ -22,6 +23,9 @@ DEFAULT_MODEL = "tiny"
 FAMILIES: Registry[ModelFamily] = Registry(
     "model family", __name__, "FAMILY", "napari_segmate.models"
 )
+
+# Its own code imports torchvision; the networks below it need none of that.
+defer_package("segment_anything")
 
 
 def list_models() -> tuple[ModelInfo, ...]:

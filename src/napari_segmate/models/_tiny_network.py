@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import timm
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -27,6 +26,7 @@ from segment_anything.modeling.prompt_encoder import PositionEmbeddingRandom
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_segmate.models._light_imports import create_backbone
 from napari_segmate.models._tiny_decoder import decode_cells
 
 __all__ = ["TinyConfig", "TinyFeatures", "TinyNetwork", "load_tiny", "save_tiny"]
@@ -91,8 +91,8 @@ class _Encoder(nn.Module):
     def __init__(self, config: TinyConfig) -> None:
         super().__init__()
         width, detail = config.width, config.detail
-        self.backbone = timm.create_model(config.backbone, features_only=True, pretrained=False)
-        channels: list[int] = self.backbone.feature_info.channels()  # type: ignore[union-attr, operator]
+        self.backbone = create_backbone(config.backbone, features_only=True, pretrained=False)
+        channels: list[int] = self.backbone.feature_info.channels()
         self.lateral = nn.ModuleList([nn.Conv2d(count, width, 1) for count in channels[1:]])
         self.smooth8 = _conv(width, width)
         self.smooth16 = _conv(width, width, 5, groups=width)
