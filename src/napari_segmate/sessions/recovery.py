@@ -18,8 +18,9 @@ from threading import Event, Lock
 from time import monotonic
 from typing import IO
 
+from filelock import FileLock, Timeout
+
 from napari_segmate.core.errors import CacheError
-from napari_segmate.core.files.file_lock import try_lock
 from napari_segmate.sessions.journal import (
     Entry,
     Header,
@@ -97,6 +98,7 @@ class RecoveryWriter:
         self._failed = False
         self._last_write = -interval_s
         self._file: IO[str] | None = None
+        self._owner = _lock_of(self.path)
 
     @property
     def failed(self) -> bool:
@@ -170,8 +172,10 @@ class RecoveryWriter:
     def _opened(self) -> IO[str]:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Before the file is there: no other process may take it for one left behind.
+            with suppress(NotImplementedError):  # a file system without locks
+                self._owner.acquire()
             self._file = self.path.open("a", encoding="utf-8")
-            try_lock(self._file)
             self._file.write(header_line(self._header))
         return self._file
 
@@ -181,6 +185,7 @@ class RecoveryWriter:
                 with suppress(OSError):  # a full disk fails here once more
                     self._file.close()
                 self._file = None
+                _release(self._owner)
 
 
 @dataclass(frozen=True)
@@ -233,12 +238,27 @@ def discard(path: str | os.PathLike[str]) -> None:
     Path(path).unlink(missing_ok=True)
 
 
+def _lock_of(path: Path) -> FileLock:
+    """Return the lock that says that a running process writes a recovery file."""
+    return FileLock(f"{path}.lock", timeout=0, thread_local=False)
+
+
+def _release(lock: FileLock) -> None:
+    lock.release()
+    with suppress(OSError):
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
 def _abandoned(path: Path) -> bool:
+    lock = _lock_of(path)
     try:
-        with path.open("a", encoding="utf-8") as file:
-            return try_lock(file)
-    except OSError:
+        lock.acquire()
+    except NotImplementedError:  # a file system without locks: nothing can be known there
+        return True
+    except (Timeout, OSError):
         return False
+    _release(lock)
+    return True
 
 
 def _leftover(path: Path) -> Leftover:

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 import xxhash
+from filelock import FileLock
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import CacheError, Cancelled, OfflineError, WeightsError
 from napari_segmate.core.files import weights
-from napari_segmate.core.files.file_lock import try_lock
 from napari_segmate.core.files.weights import WeightsFile, digest_of, fetch, locate, weights_path
 
 CONTENT = bytes(range(256)) * 4096
@@ -286,8 +286,6 @@ def test_who_waits_for_another_download_can_cancel(file: WeightsFile) -> None:
     context = Context(
         progress=lambda done, total, text: told.append(text), cancelled=lambda: bool(told)
     )
-    with place.open("ab") as lock:
-        assert try_lock(lock)
-        with pytest.raises(Cancelled):
-            fetch(file, context)
+    with FileLock(place), pytest.raises(Cancelled):
+        fetch(file, context)
     assert told == [f"waiting for another download of {file.filename}"]

@@ -15,9 +15,10 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from filelock import FileLock, Timeout
+
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import CacheError, OfflineError, WeightsError
-from napari_segmate.core.files.file_lock import try_lock
 
 __all__ = [
     "WeightsFile",
@@ -160,11 +161,17 @@ def _alone(file: WeightsFile, context: Context) -> Iterator[None]:
     # The empty file stays: a new lock beside a deleted one would let two in.
     place = _lock_path(file)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with place.open("ab") as lock:
-        while not try_lock(lock):
+    lock = FileLock(place, timeout=0, thread_local=False)
+    while not lock.is_locked:
+        try:
+            lock.acquire()
+        except Timeout:
             context.report(0, 0, f"waiting for another download of {file.filename}")
             time.sleep(WAIT_S)
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def digest_of(path: Path, algorithm: str = "sha256", context: Context | None = None) -> str:

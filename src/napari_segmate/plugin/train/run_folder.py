@@ -8,10 +8,10 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+
+from filelock import FileLock, Timeout
 
 from napari_segmate.core.errors import CacheError
-from napari_segmate.core.files.file_lock import try_lock
 from napari_segmate.training.presets import Preset
 
 __all__ = ["Order", "TrainingFolder", "leftovers", "remember", "remembered"]
@@ -64,7 +64,7 @@ class TrainingFolder:
 
     path: Path
     order: Order
-    _lock: IO[Any] | None = field(default=None, repr=False)
+    _lock: FileLock | None = field(default=None, repr=False)
 
     @property
     def data(self) -> Path:
@@ -101,9 +101,10 @@ class TrainingFolder:
     def lock(self) -> bool:
         """Take it over; False when another program looks after it."""
         if self._lock is None:
-            lock = (self.path / LOCK).open("ab")
-            if not try_lock(lock):
-                lock.close()
+            lock = FileLock(self.path / LOCK, timeout=0, thread_local=False)
+            try:
+                lock.acquire()
+            except Timeout:
                 return False
             self._lock = lock
         return True
@@ -111,7 +112,7 @@ class TrainingFolder:
     def release(self) -> None:
         """Leave it to whoever comes next."""
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
             self._lock = None
 
     def remove(self) -> None:
