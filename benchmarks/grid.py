@@ -21,7 +21,7 @@ from benchmarks._report import Table, report
 from napari_segmate.automatic import AutomaticMaskGenerator
 from napari_segmate.core.images.pictures import as_rgb
 from napari_segmate.models import get_model, load_model
-from napari_segmate.models.sam import SamSegmenter
+from napari_segmate.models._sam_segmenter import SamSegmenter
 from napari_segmate.predictor import Predictor
 
 Records = list[dict[str, Any]]

@@ -18,8 +18,8 @@ from napari_segmate.core.images.pictures import as_rgb
 from napari_segmate.core.masks.rle import decode_rle
 from napari_segmate.core.synthetic import nuclei
 from napari_segmate.models import load_model
+from napari_segmate.models._sam_segmenter import SamSegmenter
 from napari_segmate.models.base import ModelInfo
-from napari_segmate.models.sam import SamSegmenter
 from napari_segmate.predictor import Predictor
 
 Records = list[dict[str, Any]]

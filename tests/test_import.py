@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +73,34 @@ def test_the_module_runs_as_a_program():
     )
     assert done.returncode == 0
     assert done.stdout.strip() == f"segmate {importlib.metadata.version('napari-segmate')}"
+
+
+def imported_in(package: Path, module: str) -> set[str]:
+    """Return the modules of one package that a module of it imports, directly or not."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        tree = ast.parse((package / f"{waiting.pop()}.py").read_text("utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module is not None:
+                home, _, name = node.module.rpartition(".")
+                new = {name} if home.endswith(f".{package.name}") else set()
+                if node.module.endswith(f".{package.name}"):
+                    new = {alias.name for alias in node.names}
+                new = {one for one in new if (package / f"{one}.py").is_file()} - found
+                found |= new
+                waiting += new
+    return found
+
+
+@pytest.mark.parametrize("folder", ["models", "detectors"])
+def test_no_family_needs_another_one(folder):
+    package = Path(napari_segmate.__file__).parent / folder
+    families = {
+        path.stem
+        for path in package.glob("*.py")
+        if not path.name.startswith("_") and path.stem != "base"
+    }
+    assert len(families) >= 3
+    others = {name: imported_in(package, name) & families for name in families}
+    assert others == {name: set() for name in families}

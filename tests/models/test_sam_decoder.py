@@ -7,8 +7,8 @@ from segment_anything.modeling import Sam
 from napari_segmate.core.types import Embedding
 from napari_segmate.models._prompts import PromptArrays
 from napari_segmate.models._sam_decoder import PointDecoder
+from napari_segmate.models._sam_segmenter import SamSegmenter
 from napari_segmate.models.base import ModelInfo
-from napari_segmate.models.sam import SamSegmenter
 
 
 def prompts(sam: Sam, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -17,7 +17,7 @@ from vispy.util import keys as vispy_keys
 
 from napari_segmate.core.errors import Cancelled
 from napari_segmate.inference.embeddings.store import EmbeddingStore
-from napari_segmate.plugin.labels.output_layer import OUTPUT_NAME
+from napari_segmate.plugin.labels.layer_names import OUTPUT_NAME
 from napari_segmate.plugin.segment.dock import SegmentDock
 from napari_segmate.plugin.worker.engine import Answerer
 from napari_segmate.sessions.state import Phase, SessionState

@@ -1,14 +1,14 @@
 """MobileSAM (Zhang et al., 2023): SAM with a small encoder, TinyViT (Wu et al., 2022).
 
-The decoder is SAM's own, so everything else is that of the family `napari_segmate.models.sam`.
+The decoder is SAM's own, so everything else is that of `napari_segmate.models._sam_segmenter`.
 """
 
 from __future__ import annotations
 
 from napari_segmate.core.files.weights import WeightsFile
 from napari_segmate.models._microsam import generalist, suggested
+from napari_segmate.models._sam_segmenter import load_sam
 from napari_segmate.models.base import Checkpoint, ModelFamily, ModelInfo
-from napari_segmate.models.sam import FAMILY as SAM
 
 __all__ = ["FAMILY"]
 
@@ -54,6 +54,6 @@ FAMILY = ModelFamily(
             suggested(0.4, 0.5, 1.2, 0.75, 0.75),
         ),
     ),
-    load=SAM.load,
+    load=load_sam,
     recognise=_recognise,
 )

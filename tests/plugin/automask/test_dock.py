@@ -14,8 +14,8 @@ from napari_segmate.core.synthetic import nuclei, stack_3d
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.models import list_models, load_model
 from napari_segmate.plugin.automask.dock import AutoDock
-from napari_segmate.plugin.automask.proposals import PROPOSALS_NAME
 from napari_segmate.plugin.automask.search_job import LEAST, params_of, usual
+from napari_segmate.plugin.labels.layer_names import PROPOSALS_NAME
 from napari_segmate.plugin.worker.engine import Answerer
 from napari_segmate.sessions.state import Phase
 from napari_segmate.tasks.automask.run import Mode, Params

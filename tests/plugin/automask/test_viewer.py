@@ -14,8 +14,7 @@ from napari_segmate.core.synthetic import nuclei
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.models import list_models, load_model
 from napari_segmate.plugin.automask.dock import AutoDock
-from napari_segmate.plugin.automask.proposals import PROPOSALS_NAME
-from napari_segmate.plugin.labels.output_layer import OUTPUT_NAME
+from napari_segmate.plugin.labels.layer_names import OUTPUT_NAME, PROPOSALS_NAME
 from napari_segmate.plugin.segment.dock import SegmentDock
 from napari_segmate.plugin.worker.engine import Answerer
 from napari_segmate.widgets.auto_actions import AutoAction

@@ -13,12 +13,8 @@ from napari.layers import Image, Labels
 
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.plugin.automask.dock import AutoDock
-from napari_segmate.plugin.labels.output_layer import (
-    OUTPUT_NAME,
-    OutputLabels,
-    labels_for,
-    made_for,
-)
+from napari_segmate.plugin.labels.layer_names import OUTPUT_NAME
+from napari_segmate.plugin.labels.output_layer import OutputLabels, labels_for, made_for
 from napari_segmate.plugin.text.dock import TextDock
 from napari_segmate.plugin.worker.engine import Answerer
 from napari_segmate.widgets.actions import Action

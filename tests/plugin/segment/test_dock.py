@@ -13,7 +13,7 @@ from napari.settings import get_settings
 from napari_segmate.core.errors import OfflineError
 from napari_segmate.core.images.contrast import ContrastMode
 from napari_segmate.io.provenance import METADATA_KEY
-from napari_segmate.plugin.segment.preview_layer import PREVIEW_NAME
+from napari_segmate.plugin.labels.layer_names import PREVIEW_NAME
 from napari_segmate.sessions.state import Phase
 from napari_segmate.widgets.actions import DEFAULT_KEYS, Action
 

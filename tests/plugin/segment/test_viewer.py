@@ -10,7 +10,7 @@ from blob_images import BOXES, blob_image, centre
 from npe2 import PluginManifest
 from vispy.util import keys
 
-from napari_segmate.plugin.segment.preview_layer import PREVIEW_NAME
+from napari_segmate.plugin.labels.layer_names import PREVIEW_NAME
 from napari_segmate.sessions.state import Phase
 from napari_segmate.widgets.actions import Action
 

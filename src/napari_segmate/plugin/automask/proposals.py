@@ -17,13 +17,13 @@ from napari_segmate.core.types import LabelArray
 from napari_segmate.plugin.automask.proposals_layer import ProposalDrawing
 from napari_segmate.plugin.automask.proposals_style import Look
 from napari_segmate.plugin.labels.label_planes import object_mask
+from napari_segmate.plugin.labels.layer_names import PROPOSALS_NAME
 from napari_segmate.plugin.labels.output_layer import labels_for
 from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane, to_pixels
 from napari_segmate.tasks.automask.run import Params, Prepared, Proposal
 
-__all__ = ["PROPOSALS_NAME", "Index", "PlaneProposal", "Proposals", "middles_of"]
+__all__ = ["Index", "PlaneProposal", "Proposals", "middles_of"]
 
-PROPOSALS_NAME = "SegMate proposals"
 SHOWN_VALUES = 65535
 """Values of the layer; more objects than that share some of them, which only shows as a colour."""
 SEARCHED_PIXELS = 1 << 20

@@ -21,6 +21,7 @@ from napari_segmate.plugin.labels.label_arrays import cast, empty_labels
 from napari_segmate.plugin.labels.label_ids import LabelIds
 from napari_segmate.plugin.labels.label_planes import PlaneView
 from napari_segmate.plugin.labels.large_planes import draw_changes_alone
+from napari_segmate.plugin.labels.layer_names import OUTPUT_NAME
 from napari_segmate.plugin.labels.undo_steps import Step
 from napari_segmate.plugin.planes.displayed_plane import (
     DisplayedPlane,
@@ -32,7 +33,6 @@ from napari_segmate.plugin.planes.geometry import Geometry
 from napari_segmate.sessions.commit import Commit
 
 __all__ = [
-    "OUTPUT_NAME",
     "OutputLabels",
     "Written",
     "labels_for",
@@ -40,7 +40,6 @@ __all__ = [
     "set_records",
 ]
 
-OUTPUT_NAME = "SegMate labels"
 OURS = re.compile(rf"{OUTPUT_NAME}( \[\d+\])?")
 
 _IDS = LabelIds()

@@ -12,12 +12,12 @@ from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_segmate.core.types import BoolArray, Instance, IntBoxYX
+from napari_segmate.plugin.labels.layer_names import PREVIEW_NAME
 from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane, show
 from napari_segmate.plugin.planes.geometry import Geometry
 
-__all__ = ["PREVIEW_NAME", "Preview", "draw_objects"]
+__all__ = ["Preview", "draw_objects"]
 
-PREVIEW_NAME = "SegMate preview"
 COLOURS = ("#00e5ff", "#ffd600", "#ff6d00", "#76ff03", "#f48fb1", "#b388ff")
 """Told apart by people with the common colour blindnesses, and seen on grey and on H&E."""
 TINT = 0.25

@@ -15,14 +15,12 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import LabelsError, SegmateError
 from napari_segmate.core.images.image_source import ImageAxes
 from napari_segmate.core.types import IntBoxYX
-from napari_segmate.plugin.automask.proposals import PROPOSALS_NAME
 from napari_segmate.plugin.docks.layer_choosers import LayerChooser
-from napari_segmate.plugin.labels.output_layer import OUTPUT_NAME
+from napari_segmate.plugin.labels.layer_names import OUTPUT_NAME, PREVIEW_NAME, PROPOSALS_NAME
 from napari_segmate.plugin.planes.alignment import Alignment, align
 from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
 from napari_segmate.plugin.planes.geometry import Geometry
 from napari_segmate.plugin.planes.region_layer import RegionLayer
-from napari_segmate.plugin.segment.preview_layer import PREVIEW_NAME
 from napari_segmate.plugin.train.pairs import (
     Pair,
     Survey,
