@@ -40,7 +40,7 @@ def available_devices() -> tuple[str, ...]:
 
 
 def resolve_device(name: str = "auto") -> str:
-    """Return the device to use.
+    """Return the device to use; from then on importing triton is safe (`keep_triton_out`).
 
     Parameters
     ----------
@@ -57,6 +57,7 @@ def resolve_device(name: str = "auto") -> str:
     >>> resolve_device("cpu")
     'cpu'
     """
+    keep_triton_out()
     devices = available_devices()
     if name == "auto":
         return devices[0]

@@ -5,6 +5,7 @@ import pytest
 import zarr
 
 from napari_segmate.core.errors import LabelsError
+from napari_segmate.core.files import atomic
 from napari_segmate.io.images import read_image
 from napari_segmate.io.labels import check_target, write_labels
 
@@ -101,6 +102,7 @@ def test_a_zarr_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied")
         return rename(self, target)
 
+    monkeypatch.setattr(atomic, "_exchange", lambda part, target: False)
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(LabelsError, match="Permission denied"):
         write_labels(path, LABELS + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -21,6 +22,10 @@ from napari_segmate.plugin.labels.layer_names import OUTPUT_NAME
 from napari_segmate.plugin.segment.dock import SegmentDock
 from napari_segmate.plugin.worker.engine import Answerer
 from napari_segmate.sessions.state import Phase, SessionState
+
+with suppress(ImportError):
+    # Both triton and Mesa bring LLVM, and triton crashes unless it comes first.
+    import triton  # noqa: F401
 
 
 class SlowModel(FakeSegmenter):

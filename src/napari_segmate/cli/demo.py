@@ -174,12 +174,15 @@ def _save(output: Path, image: Any, rgb: RGBImage, result: Segmentation) -> dict
     import imageio.v3 as imageio
     import tifffile
 
+    from napari_segmate.core.files.atomic import replacing
     from napari_segmate.io.labels import write_labels
 
     try:
         picture, original = output / PICTURE, output / IMAGE
-        imageio.imwrite(picture, _drawn(rgb, result))
-        tifffile.imwrite(original, image)
+        with replacing(picture) as part:
+            imageio.imwrite(part, _drawn(rgb, result))
+        with replacing(original) as part:
+            tifffile.imwrite(part, image)
     except OSError as error:
         raise _unwritable(output, error) from error
     labels = write_labels(output / LABELS, result.labels(), axes="YX")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from napari_segmate.core.errors import LabelsError
+from napari_segmate.core.files.atomic import replacing
 from napari_segmate.core.labels.commit import dtype_for
 from napari_segmate.core.types import LabelArray
-from napari_segmate.io.placing import put_in_place, remove
 
 __all__ = ["check_target", "write_labels"]
 
@@ -42,17 +42,15 @@ def write_labels(path: str | os.PathLike[str], labels: Any, axes: str | None = N
     """
     target = check_target(path)
     compact = _compact(labels)
-    part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+    ending = target.suffix.lower()
     try:
-        WRITERS[target.suffix.lower()](part, compact, axes)
-        put_in_place(part, target)
+        with replacing(target, folder=ending == ".zarr") as part:
+            WRITERS[ending](part, compact, axes)
     except OSError as error:
         raise LabelsError(
             f"cannot write {target} ({error.strerror or error}); free some space, or choose a "
             "folder that you may write to"
         ) from error
-    finally:
-        remove(part)
     return target
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_segmate.core.errors import LabelsError
+from napari_segmate.core.files.atomic import write_text
 from napari_segmate.core.prompts import Box, MaskPrompt, ObjectPrompts, Points
 from napari_segmate.core.types import Frame, IntBoxYX
 from napari_segmate.io.runs import decode_runs, encode_runs
@@ -248,12 +249,7 @@ def save_sidecar(labels_path: str | os.PathLike[str], records: Iterable[Record])
     """
     target = sidecar_path(labels_path)
     content = {"schema": SCHEMA, "labels": Path(labels_path).name, "objects": to_json(records)}
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        part.write_text(json.dumps(content), encoding="utf-8")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    write_text(target, json.dumps(content))
     return target
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from scipy import ndimage
 
 from napari_segmate.core.errors import LabelsError
+from napari_segmate.core.files.atomic import write_text
 from napari_segmate.core.masks.rle import encode_instance
 from napari_segmate.core.types import LabelArray
 
@@ -37,12 +38,9 @@ def write_whole(path: str | os.PathLike[str], text: str) -> Path:
         The folder cannot be written to, or the disk is full.
     """
     target = Path(path)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
+        write_text(target, text)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise LabelsError(
             f"cannot write {target} ({error.strerror or error}); free some space, or choose a "
             "folder that you may write to"

@@ -84,10 +84,9 @@ def load_model(
     ModelError
         No such device.
     """
-    from napari_segmate._torch import keep_triton_out, resolve_device
+    from napari_segmate._torch import resolve_device
 
     context = context or Context()
-    keep_triton_out()
     chosen = resolve_device(device)
     if _is_path(name):
         return _load_file(Path(name).expanduser(), chosen, fast, context)

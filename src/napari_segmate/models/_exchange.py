@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_segmate.core.errors import CacheError, ModelError, WeightsError
+from napari_segmate.core.files.atomic import replacing
 from napari_segmate.models._checkpoint import read_checkpoint
 from napari_segmate.models._own import FORMAT, check_name, check_version, own_path, write_own
 from napari_segmate.models.base import Checkpoint, ModelInfo
@@ -48,13 +49,10 @@ def export_official(source: Path, target: Path, overwrite: bool = False) -> Path
         for name, value in checkpoint.state.items()
     }
     weights = build_sam(state, source.name).state_dict()
-    part = target.with_name(f".{target.name}.part")
     try:
-        with part.open("wb") as file:
+        with replacing(target) as part, part.open("wb") as file:
             torch.save(dict(weights), file)
-        part.replace(target)
     except (OSError, RuntimeError) as error:
-        part.unlink(missing_ok=True)
         raise CacheError(f"{target} cannot be written ({error}); free some space") from error
     return target
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_segmate.core.errors import CacheError, ParameterError, WeightsError
+from napari_segmate.core.files.atomic import replacing
 from napari_segmate.core.files.weights import own_models_folder
 from napari_segmate.models.base import ModelInfo
 
@@ -165,14 +166,12 @@ def write_own(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, 
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    part = path.with_name(f".{path.name}.part")
     header = {**metadata, "format": FORMAT, "format_version": str(VERSION)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.contiguous() for name, value in weights.items()}, part, header)
-        part.replace(path)
+        with replacing(path) as part:
+            save_file({name: value.contiguous() for name, value in weights.items()}, part, header)
     except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
         raise CacheError(
             f"the model cannot be written to {path} ({error}); free some space or choose another "
             "folder with NAPARI_SEGMATE_MODELS"

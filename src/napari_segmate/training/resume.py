@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from napari_segmate.core.errors import CacheError
+from napari_segmate.core.files.atomic import replacing
 from napari_segmate.training.judge import Judgement
 
 __all__ = ["Progress", "load_state", "save_state"]
@@ -60,16 +60,11 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
     CacheError
         The disk is full or cannot be written.
     """
-    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with replacing(path) as part, part.open("wb") as file:
             torch.save({**state, "version": VERSION}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except (OSError, RuntimeError) as error:
-        part.unlink(missing_ok=True)
         raise CacheError(
             f"the training cannot be saved in {path.parent} ({error}); free some space"
         ) from error

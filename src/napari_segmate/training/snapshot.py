@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_segmate.core.errors import CacheError, LabelsError
+from napari_segmate.core.files.atomic import write_text
 from napari_segmate.training.data import Sample
 
 __all__ = ["MANIFEST", "is_snapshot", "read_snapshot", "write_snapshot"]
@@ -44,7 +45,7 @@ def write_snapshot(folder: Path, samples: Iterable[Sample]) -> None:
         if not entries:
             raise LabelsError("there is no annotated plane; choose an image and its labels")
         manifest = {"version": VERSION, "samples": entries}
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        write_text(folder / MANIFEST, json.dumps(manifest, indent=1))
     except OSError as error:
         raise CacheError(
             f"the labels cannot be copied to {folder} ({error.strerror or error}); free some space"

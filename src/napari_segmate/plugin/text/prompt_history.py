@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
+
+from napari_segmate.core.files.atomic import write_text
 
 __all__ = ["PromptHistory"]
 
@@ -50,8 +51,6 @@ class PromptHistory:
 
     def save(self) -> None:
         """Write the file, whole or not at all."""
-        part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(self._prompts), encoding="utf-8")
-            part.replace(self._path)
+            write_text(self._path, json.dumps(self._prompts))

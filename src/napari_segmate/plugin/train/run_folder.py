@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from napari_segmate.core.errors import CacheError
+from napari_segmate.core.files.atomic import write_text
 from napari_segmate.training.presets import Preset
 
 __all__ = ["Order", "TrainingFolder", "leftovers", "remember", "remembered"]
@@ -90,7 +91,7 @@ class TrainingFolder:
         try:
             path.mkdir(parents=True)
             folder.lock()
-            (path / ORDER).write_text(json.dumps(asdict(order)), encoding="utf-8")
+            write_text(path / ORDER, json.dumps(asdict(order)))
         except OSError as error:
             raise CacheError(
                 f"cannot write to {root} ({error.strerror or error}). Free some space or give "
@@ -169,4 +170,4 @@ def remember(root: Path, order: Order, seconds: float, memory_mb: float) -> None
         values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         values[_key(order)] = (seconds, memory_mb)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values), encoding="utf-8")
+        write_text(path, json.dumps(values))

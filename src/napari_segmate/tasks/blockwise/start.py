@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_segmate.core.context import Context
+from napari_segmate.core.files.atomic import write_text
 from napari_segmate.core.images.image_source import ContrastMode, ImageSource
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.io.provenance import package_version
@@ -127,6 +128,4 @@ def _prepare_folder(folder: Path, plan: BlockPlan, request: str) -> None:
         fill_value=0,
     )
     # The plan comes last: with it, the folder is complete.
-    part = folder / "plan.json.part"
-    part.write_text(json.dumps({"request": request, "plan": plan.as_json()}), encoding="utf-8")
-    part.replace(folder / "plan.json")
+    write_text(folder / "plan.json", json.dumps({"request": request, "plan": plan.as_json()}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.context import Context
+from napari_segmate.core.files.atomic import replacing
 from napari_segmate.core.images.axes import ChannelMap
 from napari_segmate.core.images.image_source import ImageSource
 from napari_segmate.core.types import IntBoxYX, LabelArray
@@ -229,16 +229,11 @@ def _part(labels: LabelArray, box: IntBoxYX, outer: IntBoxYX) -> LabelArray:
 
 
 def _save(path: Path, finding: Finding) -> None:
-    # A block that was given to a second worker may be written by both.
-    part = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     arrays: dict[str, Any] = {f"strip{other}": one for other, one in finding.strips.items()}
     arrays |= {"areas": finding.areas, "cut": finding.cut, "scores": finding.scores}
-    try:
-        with part.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    # A block that was given to a second worker may be written by both.
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def load_finding(path: Path) -> Finding:

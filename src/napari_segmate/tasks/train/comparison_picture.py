@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from napari_segmate.core.files.atomic import replacing
 from napari_segmate.core.types import LabelArray, RGBImage
 
 __all__ = ["comparison", "write_picture"]
@@ -61,7 +62,8 @@ def write_picture(path: Path, picture: RGBImage) -> str:
     import imageio.v3 as imageio
 
     try:
-        imageio.imwrite(path, picture)
+        with replacing(path) as part:
+            imageio.imwrite(part, picture, extension=".png")
     except OSError:
         return ""
     return str(path)
