@@ -21,7 +21,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.segment.dock import SegmentDock
-from napari_segmate.plugin.worker.engine import Answerer
+from napari_segmate.plugin.worker.engine import ModelEngine
 from napari_segmate.sessions.state import Phase
 
 __all__ = ["Driver", "Heartbeat"]
@@ -35,14 +35,14 @@ class Driver:
 
     Parameters
     ----------
-    answerer : Answerer, optional
+    engine : ModelEngine, optional
         Stands in for the worker's own.
     models : tuple of ModelInfo, optional
         Models on offer instead of those of the package.
     """
 
     def __init__(
-        self, answerer: Answerer | None = None, models: tuple[ModelInfo, ...] | None = None
+        self, engine: ModelEngine | None = None, models: tuple[ModelInfo, ...] | None = None
     ) -> None:
         self.viewer = napari.Viewer(show=True)
         window = self.viewer.window
@@ -50,7 +50,7 @@ class Driver:
         self._recovery = tempfile.TemporaryDirectory()
         self.dock = SegmentDock(
             self.viewer,
-            answerer=answerer,
+            engine=engine,
             models=models,
             recovery_folder=Path(self._recovery.name),
         )

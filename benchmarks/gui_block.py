@@ -35,7 +35,7 @@ from napari_segmate.models import get_model, load_model
 from napari_segmate.models.base import ModelInfo, Segmenter
 from napari_segmate.plugin.train.dock import TrainDock
 from napari_segmate.plugin.train.run import TrainingRun, command_of
-from napari_segmate.plugin.worker.engine import Answerer, ModelChoice
+from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine
 
 SIDE = 2048
 LARGE_SIDE = 20_000
@@ -55,7 +55,7 @@ def measure(act: Callable[[], None]) -> list[str]:
 
 def viewer_with_image() -> tuple[Driver, np.ndarray]:
     found = scene((SIDE, SIDE))
-    driver = Driver(Answerer(EmbeddingStore()))
+    driver = Driver(ModelEngine(EmbeddingStore()))
     driver.viewer.add_image(found.image, contrast_limits=(0, 3000))
     driver.wait_idle()
     driver.take_tool()
@@ -109,7 +109,7 @@ def training(epochs: int, views: int) -> dict[str, list[str]]:
     """Measure from the click on Train to the comparison at the end, and its showing."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_SEGMATE_MODELS"] = str(Path(folder) / "models")
-        driver = Driver(Answerer(EmbeddingStore()))
+        driver = Driver(ModelEngine(EmbeddingStore()))
         image, labels = touching_cells()
         driver.viewer.add_image(image, name="cells")
         driver.viewer.add_labels(labels, name="mine")
@@ -165,7 +165,7 @@ def large_levels(side: int) -> tuple[list[zarr.Array], np.ndarray]:
 def large(clicks: int) -> dict[str, list[str]]:
     """Measure commits to a plane that is larger than a texture, the first of which makes it."""
     levels, centres = large_levels(LARGE_SIDE)
-    driver = Driver(Answerer(EmbeddingStore()))
+    driver = Driver(ModelEngine(EmbeddingStore()))
     driver.viewer.add_image(levels, multiscale=True, contrast_limits=(0, 3000))
     driver.wait_idle()
     driver.take_tool()
@@ -223,7 +223,7 @@ def downloading(size: int) -> list[str]:
                 return load_model("tiny", device="cpu", context=context)
 
             def open_dock() -> None:
-                drivers.append(Driver(Answerer(EmbeddingStore(), load), models))
+                drivers.append(Driver(ModelEngine(EmbeddingStore(), load), models))
                 drivers[0].wait_idle(300)
 
             drivers: list[Driver] = []

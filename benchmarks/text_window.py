@@ -26,8 +26,8 @@ from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.plugin.text.detection_engine import TextEngine
 from napari_segmate.plugin.text.dock import TextDock
 from napari_segmate.plugin.text.engine_protocol import Found
-from napari_segmate.plugin.worker.engine import Answerer
-from napari_segmate.widgets.text_panel import TextAction
+from napari_segmate.plugin.worker.engine import ModelEngine
+from napari_segmate.widgets.actions import TextAction
 
 SIDE = 1024
 BOXES, CONCEPTS = 900, 20
@@ -96,13 +96,13 @@ def _compute(seconds: float) -> None:
 
 def prepare(seconds: float, folder: Path) -> tuple[Driver, TextDock]:
     found = scene((SIDE, SIDE))
-    driver = Driver(Answerer(EmbeddingStore()))
+    driver = Driver(ModelEngine(EmbeddingStore()))
     driver.viewer.add_image(found.image, contrast_limits=(0, 3000))
     centres = found.centres_yx[:OBJECTS]
     dock = TextDock(
         driver.viewer,
-        engine=RandomBoxes(centres, seconds),
-        answerer=Answerer(EmbeddingStore()),
+        detector_engine=RandomBoxes(centres, seconds),
+        engine=ModelEngine(EmbeddingStore()),
         history=folder / "prompts.json",
     )
     driver.viewer.window.add_dock_widget(dock, name="Find by text", area="right")

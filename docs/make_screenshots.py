@@ -23,8 +23,7 @@ from napari_segmate.core import synthetic
 from napari_segmate.plugin.automask.dock import AutoDock
 from napari_segmate.plugin.segment.dock import SegmentDock
 from napari_segmate.plugin.train.dock import TrainDock
-from napari_segmate.widgets.actions import Action
-from napari_segmate.widgets.auto_actions import AutoAction
+from napari_segmate.widgets.actions import AutoAction, SegmentAction
 
 SIZE = (1280, 800)
 PATIENCE_S = 60.0
@@ -82,7 +81,7 @@ class Studio:
         self.prompts.shapes.add([corners], shape_type="rectangle")
         self.settle()
 
-    def do(self, action: Action) -> None:
+    def do(self, action: SegmentAction) -> None:
         self.dock.controller.trigger(action)
         self.settle()
 
@@ -138,19 +137,19 @@ def first_object(folder: Path) -> None:
     studio.point(y0 + (y1 - y0) / 3, places[0][1])
     studio.shoot("several_prompts")
     studio.viewer.reset_view()
-    studio.do(Action.COMMIT)
+    studio.do(SegmentAction.COMMIT)
     for place in places[1:9]:
         studio.point(*place)
-        studio.do(Action.COMMIT)
+        studio.do(SegmentAction.COMMIT)
     studio.shoot("committed")
     for place in places[9:13]:
         studio.box(*box_of(labels, place))
     studio.shoot("boxes")
-    studio.do(Action.COMMIT)
+    studio.do(SegmentAction.COMMIT)
     studio.prompts.take_tool("point")
     studio.point(-20, 40)
     studio.shoot("error")
-    studio.do(Action.UNDO)
+    studio.do(SegmentAction.UNDO)
     studio.dock.panel.options.expand()
     studio.shoot("options")
     studio.close()

@@ -21,7 +21,7 @@ from napari_segmate.core.files.weights import cache_folder
 from napari_segmate.plugin.text.detection_engine import TextEngine
 from napari_segmate.plugin.text.dock import TextDock
 from napari_segmate.plugin.text.engine_protocol import Found
-from napari_segmate.widgets.text_panel import TextAction
+from napari_segmate.widgets.actions import TextAction
 
 CACHE = "~/.cache/napari-segmate"
 SIZE = (1280, 960)
@@ -83,12 +83,12 @@ class TextStudio:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         image, labels = synthetic.nuclei()
-        self.engine = MovedTruth(labels)
+        self.detector_engine = MovedTruth(labels)
         self.viewer = napari.Viewer(show=True)
         self.viewer.window._qt_window.resize(*SIZE)
         self.viewer.add_image(image, name="nuclei")
         history = Path(tempfile.mkdtemp()) / "prompts.json"
-        self.dock = TextDock(self.viewer, engine=self.engine, history=history)
+        self.dock = TextDock(self.viewer, detector_engine=self.detector_engine, history=history)
         self.viewer.window.add_dock_widget(self.dock, name="Find by text (SegMate)", area="right")
         wait(0.5)
         self.viewer.reset_view()
@@ -120,8 +120,8 @@ def text(folder: Path) -> None:
     studio.shoot("text_download")
     studio.dock.panel.offer._by_hand.click()
     studio.shoot("text_by_hand")
-    studio.engine.ready = True
-    studio.do(TextAction.NOT_NOW)
+    studio.detector_engine.ready = True
+    studio.do(TextAction.DECLINE_DOWNLOAD)
     studio.do(TextAction.FIND)
     studio.shoot("text_boxes")
     studio.do(TextAction.SEGMENT)

@@ -15,7 +15,7 @@ import zarr
 from napari_segmate.cli import main
 from napari_segmate.core.synthetic import nuclei, stack_3d
 from napari_segmate.models import list_models
-from napari_segmate.widgets.actions import DEFAULT_KEYS
+from napari_segmate.widgets.actions import SegmentAction, default_keys
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks/README.md"])
@@ -115,7 +115,7 @@ def table(page: Path, header: str) -> list[list[str]]:
 
 def test_readme_names_every_key():
     found = {key.strip("`"): title for key, title in table(ROOT / "README.md", "| key |")}
-    assert found == {key: action.title for action, key in DEFAULT_KEYS.items()}
+    assert found == {key: action.title for action, key in default_keys(SegmentAction).items()}
 
 
 def test_readme_names_every_model():

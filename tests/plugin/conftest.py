@@ -20,7 +20,7 @@ from napari_segmate.core.errors import Cancelled
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.plugin.labels.layer_names import OUTPUT_NAME
 from napari_segmate.plugin.segment.dock import SegmentDock
-from napari_segmate.plugin.worker.engine import Answerer
+from napari_segmate.plugin.worker.engine import ModelEngine
 from napari_segmate.sessions.state import Phase, SessionState
 
 with suppress(ImportError):
@@ -61,7 +61,7 @@ class Bench:
         ]
         self.dock = SegmentDock(
             viewer,
-            answerer=Answerer(EmbeddingStore(), self._load, lambda: ("cpu", "cuda")),
+            engine=ModelEngine(EmbeddingStore(), self._load, lambda: ("cpu", "cuda")),
             models=infos,
             recovery_folder=tmp_path / "recovery",
         )

@@ -10,8 +10,7 @@ from npe2 import PluginManifest
 
 import napari_segmate
 from napari_segmate.plugin.settings import General
-from napari_segmate.widgets.actions import DEFAULT_KEYS
-from napari_segmate.widgets.auto_actions import DEFAULT_AUTO_KEYS
+from napari_segmate.widgets.actions import AutoAction, SegmentAction, default_keys
 
 PACKAGE = Path(napari_segmate.__file__).parent
 MANIFEST = PluginManifest.from_file(PACKAGE / "napari.yaml")
@@ -56,6 +55,6 @@ def test_settings_agree_with_their_defaults_in_code() -> None:
     general = {name: one.default for name, one in sections["general"].properties.items()}
     assert general == vars(General())
     keys = {name: one.default for name, one in sections["keys"].properties.items()}
-    assert keys == {action.value: key for action, key in DEFAULT_KEYS.items()}
+    assert keys == {action.value: key for action, key in default_keys(SegmentAction).items()}
     keys = {name: one.default for name, one in sections["automask_keys"].properties.items()}
-    assert keys == {action.value: key for action, key in DEFAULT_AUTO_KEYS.items()}
+    assert keys == {action.value: key for action, key in default_keys(AutoAction).items()}

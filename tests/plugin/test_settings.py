@@ -6,7 +6,7 @@ from napari.settings import get_plugin_settings
 from npe2 import PluginManifest
 
 from napari_segmate.plugin.settings import PLUGIN, General, read_general, read_keys
-from napari_segmate.widgets.actions import DEFAULT_KEYS, Action
+from napari_segmate.widgets.actions import SegmentAction, default_keys
 
 pytestmark = pytest.mark.gui
 
@@ -20,7 +20,7 @@ def settings(plugin_settings, npe2pm):
 
 def test_defaults_hold_where_napari_does_not_know_the_plugin(npe2pm) -> None:
     assert read_general() == General()
-    assert read_keys() == DEFAULT_KEYS
+    assert read_keys(SegmentAction) == default_keys(SegmentAction)
 
 
 def test_what_the_user_sets_is_read(settings) -> None:
@@ -28,8 +28,8 @@ def test_what_the_user_sets_is_read(settings) -> None:
     settings.keys.commit = "Control-K"
     settings.keys.clear = ""
     assert read_general().memory_mb == 2048
-    assert read_keys()[Action.COMMIT] == "Control-K"
-    assert Action.CLEAR not in read_keys()
+    assert read_keys(SegmentAction)[SegmentAction.COMMIT] == "Control-K"
+    assert SegmentAction.CLEAR not in read_keys(SegmentAction)
 
 
 def test_a_changed_key_is_bound_and_shown_at_once(settings, make_bench) -> None:
@@ -38,7 +38,7 @@ def test_a_changed_key_is_bound_and_shown_at_once(settings, make_bench) -> None:
     bound = {str(key) for key in bench.viewer.keymap}
     assert "Shift+K" in bound
     assert "K" not in bound
-    assert "(⇧K)" in bench.panel.button(Action.COMMIT).text()
+    assert "(⇧K)" in bench.panel.button(SegmentAction.COMMIT).text()
 
 
 def test_a_key_that_cannot_be_used_is_reported_and_the_others_work(

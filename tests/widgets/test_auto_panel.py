@@ -7,8 +7,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
 from napari_segmate.sessions.state import Phase, Progress, SessionState
-from napari_segmate.widgets.auto_actions import AutoAction, AutoValues
-from napari_segmate.widgets.auto_panel import WIDTH_PX, AutoPanel
+from napari_segmate.widgets.actions import AutoAction
+from napari_segmate.widgets.auto_panel import WIDTH_PX, AutoPanel, AutoValues
 
 pytestmark = pytest.mark.gui
 

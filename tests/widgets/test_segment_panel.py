@@ -8,7 +8,7 @@ from napari_segmate.core.images.contrast import ContrastMode
 from napari_segmate.core.labels.commit import CommitPolicy
 from napari_segmate.sessions.prompt_set import PointMode
 from napari_segmate.sessions.state import Phase, Progress, SessionState
-from napari_segmate.widgets.actions import DEFAULT_KEYS, Action
+from napari_segmate.widgets.actions import SegmentAction, default_keys
 from napari_segmate.widgets.options_view import OptionsView, OptionValues
 from napari_segmate.widgets.recovery_banner import RecoveryBanner
 from napari_segmate.widgets.segment_panel import SegmentPanel
@@ -40,20 +40,22 @@ def panel(qtbot) -> SegmentPanel:
 def test_state_is_shown_in_words_and_buttons(panel) -> None:
     panel.show_state(READY)
     assert panel._mask.text() == "Mask 2 of 3  ·  Score 0.87  ·  1,234 px"
-    assert panel.button(Action.COMMIT).isEnabled()
-    assert panel.button(Action.UNDO).isEnabled()
-    assert not panel.button(Action.REDO).isEnabled()
+    assert panel.button(SegmentAction.COMMIT).isEnabled()
+    assert panel.button(SegmentAction.UNDO).isEnabled()
+    assert not panel.button(SegmentAction.REDO).isEnabled()
     panel.show_state(SessionState())
     assert panel._mask.text() == "No mask yet"
-    assert not panel.button(Action.COMMIT).isEnabled()
+    assert not panel.button(SegmentAction.COMMIT).isEnabled()
 
 
 def test_commit_button_counts_the_objects(panel) -> None:
     panel.show_state(SessionState(n_objects=4))
-    assert panel.button(Action.COMMIT).text() == "Commit 4 objects (K)"
+    assert panel.button(SegmentAction.COMMIT).text() == "Commit 4 objects (K)"
 
 
-@pytest.mark.parametrize("action", [Action.CLEAR, Action.EDIT_OBJECT, Action.TAKE_BACK])
+@pytest.mark.parametrize(
+    "action", [SegmentAction.CLEAR, SegmentAction.EDIT_OBJECT, SegmentAction.TAKE_BACK]
+)
 def test_buttons_trigger_their_action(panel, qtbot, action) -> None:
     panel.button(action).setEnabled(True)
     with qtbot.waitSignal(panel.triggered) as signal:
@@ -62,11 +64,11 @@ def test_buttons_trigger_their_action(panel, qtbot, action) -> None:
 
 
 def test_keys_are_named_on_buttons_and_in_tooltips(panel) -> None:
-    panel.show_keys({**DEFAULT_KEYS, Action.CLEAR: "Control-J"})
-    assert panel.button(Action.CLEAR).text() == "Clear (Ctrl+J)"
-    assert panel.button(Action.REDO).text() == "Redo (⇧U)"
+    panel.show_keys({**default_keys(SegmentAction), SegmentAction.CLEAR: "Control-J"})
+    assert panel.button(SegmentAction.CLEAR).text() == "Clear (Ctrl+J)"
+    assert panel.button(SegmentAction.REDO).text() == "Redo (⇧U)"
     panel.show_keys({})
-    assert panel.button(Action.CLEAR).text() == "Clear"
+    assert panel.button(SegmentAction.CLEAR).text() == "Clear"
 
 
 def test_models_are_offered_by_title_and_told_by_name(panel, qtbot) -> None:
@@ -79,7 +81,7 @@ def test_models_are_offered_by_title_and_told_by_name(panel, qtbot) -> None:
 
 
 def test_every_action_has_words() -> None:
-    for action in Action:
+    for action in SegmentAction:
         assert action.title
         assert action.help
 
@@ -118,6 +120,13 @@ def test_a_note_is_said_below_the_hint_and_an_error_in_its_place(qtbot) -> None:
     assert (status._title.text(), status._text.text()) == ("Full", "Click")
 
 
+def test_cancel_and_retry_of_the_status_are_actions_of_the_panel(panel, qtbot) -> None:
+    for button, action in (("_cancel", SegmentAction.CANCEL), ("_retry", SegmentAction.RETRY)):
+        with qtbot.waitSignal(panel.triggered) as signal:
+            getattr(panel.status, button).click()
+        assert signal.args == [action]
+
+
 def test_status_offers_cancel_while_busy_and_retry_after_an_error(qtbot) -> None:
     status = StatusView()
     qtbot.addWidget(status)
@@ -126,9 +135,8 @@ def test_status_offers_cancel_while_busy_and_retry_after_an_error(qtbot) -> None
     assert status._cancel.isVisibleTo(status)
     assert (status._bar.value(), status._bar.maximum()) == (3, 10)
     assert "Downloading" in (status._title.text() + status._text.text())
-    with qtbot.waitSignal(status.triggered) as signal:
+    with qtbot.waitSignal(status.cancel_clicked):
         qtbot.mouseClick(status._cancel, Qt.MouseButton.LeftButton)
-    assert signal.args == [Action.CANCEL]
     status.show_state(SessionState(phase=Phase.ERROR, error="no memory"))
     assert not status._cancel.isVisibleTo(status)
     assert status._retry.isVisibleTo(status)

@@ -7,11 +7,12 @@ from qtpy.QtWidgets import QApplication, QComboBox, QPushButton
 from napari_segmate.core.masks.coarse_masks import MaskSource
 from napari_segmate.sessions.state import Phase, Progress
 from napari_segmate.sessions.text_state import Offer, Offered, SearchFacts, TextState, state_of
+from napari_segmate.widgets.actions import TextAction
 from napari_segmate.widgets.concept_list import ConceptList
 from napari_segmate.widgets.offer_card import OfferCard
 from napari_segmate.widgets.planes_view import PlaneChoice, PlanesView
 from napari_segmate.widgets.text_options import SearchOptions, TextOptionsView, Tiling
-from napari_segmate.widgets.text_panel import TextAction, TextPanel
+from napari_segmate.widgets.text_panel import TextPanel
 
 pytestmark = pytest.mark.gui
 
@@ -104,9 +105,9 @@ def test_masks_are_only_asked_for_where_the_detector_draws_some(panel, qtbot) ->
 
 def test_reason_is_given_when_a_box_cannot_be_a_pattern(panel) -> None:
     panel.show_can_find_alike(False, "This detector only understands words")
-    assert "only understands words" in panel.button(TextAction.ALIKE).toolTip()
+    assert "only understands words" in panel.button(TextAction.FIND_SIMILAR).toolTip()
     panel.show_can_find_alike(True)
-    assert "resembles" in panel.button(TextAction.ALIKE).toolTip()
+    assert "resembles" in panel.button(TextAction.FIND_SIMILAR).toolTip()
 
 
 OFFER = Offer(
@@ -135,7 +136,10 @@ def test_download_is_explained_and_agreed_to(panel, qtbot) -> None:
     assert panel.offer.isVisible()
     assert plain(panel.offer._text).endswith("/home/me/cache")
     assert titles(panel.offer) == ["Download", "By hand …", "Not now"]
-    for title, action in (("Download", TextAction.DOWNLOAD), ("Not now", TextAction.NOT_NOW)):
+    for title, action in (
+        ("Download", TextAction.DOWNLOAD),
+        ("Not now", TextAction.DECLINE_DOWNLOAD),
+    ):
         with qtbot.waitSignal(panel.triggered) as signal:
             press(panel.offer, title)
         assert signal.args == [action]
@@ -186,7 +190,7 @@ def test_own_checkpoint_is_asked_for_and_the_choice_stays(panel, qtbot) -> None:
     panel._detector.setCurrentIndex(1)
     with qtbot.waitSignal(panel.triggered) as signal:
         panel._detector.setCurrentIndex(panel._detector.count() - 1)
-    assert signal.args == [TextAction.OWN]
+    assert signal.args == [TextAction.CHOOSE_CHECKPOINT]
     assert panel.detector == "b"
     assert chosen == ["b"]
 

@@ -37,7 +37,7 @@ SEPARATORS = (101, 102, 1012, 1029)
 SIGNS = ("[CLS]", "[SEP]", ".", "?")
 RIGHT_POSITIONS = (0, 0, 1, 2, 3, 0, 1, 2, 0)
 HEAD = re.compile(r"(?:model\.decoder\.)?(bbox|class)_embed\.(\d+)\.")
-SHARED = {"bbox": "bbox", "class": "cls"}
+SHARED_MODELS = {"bbox": "bbox", "class": "cls"}
 """What settings call them."""
 CURE = 'install another one: pip install "transformers>=5.23"'
 
@@ -139,7 +139,7 @@ def own_heads(saved: Mapping[str, Any]) -> dict[str, bool]:
     {'decoder_bbox_embed_share': False}
     """
     several = {match[1] for name in saved if (match := HEAD.match(name)) and int(match[2]) > 0}
-    return {f"decoder_{SHARED[kind]}_embed_share": False for kind in sorted(several)}
+    return {f"decoder_{SHARED_MODELS[kind]}_embed_share": False for kind in sorted(several)}
 
 
 def check_heads(model: Any, saved: Mapping[str, Any], where: Path) -> None:

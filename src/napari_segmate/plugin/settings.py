@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from napari.settings import get_plugin_settings
 
-from napari_segmate.widgets.actions import DEFAULT_KEYS, Action
-from napari_segmate.widgets.auto_actions import DEFAULT_AUTO_KEYS, AutoAction
+from napari_segmate.widgets.actions import AutoAction, PanelAction, SegmentAction, default_keys
 
-__all__ = [
-    "PLUGIN",
-    "General",
-    "follow_auto_keys",
-    "follow_keys",
-    "read_auto_keys",
-    "read_general",
-    "read_keys",
-]
+__all__ = ["PLUGIN", "General", "follow_keys", "read_general", "read_keys"]
 
 PLUGIN = "napari-segmate"
-Kind = TypeVar("Kind", Action, AutoAction)
+Kind = TypeVar("Kind", bound=PanelAction)
+SECTIONS: Mapping[type[PanelAction], str] = {SegmentAction: "keys", AutoAction: "automask_keys"}
+"""Sections of the settings, see napari.yaml."""
 
 
 @dataclass(frozen=True)
@@ -68,42 +61,22 @@ def read_general() -> General:
     )
 
 
-def read_keys() -> Mapping[Action, str]:
+def read_keys(actions: type[Kind]) -> Mapping[Kind, str]:
     """Return the key of every action that has one; an empty setting takes the key away."""
-    return _read("keys", DEFAULT_KEYS)
-
-
-def read_auto_keys() -> Mapping[AutoAction, str]:
-    """Return the same for automask."""
-    return _read("automask_keys", DEFAULT_AUTO_KEYS)
-
-
-def _read(name: str, defaults: Mapping[Kind, str]) -> Mapping[Kind, str]:
-    section = _section(name)
+    section = _section(SECTIONS[actions])
     keys = {
         action: str(getattr(section, action.value, default)).strip()
-        for action, default in defaults.items()
+        for action, default in default_keys(actions).items()
     }
     return {action: key for action, key in keys.items() if key}
 
 
-def follow_keys(changed: Callable[[], None]) -> Callable[[], None]:
-    """Call `changed` when the user edits a key; returns how to stop that."""
-    return _follow("keys", DEFAULT_KEYS, changed)
-
-
-def follow_auto_keys(changed: Callable[[], None]) -> Callable[[], None]:
-    """Call `changed` when the user edits a key of automask; returns how to stop that."""
-    return _follow("automask_keys", DEFAULT_AUTO_KEYS, changed)
-
-
-def _follow(
-    name: str, actions: Iterable[Action | AutoAction], changed: Callable[[], None]
-) -> Callable[[], None]:
-    section = _section(name)
+def follow_keys(actions: type[PanelAction], changed: Callable[[], None]) -> Callable[[], None]:
+    """Call `changed` when the user edits a key of some actions; returns how to stop that."""
+    section = _section(SECTIONS[actions])
     if section is None:
         return lambda: None
-    signals = [getattr(section.events, action.value) for action in actions]
+    signals = [getattr(section.events, action.value) for action in default_keys(actions)]
 
     def on_change(event: Any = None) -> None:
         changed()

@@ -23,9 +23,9 @@ class Words:
     error : str
         What went wrong.
     notice : str
-        Said in place of the usual hint.
+        JobStatus in place of the usual hint.
     note : str
-        Said below the hint.
+        JobStatus below the hint.
     """
 
     progress: Progress | None = None

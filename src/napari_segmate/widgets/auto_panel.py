@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +24,7 @@ from superqt.utils import signals_blocked
 
 from napari_segmate.sessions.auto_state import counted
 from napari_segmate.sessions.state import SessionState
-from napari_segmate.widgets.actions import Action, with_key
-from napari_segmate.widgets.auto_actions import AutoAction, AutoValues
+from napari_segmate.widgets.actions import AutoAction, with_key
 from napari_segmate.widgets.combos import choose, narrow, offered, refill
 from napari_segmate.widgets.diameter_box import DiameterBox
 from napari_segmate.widgets.histogram_view import HistogramView, Series
@@ -34,7 +33,7 @@ from napari_segmate.widgets.options_view import OptionsView
 from napari_segmate.widgets.planes_view import PlanesView
 from napari_segmate.widgets.status_view import StatusView
 
-__all__ = ["REGIONS", "AutoPanel"]
+__all__ = ["REGIONS", "AutoPanel", "AutoValues"]
 
 WIDTH_PX = 320
 COLOUR = "#2196f3"
@@ -60,9 +59,6 @@ REGIONS: Mapping[str, str] = {
 }
 
 
-FROM_STATUS = {Action.CANCEL: AutoAction.CANCEL, Action.RETRY: AutoAction.RETRY}
-
-
 SLIDERS: Mapping[str, tuple[str, str]] = {
     "foreground": ("Boundary", "Higher draws objects smaller and leaves out faint ones"),
     "seed": ("Joining", "Higher finds fewer cores: touching objects are split less"),
@@ -71,6 +67,35 @@ SLIDERS: Mapping[str, tuple[str, str]] = {
 }
 OF_HEAD = ("foreground", "seed")
 OF_MASKS = ("stability",)
+
+
+@dataclass(frozen=True)
+class AutoValues:
+    """What the form says.
+
+    Parameters
+    ----------
+    mode : str
+        ``"objects"``, ``"refined"``, ``"grid"``; empty for what suits the model.
+    diameter : float
+        Typical object in pixels; 0 has it estimated.
+    foreground, seed, score, stability : float
+        Thresholds, 0 to 1.
+    smallest, largest : float
+        Pixels of an object; infinite for no limit.
+    border : bool
+        Keep objects that the border of the image cuts.
+    """
+
+    mode: str = ""
+    diameter: float = 0.0
+    foreground: float = 0.5
+    seed: float = 0.55
+    score: float = 0.0
+    stability: float = 0.0
+    smallest: float = 20.0
+    largest: float = math.inf
+    border: bool = True
 
 
 class AutoPanel(QWidget):
@@ -195,7 +220,8 @@ class AutoPanel(QWidget):
         self._largest.valueChanged.connect(lambda value: self._set(largest=value or math.inf))
         self._border.toggled.connect(lambda on: self._set(border=bool(on)))
         self.sizes.cut_changed.connect(self._on_cut)
-        self.status.triggered.connect(lambda action: self.triggered.emit(FROM_STATUS[action]))
+        self.status.cancel_clicked.connect(lambda: self.triggered.emit(AutoAction.CANCEL))
+        self.status.retry_clicked.connect(lambda: self.triggered.emit(AutoAction.RETRY))
 
     def _setter(self, name: str) -> Callable[[float], None]:
         def changed(value: float) -> None:

@@ -126,7 +126,7 @@ class CurveView(QWidget):
     x_title : str
         What the x axis counts.
     empty_text : str
-        Said until there is something to draw.
+        JobStatus until there is something to draw.
     """
 
     def __init__(

@@ -43,7 +43,7 @@ class Series:
     Parameters
     ----------
     title : str
-        Said at the left of the row; empty for none.
+        JobStatus at the left of the row; empty for none.
     colour : str
         ``"#rrggbb"``, to be seen on dark and light.
     values : (N,) array_like
@@ -72,7 +72,7 @@ class HistogramView(QWidget):
     low_cut, high_cut : bool
         Which cuts there are.
     empty_text : str
-        Said until there is something to draw.
+        JobStatus until there is something to draw.
     """
 
     cut_changed = Signal(float, float)

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_segmate.sessions.state import SessionState
-from napari_segmate.widgets.actions import DEFAULT_KEYS, Action, with_key
+from napari_segmate.widgets.actions import SegmentAction, default_keys, with_key
 from napari_segmate.widgets.combos import choose, narrow, offered, refill
 from napari_segmate.widgets.layout import action_button, form, scrolled_column
 from napari_segmate.widgets.options_view import OptionsView
@@ -25,9 +25,9 @@ from napari_segmate.widgets.tool_row import ToolRow
 __all__ = ["SegmentPanel"]
 
 GRID = (
-    (Action.UNDO, Action.REDO),
-    (Action.CLEAR, Action.NEXT_MASK),
-    (Action.EDIT_OBJECT, Action.TAKE_BACK),
+    (SegmentAction.UNDO, SegmentAction.REDO),
+    (SegmentAction.CLEAR, SegmentAction.NEXT_MASK),
+    (SegmentAction.EDIT_OBJECT, SegmentAction.TAKE_BACK),
 )
 WIDTH_PX = 300
 
@@ -58,11 +58,12 @@ class SegmentPanel(QWidget):
         self._model = narrow(QComboBox())
         self._model.currentIndexChanged.connect(self._on_model)
         self._mask = QLabel()
-        self._buttons: dict[Action, QPushButton] = {}
-        self._keys: Mapping[Action, str] = DEFAULT_KEYS
-        self.status.triggered.connect(self.triggered)
+        self._buttons: dict[SegmentAction, QPushButton] = {}
+        self._keys: Mapping[SegmentAction, str] = default_keys(SegmentAction)
+        self.status.cancel_clicked.connect(lambda: self.triggered.emit(SegmentAction.CANCEL))
+        self.status.retry_clicked.connect(lambda: self.triggered.emit(SegmentAction.RETRY))
         self._lay_out(image_chooser, output_chooser)
-        self.show_keys(DEFAULT_KEYS)
+        self.show_keys(default_keys(SegmentAction))
         self.show_state(SessionState())
 
     def _lay_out(self, image_chooser: QWidget, output_chooser: QWidget) -> None:
@@ -81,13 +82,13 @@ class SegmentPanel(QWidget):
     def _actions(self) -> QGridLayout:
         grid = QGridLayout()
         grid.setSpacing(4)
-        grid.addWidget(self._button(Action.COMMIT, main=True), 0, 0, 1, 2)
+        grid.addWidget(self._button(SegmentAction.COMMIT, main=True), 0, 0, 1, 2)
         for row, actions in enumerate(GRID, start=1):
             for column, action in enumerate(actions):
                 grid.addWidget(self._button(action), row, column)
         return grid
 
-    def _button(self, action: Action, *, main: bool = False) -> QPushButton:
+    def _button(self, action: SegmentAction, *, main: bool = False) -> QPushButton:
         button = action_button(
             action.title, action.help, lambda: self.triggered.emit(action), main=main
         )
@@ -106,29 +107,31 @@ class SegmentPanel(QWidget):
         self.status.show_state(state)
         self._mask.setText(_mask_text(state))
         enabled = {
-            Action.COMMIT: state.can_commit,
-            Action.UNDO: state.can_undo,
-            Action.REDO: state.can_redo,
-            Action.CLEAR: state.can_undo or state.n_objects > 0,
-            Action.NEXT_MASK: state.n_candidates > 1,
+            SegmentAction.COMMIT: state.can_commit,
+            SegmentAction.UNDO: state.can_undo,
+            SegmentAction.REDO: state.can_redo,
+            SegmentAction.CLEAR: state.can_undo or state.n_objects > 0,
+            SegmentAction.NEXT_MASK: state.n_candidates > 1,
         }
         for action, on in enabled.items():
             self._buttons[action].setEnabled(on)
         self._name_commit(state.n_objects)
 
     def _name_commit(self, count: int) -> None:
-        title = Action.COMMIT.title if count < 2 else f"Commit {count} objects"
-        self._buttons[Action.COMMIT].setText(with_key(title, self._keys.get(Action.COMMIT, "")))
+        title = SegmentAction.COMMIT.title if count < 2 else f"Commit {count} objects"
+        self._buttons[SegmentAction.COMMIT].setText(
+            with_key(title, self._keys.get(SegmentAction.COMMIT, ""))
+        )
 
     def show_can_take_back(self, on: bool) -> None:
         """Show whether there is a commit to take back."""
-        self._buttons[Action.TAKE_BACK].setEnabled(on)
+        self._buttons[SegmentAction.TAKE_BACK].setEnabled(on)
 
     def show_can_edit(self, on: bool) -> None:
         """Show whether there are objects to pick up."""
-        self._buttons[Action.EDIT_OBJECT].setEnabled(on)
+        self._buttons[SegmentAction.EDIT_OBJECT].setEnabled(on)
 
-    def show_keys(self, keys: Mapping[Action, str]) -> None:
+    def show_keys(self, keys: Mapping[SegmentAction, str]) -> None:
         """Name the keys on the buttons."""
         self._keys = keys
         for action, button in self._buttons.items():
@@ -154,7 +157,7 @@ class SegmentPanel(QWidget):
         """Return the names of the models on offer."""
         return offered(self._model)
 
-    def button(self, action: Action) -> QPushButton:
+    def button(self, action: SegmentAction) -> QPushButton:
         """Return the button of an action."""
         return self._buttons[action]
 

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_segmate.sessions.state import Phase, Progress, SessionState
-from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.actions import SegmentAction
 from napari_segmate.widgets.wrapping import WrappingLabel
 
 __all__ = ["StatusView"]
@@ -46,7 +46,8 @@ class StatusView(QFrame):
         Lines of text that room is kept for; with a progress bar one line less.
     """
 
-    triggered = Signal(object)
+    cancel_clicked = Signal()
+    retry_clicked = Signal()
 
     def __init__(self, lines: int = TEXT_LINES, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -57,8 +58,8 @@ class StatusView(QFrame):
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(10)
-        self._cancel = _small_button(Action.CANCEL, self)
-        self._retry = _small_button(Action.RETRY, self)
+        self._cancel = _small_button(SegmentAction.CANCEL, self.cancel_clicked)
+        self._retry = _small_button(SegmentAction.RETRY, self.retry_clicked)
         self._lay_out()
         self.show_state(SessionState())
 
@@ -127,8 +128,8 @@ def _text(*, bold: bool) -> QLabel:
     return label
 
 
-def _small_button(action: Action, view: StatusView) -> QPushButton:
+def _small_button(action: SegmentAction, clicked: Signal) -> QPushButton:
     button = QPushButton(action.title)
     button.setToolTip(action.help)
-    button.clicked.connect(lambda: view.triggered.emit(action))
+    button.clicked.connect(lambda: clicked.emit())
     return button

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import Enum
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
@@ -15,7 +14,7 @@ from qtpy.QtWidgets import (
 
 from napari_segmate.core.masks.coarse_masks import MaskSource
 from napari_segmate.sessions.text_state import TextState
-from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.actions import TextAction
 from napari_segmate.widgets.combos import choose, narrow, offered, refill
 from napari_segmate.widgets.concept_list import ConceptList
 from napari_segmate.widgets.filter_view import FilterView
@@ -26,7 +25,7 @@ from napari_segmate.widgets.planes_view import PlanesView
 from napari_segmate.widgets.status_view import StatusView
 from napari_segmate.widgets.text_options import TextOptionsView
 
-__all__ = ["REGIONS", "TextAction", "TextPanel"]
+__all__ = ["REGIONS", "TextPanel"]
 
 REGIONS: Mapping[str, str] = {
     "plane": "the whole plane",
@@ -46,44 +45,6 @@ OWN = "…"
 """Stands for a detector that is yet to be chosen; no detector is called so."""
 OWN_TITLE = "Own checkpoint …"
 OWN_TIP = "A model that you or others have trained: a folder, a .pth file, or a name on the hub"
-
-
-class TextAction(Enum):
-    """What the buttons of the panel trigger."""
-
-    FIND = "find"
-    DRAW = "draw"
-    EDIT = "edit"
-    ALIKE = "alike"
-    SEGMENT = "segment"
-    CLEAR = "clear"
-    TAKE_BACK = "take_back"
-    CANCEL = "cancel"
-    RETRY = "retry"
-    DOWNLOAD = "download"
-    NOT_NOW = "not_now"
-    OWN = "own"
-
-
-TITLES: Mapping[TextAction, str] = {
-    TextAction.FIND: "Find",
-    TextAction.DRAW: "Draw box",
-    TextAction.EDIT: "Edit boxes",
-    TextAction.ALIKE: "More like this",
-    TextAction.SEGMENT: "Segment",
-    TextAction.CLEAR: "Clear boxes",
-    TextAction.TAKE_BACK: "Take back",
-}
-HELP: Mapping[TextAction, str] = {
-    TextAction.FIND: "Look for the concepts in the image (Enter in the text)",
-    TextAction.DRAW: "Drag a box round something that was missed; it gets the concept chosen above",
-    TextAction.EDIT: "Click a box to move, resize or delete it (Delete key)",
-    TextAction.ALIKE: "Look for whatever resembles the content of the selected or last drawn box",
-    TextAction.SEGMENT: "Turn every box into an object of the labels layer",
-    TextAction.CLEAR: "Remove all boxes, those that you drew, too",
-    TextAction.TAKE_BACK: "Remove the objects of the last Segment (Ctrl+Z on the labels layer)",
-}
-FROM_STATUS = {Action.CANCEL: TextAction.CANCEL, Action.RETRY: TextAction.RETRY}
 
 
 class TextPanel(QWidget):
@@ -137,9 +98,10 @@ class TextPanel(QWidget):
         self._region.currentIndexChanged.connect(lambda: self.region_chosen.emit(self.region))
         self._masks.currentIndexChanged.connect(lambda: self.masks_chosen.emit(self.masks))
         self.phrases.entered.connect(self._on_enter)
-        self.status.triggered.connect(lambda action: self.triggered.emit(FROM_STATUS[action]))
+        self.status.cancel_clicked.connect(lambda: self.triggered.emit(TextAction.CANCEL))
+        self.status.retry_clicked.connect(lambda: self.triggered.emit(TextAction.RETRY))
         self.offer.accepted.connect(lambda: self.triggered.emit(TextAction.DOWNLOAD))
-        self.offer.declined.connect(lambda: self.triggered.emit(TextAction.NOT_NOW))
+        self.offer.declined.connect(lambda: self.triggered.emit(TextAction.DECLINE_DOWNLOAD))
         self.offer.looked.connect(lambda: self.triggered.emit(TextAction.RETRY))
         self.offer.cancelled.connect(lambda: self.triggered.emit(TextAction.CANCEL))
 
@@ -167,7 +129,9 @@ class TextPanel(QWidget):
     def _actions(self) -> QGridLayout:
         grid = QGridLayout()
         grid.setSpacing(4)
-        for column, action in enumerate((TextAction.DRAW, TextAction.EDIT, TextAction.ALIKE)):
+        for column, action in enumerate(
+            (TextAction.DRAW, TextAction.EDIT, TextAction.FIND_SIMILAR)
+        ):
             grid.addWidget(self._button(action), 0, 2 * column, 1, 2)
         grid.addWidget(self._button(TextAction.SEGMENT, main=True), 1, 0, 1, 6)
         grid.addWidget(self._button(TextAction.CLEAR), 2, 0, 1, 3)
@@ -176,7 +140,7 @@ class TextPanel(QWidget):
 
     def _button(self, action: TextAction, *, main: bool = False) -> QPushButton:
         button = action_button(
-            TITLES[action], HELP[action], lambda: self.triggered.emit(action), main=main
+            action.title, action.help, lambda: self.triggered.emit(action), main=main
         )
         self._buttons[action] = button
         return button
@@ -184,7 +148,7 @@ class TextPanel(QWidget):
     def _on_detector(self) -> None:
         if self._detector.currentData() == OWN:
             self.show_detector(self._last_detector)
-            self.triggered.emit(TextAction.OWN)
+            self.triggered.emit(TextAction.CHOOSE_CHECKPOINT)
             return
         self._last_detector = self.detector
         self.detector_chosen.emit(self.detector)
@@ -240,9 +204,9 @@ class TextPanel(QWidget):
 
     def show_can_find_alike(self, on: bool, reason: str = "") -> None:
         """Show whether a box can be a pattern; `reason` says why not."""
-        button = self._buttons[TextAction.ALIKE]
+        button = self._buttons[TextAction.FIND_SIMILAR]
         button.setEnabled(on)
-        button.setToolTip(HELP[TextAction.ALIKE] if on or not reason else reason)
+        button.setToolTip(TextAction.FIND_SIMILAR.help if on or not reason else reason)
 
     def show_can_draw_masks(self, on: bool) -> None:
         """Offer the choice of who draws the outlines, where the detector can, too."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QButtonGroup, QGridLayout, QPushButton, QWidget
 
-from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.actions import SegmentAction
 
 __all__ = ["TOOL_HELP", "ToolRow"]
 
@@ -59,12 +59,12 @@ class ToolRow(QWidget):
         """Show what a plain left click does."""
         self._polarity[positive].setChecked(True)
 
-    def show_keys(self, keys: Mapping[Action, str]) -> None:
+    def show_keys(self, keys: Mapping[SegmentAction, str]) -> None:
         """Name the keys in the tooltips."""
         for name, button in self._tools.items():
-            button.setToolTip(_with_tip(TOOL_HELP[name], keys.get(Action.SWITCH_TOOL, "")))
+            button.setToolTip(_with_tip(TOOL_HELP[name], keys.get(SegmentAction.SWITCH_TOOL, "")))
         for positive, button in self._polarity.items():
-            tip = _with_tip(POLARITY_HELP[positive], keys.get(Action.SWITCH_POLARITY, ""))
+            tip = _with_tip(POLARITY_HELP[positive], keys.get(SegmentAction.SWITCH_POLARITY, ""))
             button.setToolTip(tip)
 
 

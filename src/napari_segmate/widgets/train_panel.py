@@ -26,7 +26,6 @@ from napari_segmate.sessions.state import Phase, SessionState
 from napari_segmate.sessions.training import Stage, TrainingState, status
 from napari_segmate.training.data import Annotation
 from napari_segmate.training.presets import Preset
-from napari_segmate.widgets.actions import Action
 from napari_segmate.widgets.combos import choose, narrow, offered, refill
 from napari_segmate.widgets.layout import emphasise, form, scrolled_column
 from napari_segmate.widgets.pair_list import ERROR_COLOUR, PairList
@@ -153,7 +152,8 @@ class TrainPanel(QWidget):
         self._train.clicked.connect(lambda: self.train_clicked.emit())
         self._fold.clicked.connect(lambda: self.show_setup(self._setup.isHidden()))
         self.run.commanded.connect(self.commanded)
-        self.status.triggered.connect(self._on_status)
+        self.status.cancel_clicked.connect(lambda: self.commanded.emit(Command.CANCEL))
+        self.status.retry_clicked.connect(self.train_clicked)
 
     def _lay_out(self) -> None:
         self._fold.setFlat(True)
@@ -212,12 +212,6 @@ class TrainPanel(QWidget):
 
     def _take_proposal(self, name: str) -> None:
         self._name.setText(name)
-
-    def _on_status(self, action: Action) -> None:
-        if action is Action.CANCEL:
-            self.commanded.emit(Command.CANCEL)
-        else:
-            self.train_clicked.emit()
 
     # In
 

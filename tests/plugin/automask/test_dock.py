@@ -16,10 +16,11 @@ from napari_segmate.models import list_models, load_model
 from napari_segmate.plugin.automask.dock import AutoDock
 from napari_segmate.plugin.automask.search_job import LEAST, params_of, usual
 from napari_segmate.plugin.labels.layer_names import PROPOSALS_NAME
-from napari_segmate.plugin.worker.engine import Answerer
+from napari_segmate.plugin.worker.engine import ModelEngine
 from napari_segmate.sessions.state import Phase
 from napari_segmate.tasks.automask.run import Mode, Params
-from napari_segmate.widgets.auto_actions import AutoAction, AutoValues
+from napari_segmate.widgets.actions import AutoAction
+from napari_segmate.widgets.auto_panel import AutoValues
 
 OUTPUT = "SegMate labels"
 
@@ -37,9 +38,9 @@ class Desk:
         self.viewer = ViewerModel()
         self.viewer.add_image(image, name="image", **layer)
         self.gate = None
-        answerer = Answerer(EmbeddingStore(), lambda choice, context: self._load(model, context))
+        engine = ModelEngine(EmbeddingStore(), lambda choice, context: self._load(model, context))
         tiny = [info for info in list_models() if info.name == "tiny"]
-        self.dock = AutoDock(self.viewer, answerer=answerer, models=tiny)
+        self.dock = AutoDock(self.viewer, engine=engine, models=tiny)
         qtbot.addWidget(self.dock)
 
     def _load(self, model, context):

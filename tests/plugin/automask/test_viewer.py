@@ -16,8 +16,8 @@ from napari_segmate.models import list_models, load_model
 from napari_segmate.plugin.automask.dock import AutoDock
 from napari_segmate.plugin.labels.layer_names import OUTPUT_NAME, PROPOSALS_NAME
 from napari_segmate.plugin.segment.dock import SegmentDock
-from napari_segmate.plugin.worker.engine import Answerer
-from napari_segmate.widgets.auto_actions import AutoAction
+from napari_segmate.plugin.worker.engine import ModelEngine
+from napari_segmate.widgets.actions import AutoAction
 
 pytestmark = pytest.mark.gui
 
@@ -32,14 +32,14 @@ class Window:
         self.image = viewer.add_image(image, name="cells")
         model = load_model("tiny", device="cpu")
         tiny = [info for info in list_models() if info.name == "tiny"]
-        answerer = Answerer(EmbeddingStore(), lambda choice, context: model)
+        engine = ModelEngine(EmbeddingStore(), lambda choice, context: model)
         self.other = SegmentDock(
             viewer,
-            answerer=Answerer(EmbeddingStore(), lambda *_: model),
+            engine=ModelEngine(EmbeddingStore(), lambda *_: model),
             models=tiny,
             recovery_folder=tmp_path,
         )
-        self.dock = AutoDock(viewer, answerer=answerer, models=tiny)
+        self.dock = AutoDock(viewer, engine=engine, models=tiny)
         viewer.window.add_dock_widget(self.other, name="Segment", area="right", tabify=True)
         viewer.window.add_dock_widget(self.dock, name="Automask", area="right", tabify=True)
         qtbot.wait(300)

@@ -91,8 +91,8 @@ def test_a_dock_ends_once_in_the_order_it_was_told(viewer, qtbot) -> None:
     widget = Dock(viewer, ())
     widget.fill(QLabel("content"))
     seen = []
-    widget.end_with(
-        *widget.follow_dims(current_step=seen.append),
+    widget.close_with(
+        *widget.connect_dims(current_step=seen.append),
         lambda: ended.append("first"),
         lambda: ended.append("second"),
     )

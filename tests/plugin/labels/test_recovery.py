@@ -11,7 +11,7 @@ from napari.layers import Labels
 from napari_segmate.io.provenance import METADATA_KEY
 from napari_segmate.plugin.labels import paint_log as painting
 from napari_segmate.sessions.recovery import leftovers
-from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.actions import SegmentAction
 
 pytestmark = pytest.mark.gui
 
@@ -28,7 +28,7 @@ def test_commits_survive_a_crash(make_bench, tmp_path) -> None:
     first = make_bench(blob_image(), scale=(0.5, 0.5), units=("um", "um"))
     for number in range(2):
         first.point(*centre(number))
-        first.controller.trigger(Action.COMMIT)
+        first.controller.trigger(SegmentAction.COMMIT)
     expected = first.output.data.copy()
     crash(first)
     second = make_bench(blob_image(), scale=(0.5, 0.5), units=("um", "um"))
@@ -43,7 +43,7 @@ def test_commits_survive_a_crash(make_bench, tmp_path) -> None:
     assert [record["label"] for record in layer.metadata[METADATA_KEY]] == [1, 2]
     assert second.output is layer
     second.point(*centre(2))
-    second.controller.trigger(Action.COMMIT)
+    second.controller.trigger(SegmentAction.COMMIT)
     assert layer.data.max() == 3
 
 
@@ -54,7 +54,7 @@ def test_labels_that_were_there_before_are_in_the_file_too(make_bench) -> None:
     layer = first.viewer.add_labels(labels)
     first.dock._outputs.choose(layer)
     first.point(*centre(0))
-    first.controller.trigger(Action.COMMIT)
+    first.controller.trigger(SegmentAction.COMMIT)
     expected = layer.data.copy()
     crash(first)
     second = make_bench(blob_image())
@@ -68,8 +68,8 @@ def test_taken_back_commits_are_not_restored(make_bench) -> None:
     first = make_bench(blob_image())
     for number in range(2):
         first.point(*centre(number))
-        first.controller.trigger(Action.COMMIT)
-    first.controller.trigger(Action.TAKE_BACK)
+        first.controller.trigger(SegmentAction.COMMIT)
+    first.controller.trigger(SegmentAction.TAKE_BACK)
     crash(first)
     second = make_bench(blob_image())
     second.panel.banner.restore_clicked.emit()
@@ -80,7 +80,7 @@ def test_taken_back_commits_are_not_restored(make_bench) -> None:
 def test_discarded_files_are_gone(make_bench, tmp_path) -> None:
     first = make_bench(blob_image())
     first.point(*centre(0))
-    first.controller.trigger(Action.COMMIT)
+    first.controller.trigger(SegmentAction.COMMIT)
     crash(first)
     second = make_bench(blob_image())
     second.panel.banner.discard_clicked.emit()
@@ -91,7 +91,7 @@ def test_discarded_files_are_gone(make_bench, tmp_path) -> None:
 def test_a_session_that_ends_leaves_nothing(make_bench, tmp_path) -> None:
     bench = make_bench(blob_image())
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     bench.dock.shut_down()
     assert list((tmp_path / "recovery").glob("*")) == []
 
@@ -103,7 +103,7 @@ def test_folder_that_cannot_be_written_costs_a_warning_only(make_bench, tmp_path
     bench = make_bench(blob_image())
     monkeypatch.setattr(bench.dock.recovery, "_warn", said.append)
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert bench.output.data.any()
     bench.until(lambda: bool(said))
     assert "cannot be written" in said[0]
@@ -127,10 +127,10 @@ def restored(make_bench) -> Labels:
 def test_strokes_of_the_brush_survive_a_crash(make_bench) -> None:
     first = make_bench(blob_image())
     first.point(*centre(0))
-    first.controller.trigger(Action.COMMIT)
+    first.controller.trigger(SegmentAction.COMMIT)
     paint_by_hand(first.output)
     first.point(*centre(1))
-    first.controller.trigger(Action.COMMIT)
+    first.controller.trigger(SegmentAction.COMMIT)
     first.output.paint((44, 50), 0)
     expected = first.output.data.copy()
     assert {5, 9} <= set(np.unique(expected))
@@ -151,7 +151,7 @@ def test_undo_and_redo_of_napari_are_followed(make_bench) -> None:
     first = make_bench(blob_image())
     for number in range(2):
         first.point(*centre(number))
-        first.controller.trigger(Action.COMMIT)
+        first.controller.trigger(SegmentAction.COMMIT)
     paint_by_hand(first.output)
     first.qtbot.wait(5)
     for writer in first.dock.recovery._writers.values():
@@ -168,9 +168,9 @@ def test_undo_and_redo_of_napari_are_followed(make_bench) -> None:
 def test_taking_back_leaves_strokes_made_since(make_bench) -> None:
     first = make_bench(blob_image())
     first.point(*centre(0))
-    first.controller.trigger(Action.COMMIT)
+    first.controller.trigger(SegmentAction.COMMIT)
     first.output.paint((44, 4), 9)
-    first.controller.trigger(Action.TAKE_BACK)
+    first.controller.trigger(SegmentAction.TAKE_BACK)
     expected = first.output.data.copy()
     assert np.unique(expected).tolist() == [0, 9]
     crash(first)
@@ -180,7 +180,7 @@ def test_taking_back_leaves_strokes_made_since(make_bench) -> None:
 def test_another_array_starts_another_file(make_bench, tmp_path) -> None:
     first = make_bench(blob_image())
     first.point(*centre(0))
-    first.controller.trigger(Action.COMMIT)
+    first.controller.trigger(SegmentAction.COMMIT)
     data = np.zeros((48, 60), np.uint32)
     data[2:4, 2:4] = 70_000
     first.output.data = data
@@ -204,7 +204,7 @@ def test_what_a_commit_touches_is_read_away_from_the_window(make_bench, monkeypa
     bench = make_bench(blob_image())
     for number in range(2):
         bench.point(*centre(number))
-        bench.controller.trigger(Action.COMMIT)
+        bench.controller.trigger(SegmentAction.COMMIT)
         bench.output.paint((44, 4 + number), 9)
     bench.until(lambda: len(readers) >= 4)
     assert set(readers) == {"napari-segmate-recovery"}

@@ -16,8 +16,8 @@ from napari_segmate.plugin.automask.dock import AutoDock
 from napari_segmate.plugin.labels.layer_names import OUTPUT_NAME
 from napari_segmate.plugin.labels.output_layer import OutputLabels, labels_for, made_for
 from napari_segmate.plugin.text.dock import TextDock
-from napari_segmate.plugin.worker.engine import Answerer
-from napari_segmate.widgets.actions import Action
+from napari_segmate.plugin.worker.engine import ModelEngine
+from napari_segmate.widgets.actions import SegmentAction
 
 pytestmark = pytest.mark.gui
 
@@ -32,11 +32,13 @@ def make_other(request, qtbot, tmp_path):
     made = []
 
     def make(viewer):
-        more = {"answerer": Answerer(EmbeddingStore(), nobody), "models": [other_model("b")]}
+        more = {"engine": ModelEngine(EmbeddingStore(), nobody), "models": [other_model("b")]}
         if request.param == "automask":
             dock = AutoDock(viewer, **more)
         else:
-            dock = TextDock(viewer, engine=FakeEngine(), history=tmp_path / "words.json", **more)
+            dock = TextDock(
+                viewer, detector_engine=FakeEngine(), history=tmp_path / "words.json", **more
+            )
         made.append(dock)
         return dock
 
@@ -50,7 +52,7 @@ def make_other(request, qtbot, tmp_path):
 
 def commit(bench, number: int = 0) -> Labels:
     bench.point(*centre(number))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     return bench.output
 
 

@@ -8,7 +8,7 @@ from napari.components import ViewerModel
 
 from napari_segmate.io.provenance import METADATA_KEY, sidecar_path
 from napari_segmate.plugin.labels.writer import write_labels_and_records
-from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.actions import SegmentAction
 
 pytestmark = pytest.mark.gui
 
@@ -27,7 +27,7 @@ def test_prompts_of_objects_survive_saving_and_reading(make_bench, tmp_path) -> 
     first = make_bench(blob_image())
     for number in range(2):
         first.point(*centre(number))
-        first.controller.trigger(Action.COMMIT)
+        first.controller.trigger(SegmentAction.COMMIT)
     path = tmp_path / "cells.tif"
     data, attributes, _ = first.output.as_layer_data_tuple()
     written = write_labels_and_records(str(path), data, attributes)
@@ -60,5 +60,5 @@ def test_damaged_records_are_reported_and_the_labels_used(
     bench.dock._outputs.choose(layer)
     assert "damaged" in said[0]
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert layer.data.any()

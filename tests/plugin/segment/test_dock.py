@@ -15,7 +15,7 @@ from napari_segmate.core.images.contrast import ContrastMode
 from napari_segmate.io.provenance import METADATA_KEY
 from napari_segmate.plugin.labels.layer_names import PREVIEW_NAME
 from napari_segmate.sessions.state import Phase
-from napari_segmate.widgets.actions import DEFAULT_KEYS, Action
+from napari_segmate.widgets.actions import SegmentAction, default_keys
 
 pytestmark = pytest.mark.gui
 
@@ -81,7 +81,7 @@ def test_a_point_shows_the_object_and_a_commit_labels_it(bench) -> None:
     bench.point(*centre(0))
     bench.preview()
     assert bench.viewer.layers[PREVIEW_NAME].visible
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert_objects(bench.output.data, {1: BOXES[0]})
     assert bench.output.name == "SegMate labels"
     assert not bench.viewer.layers[PREVIEW_NAME].visible
@@ -93,7 +93,7 @@ def test_commit_straight_after_a_click_waits_for_the_answer(bench) -> None:
     bench.model.gate.clear()
     bench.session.invalidate()
     bench.prompts.points.add([centre(1)])
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     bench.model.gate.set()
     bench.settle()
     assert_objects(bench.output.data, {1: BOXES[1]})
@@ -102,7 +102,7 @@ def test_commit_straight_after_a_click_waits_for_the_answer(bench) -> None:
 def test_objects_get_consecutive_labels_and_records(bench) -> None:
     for number in range(3):
         bench.point(*centre(number))
-        bench.controller.trigger(Action.COMMIT)
+        bench.controller.trigger(SegmentAction.COMMIT)
     assert_objects(bench.output.data, {n + 1: BOXES[n] for n in range(3)})
     records = bench.output.metadata[METADATA_KEY]
     assert [record["label"] for record in records] == [1, 2, 3]
@@ -115,7 +115,7 @@ def test_several_boxes_are_several_objects_in_one_commit(bench) -> None:
         bench.prompts.shapes.add([np.array(corners, float)], shape_type="rectangle")
     bench.settle()
     assert bench.state.n_objects == 3
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert len(np.unique(bench.output.data)) == 4
     bench.output.undo()
     assert not bench.output.data.any()
@@ -123,7 +123,7 @@ def test_several_boxes_are_several_objects_in_one_commit(bench) -> None:
 
 def test_commit_is_one_step_of_napari_s_undo(bench) -> None:
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     bench.output.undo()
     assert not bench.output.data.any()
     bench.output.redo()
@@ -132,36 +132,36 @@ def test_commit_is_one_step_of_napari_s_undo(bench) -> None:
 
 def test_take_back_removes_the_object_and_brings_its_prompts_back(bench) -> None:
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
-    assert bench.panel.button(Action.TAKE_BACK).isEnabled()
-    bench.controller.trigger(Action.TAKE_BACK)
+    bench.controller.trigger(SegmentAction.COMMIT)
+    assert bench.panel.button(SegmentAction.TAKE_BACK).isEnabled()
+    bench.controller.trigger(SegmentAction.TAKE_BACK)
     assert not bench.output.data.any()
     assert bench.output.metadata[METADATA_KEY] == []
     assert len(bench.prompts.points.data) == 1
-    assert not bench.panel.button(Action.TAKE_BACK).isEnabled()
+    assert not bench.panel.button(SegmentAction.TAKE_BACK).isEnabled()
 
 
 def test_take_back_after_undo_takes_the_commit_before(bench) -> None:
     for number in range(2):
         bench.point(*centre(number))
-        bench.controller.trigger(Action.COMMIT)
+        bench.controller.trigger(SegmentAction.COMMIT)
     bench.output.undo()
-    bench.controller.trigger(Action.TAKE_BACK)
+    bench.controller.trigger(SegmentAction.TAKE_BACK)
     assert not bench.output.data.any()
 
 
 def test_undo_and_redo_of_prompts(bench) -> None:
     bench.point(*centre(0))
     bench.point(*centre(1))
-    bench.controller.trigger(Action.UNDO)
+    bench.controller.trigger(SegmentAction.UNDO)
     assert len(bench.prompts.points.data) == 1
-    bench.controller.trigger(Action.REDO)
+    bench.controller.trigger(SegmentAction.REDO)
     assert len(bench.prompts.points.data) == 2
 
 
 def test_clear_removes_prompts_and_preview(bench) -> None:
     bench.point(*centre(0))
-    bench.controller.trigger(Action.CLEAR)
+    bench.controller.trigger(SegmentAction.CLEAR)
     assert len(bench.prompts.points.data) == 0
     assert not bench.viewer.layers[PREVIEW_NAME].visible
 
@@ -169,7 +169,7 @@ def test_clear_removes_prompts_and_preview(bench) -> None:
 def test_next_mask_shows_another_one(bench) -> None:
     bench.point(*centre(0))
     before = bench.viewer.layers[PREVIEW_NAME].data.shape
-    bench.controller.trigger(Action.NEXT_MASK)
+    bench.controller.trigger(SegmentAction.NEXT_MASK)
     assert bench.viewer.layers[PREVIEW_NAME].data.shape != before
 
 
@@ -183,7 +183,7 @@ def test_negative_point_only_is_explained(bench) -> None:
 def test_point_outside_is_explained_and_undone(bench) -> None:
     bench.point(-10, 5)
     assert "outside the image" in bench.state.error
-    bench.controller.trigger(Action.UNDO)
+    bench.controller.trigger(SegmentAction.UNDO)
     assert bench.state.phase is Phase.NEEDS_PROMPT
 
 
@@ -199,23 +199,23 @@ def test_editing_picks_the_object_up_and_replaces_it(bench) -> None:
     labels[10:14, 10:14] = 7
     layer = bench.viewer.add_labels(labels)
     bench.viewer.cursor.position = (12, 12)
-    bench.controller.trigger(Action.EDIT_OBJECT)
+    bench.controller.trigger(SegmentAction.EDIT_OBJECT)
     assert bench.state.editing == 7
     assert bench.output is layer
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert_objects(layer.data, {7: BOXES[0]})
 
 
 def test_editing_where_nothing_is_says_so(bench) -> None:
     bench.viewer.cursor.position = (2, 2)
-    bench.controller.trigger(Action.EDIT_OBJECT)
+    bench.controller.trigger(SegmentAction.EDIT_OBJECT)
     assert "no labelled object" in bench.hint
 
 
 def test_a_commit_says_what_was_written_where_until_the_next_click(bench) -> None:
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert "Object 1 written to 'SegMate labels'. Q takes it back" in bench.hint
     assert bench.hint.startswith("Left-click on an object")
     bench.point(*centre(1))
@@ -224,15 +224,15 @@ def test_a_commit_says_what_was_written_where_until_the_next_click(bench) -> Non
 
 def test_a_commit_that_is_taken_back_is_not_said_to_be_written(bench) -> None:
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
-    bench.controller.trigger(Action.TAKE_BACK)
+    bench.controller.trigger(SegmentAction.COMMIT)
+    bench.controller.trigger(SegmentAction.TAKE_BACK)
     assert "written" not in bench.hint
 
 
 def test_with_another_layer_active_the_hint_says_how_to_take_a_tool(bench) -> None:
     bench.viewer.layers.selection.active = bench.viewer.layers["image 0"]
     assert bench.hint.startswith("Press Point (or H) to go on")
-    bench.controller.trigger(Action.SWITCH_TOOL)
+    bench.controller.trigger(SegmentAction.SWITCH_TOOL)
     assert bench.hint.startswith("Left-click on an object")
     bench.viewer.add_labels(np.zeros((48, 60), np.uint8))
     assert bench.hint.startswith("Press Point (or H) to go on")
@@ -243,35 +243,35 @@ def test_with_another_layer_active_the_hint_says_how_to_take_a_tool(bench) -> No
 def test_an_object_that_is_there_already_is_no_error_and_the_hint_names_the_keys(bench) -> None:
     for _ in range(2):
         bench.point(*centre(0))
-        bench.controller.trigger(Action.COMMIT)
+        bench.controller.trigger(SegmentAction.COMMIT)
     bench.preview()
     assert "Object 1 is there already" in bench.hint
-    assert f"press W ({Action.EDIT_OBJECT.title})" in bench.hint
-    assert f"press J ({Action.CLEAR.title})" in bench.hint
+    assert f"press W ({SegmentAction.EDIT_OBJECT.title})" in bench.hint
+    assert f"press J ({SegmentAction.CLEAR.title})" in bench.hint
     assert bench.panel.status._retry.isHidden()
     assert len(bench.prompts.points.data) == 1
     assert_objects(bench.output.data, {1: BOXES[0]})
 
 
 def test_keys_of_that_hint_are_those_of_the_settings(bench, monkeypatch) -> None:
-    keys = {Action.COMMIT: "K", Action.EDIT_OBJECT: "Shift-E"}
-    monkeypatch.setattr("napari_segmate.plugin.segment.dock.read_keys", lambda: keys)
+    keys = {SegmentAction.COMMIT: "K", SegmentAction.EDIT_OBJECT: "Shift-E"}
+    monkeypatch.setattr("napari_segmate.plugin.segment.dock.read_keys", lambda actions: keys)
     bench.dock._bind_keys()
     for _ in range(2):
         bench.point(*centre(0))
-        bench.controller.trigger(Action.COMMIT)
+        bench.controller.trigger(SegmentAction.COMMIT)
     assert "press Shift-E (Edit object). To go on, press Clear" in bench.hint
 
 
 def test_an_object_that_is_there_already_can_be_corrected_as_the_hint_says(bench) -> None:
     for _ in range(2):
         bench.point(*centre(0))
-        bench.controller.trigger(Action.COMMIT)
+        bench.controller.trigger(SegmentAction.COMMIT)
     bench.viewer.cursor.position = centre(0)
-    bench.controller.trigger(Action.EDIT_OBJECT)
+    bench.controller.trigger(SegmentAction.EDIT_OBJECT)
     assert bench.state.editing == 1
     bench.point(*centre(2))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert "Object 1 corrected in 'SegMate labels'" in bench.hint
 
 
@@ -281,13 +281,13 @@ def test_a_correction_that_only_removes_is_said_and_taken_back(bench) -> None:
     labels[y0 - 3 : y1 + 3, x0 - 3 : x1 + 3] = 2
     layer = bench.viewer.add_labels(labels.copy(), name="mine")
     bench.viewer.cursor.position = centre(0)
-    bench.controller.trigger(Action.EDIT_OBJECT)
+    bench.controller.trigger(SegmentAction.EDIT_OBJECT)
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert not layer.data[labels == 0].any()
     assert np.count_nonzero(layer.data) < np.count_nonzero(labels)
     assert "Object 2 corrected in 'mine'. Q takes it back" in bench.hint
-    bench.controller.trigger(Action.TAKE_BACK)
+    bench.controller.trigger(SegmentAction.TAKE_BACK)
     np.testing.assert_array_equal(layer.data, labels)
     assert "no commit" not in bench.hint
     assert bench.state.editing == 2
@@ -303,7 +303,7 @@ def test_uint8_labels_with_300_objects_grow_and_keep_their_undo(bench) -> None:
     bench.dock._outputs.choose(layer)
     layer.data_setitem((np.array([44]), np.array([0])), 9)
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert layer in bench.viewer.layers
     assert layer.data.dtype == np.uint16
     assert layer.data.max() == 256
@@ -319,7 +319,7 @@ def test_zarr_labels_are_written_in_place(bench, tmp_path) -> None:
     layer = bench.viewer.add_labels(array)
     bench.dock._outputs.choose(layer)
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     # Which ids are taken is looked up in the background first.
     bench.until(lambda: array[:].any())
     assert_objects(array[:], {1: BOXES[0]})
@@ -334,7 +334,7 @@ def test_dask_labels_are_copied_with_a_message(bench, monkeypatch) -> None:
     layer = bench.viewer.add_labels(lazy)
     bench.dock._outputs.choose(layer)
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     bench.until(lambda: isinstance(layer.data, np.ndarray) and layer.data.any())
     assert_objects(layer.data, {1: BOXES[0]})
     assert "copied into memory" in said[0]
@@ -344,12 +344,12 @@ def test_output_of_another_shape_is_refused_and_nothing_is_lost(bench) -> None:
     layer = bench.viewer.add_labels(np.zeros((10, 10), int), name="small")
     bench.dock._outputs.choose(layer)
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert "'small'" in bench.state.error
     assert "do not coincide" in bench.state.error
     assert len(bench.prompts.points.data) == 1
     bench.dock._outputs.choose(None)
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert_objects(bench.output.data, {1: BOXES[0]})
 
 
@@ -358,16 +358,16 @@ def test_multiscale_output_is_refused_with_the_way_out(bench) -> None:
     layer = bench.viewer.add_labels(levels, multiscale=True)
     bench.dock._outputs.choose(layer)
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert "'new labels'" in bench.state.error
 
 
 def test_output_deleted_between_click_and_commit_makes_a_new_one(bench) -> None:
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     bench.point(*centre(1))
     bench.viewer.layers.remove(bench.output)
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert_objects(bench.output.data, {1: BOXES[1]})
 
 
@@ -375,7 +375,7 @@ def test_hidden_output_is_written_and_shown(bench) -> None:
     layer = bench.viewer.add_labels(np.zeros((48, 60), np.uint8), visible=False)
     bench.dock._outputs.choose(layer)
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert layer.visible
     assert layer.data.any()
 
@@ -386,19 +386,19 @@ def test_other_objects_are_kept_or_overwritten_as_chosen(bench) -> None:
     layer = bench.viewer.add_labels(labels)
     bench.dock._outputs.choose(layer)
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert layer.data[10, 10] == 5
     layer.undo()
     combo = bench.panel.options._policy
     combo.setCurrentIndex(1)
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert layer.data[10, 10] > 5
 
 
 def test_renamed_output_stays_chosen(bench) -> None:
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     layer = bench.output
     layer.name = "renamed"
     assert bench.output is layer
@@ -425,7 +425,7 @@ def test_plane_of_a_stack_in_any_order(make_bench, order) -> None:
     bench.settle()
     bench.point(*middle)
     bench.preview()
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     expected = np.zeros(stack.shape, bool)
     index = [slice(None)] * 3
     index[order[0]] = middle[order[0]]
@@ -446,7 +446,7 @@ def test_points_of_other_planes_do_not_count(make_bench) -> None:
     bench.viewer.dims.point = (0, 0, 0)
     bench.settle()
     assert bench.state.n_objects == 1
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert_objects(bench.output.data[0], {1: BOXES[0]})
     assert not bench.output.data[1].any()
 
@@ -478,7 +478,7 @@ def test_rgb_image(make_bench) -> None:
     rgb = np.stack([blob_image()] * 3, axis=-1)
     bench = make_bench(rgb, rgb=True)
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert_objects(bench.output.data, {1: BOXES[0]})
 
 
@@ -486,7 +486,7 @@ def test_multiscale_image(make_bench) -> None:
     image = blob_image()
     bench = make_bench([image, image[::2, ::2]], multiscale=True)
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert bench.output.data.shape == (48, 60)
     assert len(objects(bench.output.data)) == 1
 
@@ -520,7 +520,7 @@ def test_channels_share_prompts_and_labels(make_bench, axis) -> None:
     place = [2, 0] if axis == 1 else [2]
     bench.point(*place, *centre(0))
     bench.preview()
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert bench.output.data.shape == ((3, 1, 48, 60) if axis == 1 else (3, 48, 60))
     assert_objects(np.squeeze(bench.output.data)[2], {1: BOXES[0]})
 
@@ -549,7 +549,7 @@ def test_three_d_display_gives_a_hint_and_coming_back_goes_on(make_bench) -> Non
     bench.viewer.dims.ndisplay = 3
     bench.settle()
     assert "2-D display" in bench.hint
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     bench.viewer.dims.ndisplay = 2
     bench.settle()
     bench.preview()
@@ -560,11 +560,11 @@ def test_what_is_said_in_three_d_is_why_nothing_can_be_done(make_bench) -> None:
     bench.viewer.add_labels(np.ones((3, 48, 60), np.uint8))
     bench.viewer.dims.ndisplay = 3
     bench.settle()
-    bench.controller.trigger(Action.TAKE_BACK)
+    bench.controller.trigger(SegmentAction.TAKE_BACK)
     assert "no commit" in bench.hint
-    bench.controller.trigger(Action.CLEAR)
+    bench.controller.trigger(SegmentAction.CLEAR)
     assert "2-D display" in bench.hint
-    bench.panel.button(Action.EDIT_OBJECT).click()
+    bench.panel.button(SegmentAction.EDIT_OBJECT).click()
     assert "2-D display" in bench.hint
 
 
@@ -639,12 +639,12 @@ def test_cancel_keeps_the_prompts(bench) -> None:
     bench.viewer.layers[0].data = 255 - blob_image()
     bench.prompts.points.add([(1, 1)])
     bench.until(lambda: bench.state.phase.busy)
-    bench.controller.trigger(Action.CANCEL)
+    bench.controller.trigger(SegmentAction.CANCEL)
     bench.settle()
     assert "Cancelled" in bench.hint
     assert len(bench.prompts.points.data) == 1
     bench.model.gate.set()
-    bench.controller.trigger(Action.RETRY)
+    bench.controller.trigger(SegmentAction.RETRY)
     bench.settle()
     bench.preview()
 
@@ -676,7 +676,7 @@ def test_model_that_cannot_be_loaded_says_why_and_can_be_tried_again(make_bench)
     bench.settle()
     assert "Put the file into /cache" in bench.hint
     bench.load_error = None
-    bench.controller.trigger(Action.RETRY)
+    bench.controller.trigger(SegmentAction.RETRY)
     bench.settle()
     assert "Left-click" in bench.hint
 
@@ -704,7 +704,7 @@ def test_two_viewers_do_not_know_each_other(make_bench) -> None:
     first.point(*centre(0))
     assert second.state.n_objects == 0
     second.point(*centre(1))
-    first.controller.trigger(Action.COMMIT)
+    first.controller.trigger(SegmentAction.COMMIT)
     assert_objects(first.output.data, {1: BOXES[0]})
     assert second.output is None
 
@@ -740,7 +740,7 @@ def test_each_point_its_own_object(bench) -> None:
     for number in range(3):
         bench.point(*centre(number))
     assert bench.state.n_objects == 3
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     assert_objects(bench.output.data, {n + 1: BOXES[n] for n in range(3)})
 
 
@@ -755,7 +755,9 @@ def test_keys_clash_with_none_of_napari(bench) -> None:
     shortcuts = get_settings().shortcuts.shortcuts
     taken = {str(key).upper() for keys in shortcuts.values() for key in keys}
     assert "C" in taken
-    assert not taken & {key.upper().replace("-", "+") for key in DEFAULT_KEYS.values()}
+    assert not taken & {
+        key.upper().replace("-", "+") for key in default_keys(SegmentAction).values()
+    }
 
 
 def test_output_carries_the_whole_transform_of_the_image(make_bench) -> None:
@@ -769,7 +771,7 @@ def test_output_carries_the_whole_transform_of_the_image(make_bench) -> None:
     }
     bench = make_bench(blob_image(), **transform)
     bench.point(*centre(0))
-    bench.controller.trigger(Action.COMMIT)
+    bench.controller.trigger(SegmentAction.COMMIT)
     image = bench.viewer.layers["image 0"]
     for name in ("scale", "translate", "rotate", "shear", "units", "axis_labels"):
         np.testing.assert_array_equal(getattr(bench.output, name), getattr(image, name))

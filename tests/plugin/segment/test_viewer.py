@@ -12,7 +12,7 @@ from vispy.util import keys
 
 from napari_segmate.plugin.labels.layer_names import PREVIEW_NAME
 from napari_segmate.sessions.state import Phase
-from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.actions import SegmentAction
 
 pytestmark = [pytest.mark.gui, pytest.mark.viewer]
 
@@ -100,7 +100,7 @@ def test_object_under_the_mouse_is_edited(make_hands) -> None:
     hands.key("W")
     assert hands.state.editing == 1
     hands.key("J")
-    hands.panel.button(Action.EDIT_OBJECT).click()
+    hands.panel.button(SegmentAction.EDIT_OBJECT).click()
     assert "Click on the labelled object" in hands.hint
     hands.click(image, centre(0))
     assert hands.state.editing == 1
@@ -158,8 +158,13 @@ def test_nothing_is_cut_off_at_1280_by_800(make_hands, theme) -> None:
     hands.panel.options.expand()
     hands.click(hands.viewer.layers[0], centre(0))
     hands.qtbot.wait(100)
-    for action in Action:
-        if action in (Action.CANCEL, Action.RETRY, Action.SWITCH_POLARITY, Action.SWITCH_TOOL):
+    for action in SegmentAction:
+        if action in (
+            SegmentAction.CANCEL,
+            SegmentAction.RETRY,
+            SegmentAction.SWITCH_POLARITY,
+            SegmentAction.SWITCH_TOOL,
+        ):
             continue
         button = hands.panel.button(action)
         needed = button.fontMetrics().horizontalAdvance(button.text())

@@ -19,11 +19,11 @@ from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.io.provenance import METADATA_KEY, from_json
 from napari_segmate.plugin.text.dock import TextDock
 from napari_segmate.plugin.text.prompt_history import PromptHistory
-from napari_segmate.plugin.worker.engine import Answerer
+from napari_segmate.plugin.worker.engine import ModelEngine
 from napari_segmate.sessions.state import Phase
+from napari_segmate.widgets.actions import TextAction
 from napari_segmate.widgets.checkpoint_dialog import CheckpointDialog
 from napari_segmate.widgets.filter_view import FilterValues
-from napari_segmate.widgets.text_panel import TextAction
 
 pytestmark = pytest.mark.gui
 
@@ -34,14 +34,14 @@ class TextBench:
     def __init__(self, qtbot, viewer, tmp_path) -> None:
         self.qtbot = qtbot
         self.viewer = viewer
-        self.engine = FakeEngine()
+        self.detector_engine = FakeEngine()
         self.model = FakeSegmenter()
         self.loaded: list[str] = []
         self.history = tmp_path / "prompts.json"
         self.dock = TextDock(
             viewer,
-            engine=self.engine,
-            answerer=Answerer(EmbeddingStore(), self._load, lambda: ()),
+            detector_engine=self.detector_engine,
+            engine=ModelEngine(EmbeddingStore(), self._load, lambda: ()),
             models=[self.model.info, other_model("b")],
             history=self.history,
         )
@@ -120,7 +120,7 @@ def make_text(qtbot, tmp_path):
 
     yield make
     for bench in made:
-        bench.engine.gate.set()
+        bench.detector_engine.gate.set()
         bench.dock.shut_down()
         bench.dock.deleteLater()
         qtbot.wait(10)
@@ -187,7 +187,7 @@ def test_sliders_filter_at_once_without_the_detector(bench) -> None:
     assert len(bench.boxes.data) == 1
     bench.filter(smallest=0, largest=13.5)
     assert len(bench.boxes.data) == 2
-    assert len(bench.engine.queries) == 1
+    assert len(bench.detector_engine.queries) == 1
 
 
 def test_edited_and_drawn_boxes_stay_when_sliders_move(bench) -> None:
@@ -298,14 +298,14 @@ def test_region_is_searched_alone(bench) -> None:
     region.add([[0, 0], [0, 30], [26, 30], [26, 0]], shape_type="rectangle")
     bench.settle()
     bench.press(TextAction.FIND)
-    assert bench.engine.queries[0].region == (0, 0, 26, 30)
+    assert bench.detector_engine.queries[0].region == (0, 0, 26, 30)
     assert len(bench.boxes.data) == 1
     bench.panel._region.setCurrentIndex(0)
     assert region not in bench.viewer.layers
 
 
 def test_progress_and_cancel(bench) -> None:
-    bench.engine.gate.clear()
+    bench.detector_engine.gate.clear()
     bench.panel.phrases.show_text("cell")
     bench.panel.button(TextAction.FIND).click()
     bench.qtbot.waitUntil(lambda: "tile 1 of 4" in bench.hint)
@@ -315,29 +315,29 @@ def test_progress_and_cancel(bench) -> None:
     bench.settle()
     assert "Stopped" in bench.hint
     assert bench.panel.button(TextAction.FIND).isEnabled()
-    bench.engine.gate.set()
+    bench.detector_engine.gate.set()
     bench.press(TextAction.FIND)
     assert len(bench.boxes.data) == 3
 
 
 def test_download_is_explained_then_done_then_the_search_goes_on(bench) -> None:
-    bench.engine.missing = True
+    bench.detector_engine.missing = True
     bench.find("cell")
     assert bench.panel.offer.isVisibleTo(bench.panel)
     assert "12 MB" in bench.panel.offer._text.text()
     assert "Agree to the download" in bench.hint
-    assert bench.engine.queries == []
+    assert bench.detector_engine.queries == []
     bench.dock.trigger(TextAction.DOWNLOAD)
     bench.settle()
-    assert bench.engine.downloads == ["fake"]
+    assert bench.detector_engine.downloads == ["fake"]
     assert len(bench.boxes.data) == 3
     assert not bench.panel.offer.isVisibleTo(bench.panel)
 
 
 def test_download_can_be_cancelled_and_is_offered_again(bench) -> None:
-    bench.engine.missing = True
+    bench.detector_engine.missing = True
     bench.find("cell")
-    bench.engine.gate.clear()
+    bench.detector_engine.gate.clear()
     card = bench.panel.offer
     card.accepted.emit()
     bench.qtbot.waitUntil(lambda: "12 MB" in card._so_far.text())
@@ -345,15 +345,15 @@ def test_download_can_be_cancelled_and_is_offered_again(bench) -> None:
     card.cancelled.emit()
     bench.settle()
     assert card._accept.isVisibleTo(card) and not card._cancel.isVisibleTo(card)
-    assert bench.engine.downloads == []
+    assert bench.detector_engine.downloads == []
 
 
 def test_download_that_fails_says_which_files_to_put_where(bench, monkeypatch) -> None:
     def unreachable(detector, context):
         raise OfflineError("no route to host; put fake.safetensors there", brief="no route to host")
 
-    monkeypatch.setattr(bench.engine, "download", unreachable)
-    bench.engine.missing = True
+    monkeypatch.setattr(bench.detector_engine, "download", unreachable)
+    bench.detector_engine.missing = True
     bench.find("cell")
     card = bench.panel.offer
     card.accepted.emit()
@@ -363,7 +363,7 @@ def test_download_that_fails_says_which_files_to_put_where(bench, monkeypatch) -
     assert card._manual.isVisibleTo(card)
     manual = card._manual.text().replace("\u200b", "")
     assert "/tmp/fake" in manual and "fake.safetensors" in manual
-    bench.engine.missing = False
+    bench.detector_engine.missing = False
     card.looked.emit()
     bench.settle()
     assert not card.isVisibleTo(bench.panel)
@@ -371,36 +371,36 @@ def test_download_that_fails_says_which_files_to_put_where(bench, monkeypatch) -
 
 
 def test_download_can_be_declined(bench) -> None:
-    bench.engine.missing = True
+    bench.detector_engine.missing = True
     bench.find("cell")
-    bench.dock.trigger(TextAction.NOT_NOW)
+    bench.dock.trigger(TextAction.DECLINE_DOWNLOAD)
     assert not bench.panel.offer.isVisibleTo(bench.panel)
-    assert bench.engine.downloads == [] and bench.engine.queries == []
+    assert bench.detector_engine.downloads == [] and bench.detector_engine.queries == []
     assert "Press Find" in bench.hint
 
 
 def test_error_is_said_and_tried_again(bench) -> None:
-    bench.engine.error = OfflineError("no connection; put model.pth into /cache")
+    bench.detector_engine.error = OfflineError("no connection; put model.pth into /cache")
     bench.find("cell")
     assert bench.state.status.phase is Phase.ERROR
     assert "put model.pth into /cache" in bench.hint
-    bench.engine.error = None
+    bench.detector_engine.error = None
     bench.dock.trigger(TextAction.RETRY)
     bench.settle()
     assert len(bench.boxes.data) == 3
 
 
 def test_more_like_a_box(bench) -> None:
-    assert not bench.panel.button(TextAction.ALIKE).isEnabled()
+    assert not bench.panel.button(TextAction.FIND_SIMILAR).isEnabled()
     bench.panel.phrases.show_text("cell")
     bench.draw(*BOXES[0])
-    bench.press(TextAction.ALIKE)
-    assert bench.engine.patterns == [tuple(map(float, BOXES[0]))]
+    bench.press(TextAction.FIND_SIMILAR)
+    assert bench.detector_engine.patterns == [tuple(map(float, BOXES[0]))]
     assert len(bench.boxes.data) == 3
     assert sorted(bench.boxes.features["origin"]) == ["drawn", "found", "found"]
     bench.panel._detector.setCurrentIndex(1)
-    assert not bench.panel.button(TextAction.ALIKE).isEnabled()
-    assert "OWLv2" in bench.panel.button(TextAction.ALIKE).toolTip()
+    assert not bench.panel.button(TextAction.FIND_SIMILAR).isEnabled()
+    assert "OWLv2" in bench.panel.button(TextAction.FIND_SIMILAR).toolTip()
 
 
 def choose_own(bench, name):
@@ -422,7 +422,7 @@ def test_own_checkpoint_is_chosen_and_remembered(bench, tmp_path) -> None:
     bench.settle()
     assert bench.panel.detector == "me/colonies@1f2e"
     bench.find("cell")
-    assert bench.engine.queries[-1].detector == "me/colonies@1f2e"
+    assert bench.detector_engine.queries[-1].detector == "me/colonies@1f2e"
     assert json.loads((tmp_path / "detectors.json").read_text()) == ["me/colonies@1f2e"]
     bench.qtbot.wait(20)
     again = TextBench(bench.qtbot, ViewerModel(), tmp_path)
@@ -439,7 +439,7 @@ def test_range_of_planes_is_searched_and_linked(make_text) -> None:
     bench.settle()
     assert bench.panel.planes.isVisibleTo(bench.panel)
     bench.find("cell")
-    assert [query.phrases for query in bench.engine.queries] == [("cell",)]
+    assert [query.phrases for query in bench.detector_engine.queries] == [("cell",)]
     assert {data[0, 0] for data in bench.boxes.data} == {2}
     bench.panel.planes._what.setCurrentIndex(1)
     bench.panel.planes._first.setValue(1)
@@ -501,7 +501,7 @@ def test_another_image_begins_anew(bench) -> None:
     bench.settle()
     assert len(bench.boxes.data) == 0
     bench.press(TextAction.FIND)
-    assert bench.engine.queries[-1].plane.shape == (30, 30)
+    assert bench.detector_engine.queries[-1].plane.shape == (30, 30)
 
 
 def test_prompts_are_remembered(bench, tmp_path) -> None:
@@ -540,7 +540,7 @@ def test_drawn_boxes_need_no_detector(bench) -> None:
     assert math.isnan(bench.boxes.features["score"].tolist()[0])
     bench.press(TextAction.SEGMENT)
     assert bench.labels.data.max() == 1
-    assert bench.engine.queries == []
+    assert bench.detector_engine.queries == []
     assert "1 object written" in bench.hint
     assert "Mend it with the brush or the Segment panel, take it back" in bench.hint
 
@@ -568,7 +568,7 @@ def test_typed_concepts_are_offered_before_a_search(bench) -> None:
     assert set(bench.boxes.features["concept"]) == {"nucleus", "red blood cell"}
     # In the colours of the list.
     assert len({tuple(colour) for colour in bench.boxes.edge_color}) == 2
-    assert bench.engine.queries == []
+    assert bench.detector_engine.queries == []
 
 
 def test_nothing_to_filter_is_shown_without_an_image(make_text) -> None:
@@ -682,7 +682,7 @@ def test_masks_survive_sliders_and_more_like_this(drawing) -> None:
     drawing.filter(score=0.3)
     drawing.boxes.selected_data = {0}
     drawing.dock._show_can_find_alike(busy=False)
-    drawing.press(TextAction.ALIKE)
+    drawing.press(TextAction.FIND_SIMILAR)
     drawing.press(TextAction.SEGMENT)
     assert drawing.model.decoded == []
     assert len(np.unique(drawing.labels.data)) == 4

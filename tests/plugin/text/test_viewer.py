@@ -16,10 +16,10 @@ from napari_segmate.plugin.text.detection_engine import TextEngine
 from napari_segmate.plugin.text.dock import TextDock
 from napari_segmate.plugin.text.engine_protocol import Query
 from napari_segmate.sessions.state import Phase
+from napari_segmate.widgets.actions import TextAction
 from napari_segmate.widgets.checkpoint_dialog import CheckpointDialog
 from napari_segmate.widgets.filter_view import FilterValues
 from napari_segmate.widgets.text_options import SearchOptions
-from napari_segmate.widgets.text_panel import TextAction
 
 pytestmark = [pytest.mark.gui, pytest.mark.viewer]
 
@@ -106,7 +106,7 @@ def test_example_finds_more_with_an_own_checkpoint(cache, make_dock, qtbot, tmp_
     image, _ = synthetic.nuclei()
     dock = make_dock(image)
     panel, controller = dock.panel, dock.controller
-    assert "only understands words" in panel.button(TextAction.ALIKE).toolTip()
+    assert "only understands words" in panel.button(TextAction.FIND_SIMILAR).toolTip()
     panel._detector.setCurrentIndex(panel._detector.count() - 1)
     dialog = panel.findChild(CheckpointDialog)
     dialog.give(str(folder))
@@ -119,7 +119,7 @@ def test_example_finds_more_with_an_own_checkpoint(cache, make_dock, qtbot, tmp_
     )
     settle(qtbot, dock)
     panel.filter._set(score=0.0, overlap=1.0)
-    panel.button(TextAction.ALIKE).click()
+    panel.button(TextAction.FIND_SIMILAR).click()
     settle(qtbot, dock)
     assert controller.state.status.error == ""
     found = controller.boxes.findings.on(())
@@ -204,16 +204,16 @@ def test_region_is_read_alone_and_its_boxes_lie_in_the_plane(with_files) -> None
     from fakes import ArrayPlane
 
     plane = ArrayPlane(np.random.default_rng(0).integers(0, 255, (120, 160)).astype(np.uint8))
-    engine = TextEngine()
+    detector_engine = TextEngine()
     options = SearchOptions(detail=256, separately=True)
     query = Query(
         plane, ("cell", "nucleus"), device="cpu", region=(20, 40, 80, 130), options=options
     )
     from napari_segmate.core.context import Context
 
-    found = engine.detect(query, Context())
+    found = detector_engine.detect(query, Context())
     assert plane.reads == [(20, 40, 80, 130)]
     assert found.boxes_yx[:, 0].min() >= 19.5 and found.boxes_yx[:, 3].max() <= 129.5
     assert len(found.boxes_yx) == 40
-    chosen = engine.select(found, FilterValues(score=0.0, overlap=1.0))
+    chosen = detector_engine.select(found, FilterValues(score=0.0, overlap=1.0))
     assert {concept for _, _, concept, _ in chosen} <= {"cell", "nucleus"}

@@ -19,7 +19,7 @@ from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt
 from qtpy.QtWidgets import QMessageBox
 
 from napari_segmate.core.training_events import Command, Result
-from napari_segmate.plugin.docks.model_lists import announce_models
+from napari_segmate.plugin.docks.model_lists import announce_model
 from napari_segmate.plugin.train.dock import TrainDock
 from napari_segmate.plugin.train.pair_rows import LayerRow
 from napari_segmate.plugin.train.run import TrainingRun, command_of
@@ -566,6 +566,6 @@ def test_training_that_qt_has_deleted_already_ends_quietly(qtbot, tmp_path) -> N
 
 def test_model_trained_elsewhere_is_listed(bench) -> None:
     bench.models.append(own_model("other"))
-    announce_models("other")
+    announce_model("other")
     assert list(bench.panel.models()) == ["tiny", "vit_b", "other"]
     assert bench.panel.values.model == "tiny"

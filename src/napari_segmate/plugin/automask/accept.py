@@ -15,7 +15,7 @@ from napari_segmate.plugin.labels.batch_writer import WrittenMany
 from napari_segmate.plugin.labels.commit_many import ManyCommitter, Places
 from napari_segmate.plugin.labels.patches import ManyObjects
 from napari_segmate.plugin.planes.image_view import View
-from napari_segmate.plugin.worker.job_status import Jobs
+from napari_segmate.plugin.worker.jobs import Jobs
 
 __all__ = ["Accepting"]
 

@@ -21,9 +21,9 @@ from napari_segmate.plugin.automask.settings import Asked, Sought
 from napari_segmate.plugin.planes.image_view import View
 from napari_segmate.plugin.planes.region_layer import RegionLayer
 from napari_segmate.plugin.planes.shapes_region import region_of_shapes
-from napari_segmate.plugin.worker.debounce import Deferred
-from napari_segmate.plugin.worker.engine import Answerer, ModelChoice
-from napari_segmate.plugin.worker.job_status import Jobs
+from napari_segmate.plugin.worker.debounce import Debouncer
+from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine
+from napari_segmate.plugin.worker.jobs import Jobs
 from napari_segmate.sessions.auto_state import AutoFacts, auto_state_of
 from napari_segmate.sessions.state import SessionState
 from napari_segmate.tasks.automask.run import Mode, Region
@@ -47,7 +47,7 @@ class AutoController:
     ----------
     viewer : ViewerModel
         Where the layers are.
-    answerer : Answerer
+    engine : ModelEngine
         Keeps the model.
     show : callable
         Called with the `SessionState` to show.
@@ -65,7 +65,7 @@ class AutoController:
     def __init__(
         self,
         viewer: ViewerModel,
-        answerer: Answerer,
+        engine: ModelEngine,
         *,
         show: Callable[[SessionState], None],
         show_found: Callable[[], None],
@@ -84,9 +84,9 @@ class AutoController:
         self._none = Proposals(viewer)
         self._trouble = ""
         self._closed = False
-        self._look = Deferred(self._update_plane)
-        self._refresh_later = Deferred(self.refresh)
-        self._follow_camera = Deferred(self._update_width, SETTLE_MS)
+        self._look = Debouncer(self._update_plane)
+        self._refresh_later = Debouncer(self.refresh)
+        self._follow_camera = Debouncer(self._update_width, SETTLE_MS)
         self.view = View(viewer, self._look, self._look)
         self.tuning = Tuning(
             self.runner,
@@ -102,7 +102,7 @@ class AutoController:
         )
         self._searching = Searching(
             self.jobs,
-            answerer,
+            engine,
             lambda: self.asked.params,
             self._propose,
             self.refresh,

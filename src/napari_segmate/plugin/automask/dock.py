@@ -17,20 +17,20 @@ from napari_segmate.plugin.automask.settings import Asked
 from napari_segmate.plugin.docks.dock import Dock, warn, warn_from_any_thread
 from napari_segmate.plugin.docks.keys import KeyBindings
 from napari_segmate.plugin.docks.layer_choosers import LayerChooser, OutputChooser
-from napari_segmate.plugin.docks.model_lists import follow_models, tips_of
+from napari_segmate.plugin.docks.model_lists import follow_models, model_tips
 from napari_segmate.plugin.docks.picking import Picker
 from napari_segmate.plugin.planes.geometry import micrometres_per_pixel
 from napari_segmate.plugin.planes.image_planes import channels_on_offer
 from napari_segmate.plugin.settings import (
     General,
-    follow_auto_keys,
-    read_auto_keys,
+    follow_keys,
     read_general,
+    read_keys,
 )
-from napari_segmate.plugin.worker.engine import Answerer, default_answerer
+from napari_segmate.plugin.worker.engine import ModelEngine, default_engine
 from napari_segmate.plugin.worker.runner import Job
 from napari_segmate.sessions.state import SessionState
-from napari_segmate.widgets.auto_actions import AutoAction
+from napari_segmate.widgets.actions import AutoAction
 from napari_segmate.widgets.auto_panel import AutoPanel
 from napari_segmate.widgets.options_view import OptionValues
 
@@ -44,7 +44,7 @@ class AutoDock(Dock):
     ----------
     viewer : napari.viewer.Viewer
         Given by napari.
-    answerer : Answerer, optional
+    engine : ModelEngine, optional
         Loads models in the worker thread; made from the settings by default.
     models : sequence of ModelInfo, optional
         Models on offer; by default all that are known.
@@ -54,15 +54,15 @@ class AutoDock(Dock):
         self,
         viewer: napari.viewer.Viewer,
         *,
-        answerer: Answerer | None = None,
+        engine: ModelEngine | None = None,
         models: Sequence[ModelInfo] | None = None,
     ) -> None:
         super().__init__(viewer, models)
         general = read_general()
-        self._answerer = answerer or default_answerer(general, warn_from_any_thread)
+        self._engine = engine or default_engine(general, warn_from_any_thread)
         self.controller = AutoController(
             self.viewer,
-            self._answerer,
+            self._engine,
             show=self._show,
             show_found=self._show_found,
             notify=warn,
@@ -97,12 +97,12 @@ class AutoDock(Dock):
             signal.connect(self._ask)
         self.controller.found = self._on_found
         self.controller.committer.changed = self._show_output
-        self.end_with(
+        self.close_with(
             self.keys.unbind,
             self._picker.stop,
-            follow_auto_keys(self._bind_keys),
+            follow_keys(AutoAction, self._bind_keys),
             follow_models(self.viewer, self._fill_models, self._choose_model),
-            *self.follow_dims(order=self._show_channels, last_used=self._show_planes),
+            *self.connect_dims(order=self._show_channels, last_used=self._show_planes),
             self._images.close,
             self._outputs.close,
             self._shapes.close,
@@ -184,7 +184,7 @@ class AutoDock(Dock):
         image = layer if isinstance(layer, Image) else None
         self._show_channels(image=image)
         self.controller.choose_image(image)
-        self._outputs.look()
+        self._outputs.choose_default()
         self._show_planes()
 
     def _on_output(self, layer: Layer | None) -> None:
@@ -201,7 +201,7 @@ class AutoDock(Dock):
         # The first plane of a run may have told the others.
         self.panel.show_estimate(plane.prepared.diameter)
         job = Job(
-            lambda context: self._answerer.devices(), self.panel.options.show_devices, idle=True
+            lambda context: self._engine.devices(), self.panel.options.show_devices, idle=True
         )
         self.controller.runner.submit(job)
 
@@ -240,7 +240,7 @@ class AutoDock(Dock):
         models = self.list_models()
         self._models = {info.name: info for info in models}
         titles = {info.name: info.title for info in models}
-        self.panel.show_models(titles, tips_of(models))
+        self.panel.show_models(titles, model_tips(models))
 
     def _choose_model(self, name: str) -> None:
         self.panel.show_model(name)
@@ -257,7 +257,7 @@ class AutoDock(Dock):
         self._ask()
 
     def _bind_keys(self) -> None:
-        keys = read_auto_keys()
+        keys = read_keys(AutoAction)
         problems = self.keys.bind(keys)
         keys = {action: key for action, key in keys.items() if action not in problems}
         self.panel.show_keys(keys)

@@ -11,7 +11,7 @@ from napari.layers import Labels
 
 from napari_segmate.core.types import LabelArray
 from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
-from napari_segmate.plugin.worker.debounce import Repeated
+from napari_segmate.plugin.worker.debounce import IdleLoop
 
 __all__ = ["ProposalDrawing", "redraw"]
 
@@ -41,7 +41,7 @@ class ProposalDrawing:
     def __init__(self) -> None:
         self._work: list[tuple[DisplayedPlane, Rows, int, int]] = []
         self._layer: Labels | None = None
-        self._timer = Repeated(self._go_on)
+        self._timer = IdleLoop(self._go_on)
 
     @property
     def busy(self) -> bool:

@@ -13,7 +13,7 @@ from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.automask.proposals import PlaneProposal
 from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
 from napari_segmate.plugin.planes.image_planes import ViewedPlane
-from napari_segmate.plugin.worker.engine import Answerer, ModelChoice
+from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine
 from napari_segmate.tasks.automask.look_at_plane import LEAST_SCORE, LEAST_STABILITY
 from napari_segmate.tasks.automask.run import (
     Mode,
@@ -24,7 +24,7 @@ from napari_segmate.tasks.automask.run import (
     prepare,
     suited,
 )
-from napari_segmate.widgets.auto_actions import AutoValues
+from napari_segmate.widgets.auto_panel import AutoValues
 
 __all__ = ["Search", "least_limits", "params_of", "tuned", "usual"]
 
@@ -135,7 +135,7 @@ class Search:
 
     def run(
         self,
-        answerer: Answerer,
+        engine: ModelEngine,
         newest: Callable[[], Params],
         live: Callable[[PlaneProposal], None],
         context: Context,
@@ -144,7 +144,7 @@ class Search:
 
         Parameters
         ----------
-        answerer : Answerer
+        engine : ModelEngine
             Keeps the model.
         newest : callable
             Returns what the sliders say now.
@@ -168,12 +168,12 @@ class Search:
                 now = time.monotonic()
                 next_s[0] = now + max(LIVE_S, 4 * (now - before))
 
-        model = answerer.model(self.model, context)
+        model = engine.model(self.model, context)
         prepared = prepare(
             self.plane,
             model,
             self.params,
-            store=answerer.store,
+            store=engine.store,
             context=context,
             visible_yx=self.visible_yx,
             region=self.region,

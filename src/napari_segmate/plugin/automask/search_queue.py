@@ -8,8 +8,8 @@ from napari.layers import Image
 
 from napari_segmate.plugin.automask.proposals import PlaneProposal
 from napari_segmate.plugin.automask.search_job import Search
-from napari_segmate.plugin.worker.engine import Answerer
-from napari_segmate.plugin.worker.job_status import Jobs
+from napari_segmate.plugin.worker.engine import ModelEngine
+from napari_segmate.plugin.worker.jobs import Jobs
 from napari_segmate.tasks.automask.run import Params
 
 __all__ = ["Searching"]
@@ -24,7 +24,7 @@ class Searching:
     ----------
     jobs : Jobs
         Does them, and tells of them.
-    answerer : Answerer
+    engine : ModelEngine
         Keeps the model.
     newest : callable
         Returns what the sliders say now; called in the worker thread.
@@ -39,13 +39,13 @@ class Searching:
     def __init__(
         self,
         jobs: Jobs,
-        answerer: Answerer,
+        engine: ModelEngine,
         newest: Callable[[], Params],
         propose: Callable[[Image, PlaneProposal], None],
         changed: Callable[[], None],
         dropped: Callable[[], None],
     ) -> None:
-        self._jobs, self._answerer, self._newest = jobs, answerer, newest
+        self._jobs, self._engine, self._newest = jobs, engine, newest
         self._propose, self._changed, self._dropped = propose, changed, dropped
         self._waiting: list[Search] = []
         self._count = 0
@@ -76,7 +76,7 @@ class Searching:
             self._next(image)
 
         self._jobs.run(
-            lambda context: search.run(self._answerer, self._newest, self._keep_live, context),
+            lambda context: search.run(self._engine, self._newest, self._keep_live, context),
             done,
             LOOKING,
             place=f"plane {number} of {self._count}" if self._count > 1 else "",

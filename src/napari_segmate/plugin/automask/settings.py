@@ -9,7 +9,7 @@ from napari_segmate.core.types import IntBoxYX
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.automask.search_job import params_of
 from napari_segmate.tasks.automask.run import Mode, Params
-from napari_segmate.widgets.auto_actions import AutoValues
+from napari_segmate.widgets.auto_panel import AutoValues
 from napari_segmate.widgets.options_view import OptionValues
 from napari_segmate.widgets.planes_view import PlaneChoice
 

@@ -51,7 +51,7 @@ class Dock(QWidget):
         self.setMinimumHeight(LEAST_HEIGHT_PX)
         self.installEventFilter(_Joiner(self))
 
-    def follow_dims(self, **callbacks: Callable[..., None]) -> list[Callable[[], None]]:
+    def connect_dims(self, **callbacks: Callable[..., None]) -> list[Callable[[], None]]:
         """Have the viewer's sliders tell of their events; return what ends that."""
         events = self.viewer.dims.events
         for name, callback in callbacks.items():
@@ -61,7 +61,7 @@ class Dock(QWidget):
             for name, callback in callbacks.items()
         ]
 
-    def end_with(self, *ends: Callable[[], object]) -> None:
+    def close_with(self, *ends: Callable[[], object]) -> None:
         """Say what ends the dock, in this order; it must touch nothing that Qt has deleted."""
         done: list[bool] = []
 

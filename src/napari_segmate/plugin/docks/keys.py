@@ -9,12 +9,11 @@ from napari.components import ViewerModel
 from napari.settings import get_settings
 from napari.utils.key_bindings import coerce_keybinding
 
-from napari_segmate.widgets.actions import Action
-from napari_segmate.widgets.auto_actions import AutoAction
+from napari_segmate.widgets.actions import PanelAction
 
 __all__ = ["KeyBindings"]
 
-Kind = TypeVar("Kind", Action, AutoAction)
+Kind = TypeVar("Kind", bound=PanelAction)
 
 
 class KeyBindings(Generic[Kind]):

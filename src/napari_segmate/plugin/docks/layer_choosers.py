@@ -130,9 +130,9 @@ class OutputChooser(LayerChooser):
     ) -> None:
         super().__init__(viewer, accepts, chosen, NEW_LABELS)
         self._view = view
-        self._events.inserted.connect(self.look)
+        self._events.inserted.connect(self.choose_default)
 
-    def look(self, event: Any = None) -> None:
+    def choose_default(self, event: Any = None) -> None:
         """Choose the labels made for the image last, where nothing else is chosen."""
         image = self._view.image
         if image is None or self.declined or self.layer is not None:
@@ -144,5 +144,5 @@ class OutputChooser(LayerChooser):
 
     def close(self) -> None:
         """Stop following the layers."""
-        self._events.inserted.disconnect(self.look)
+        self._events.inserted.disconnect(self.choose_default)
         super().close()

@@ -9,9 +9,9 @@ from psygnal import Signal
 
 from napari_segmate.core.files.weights import locate
 from napari_segmate.models.base import ModelInfo
-from napari_segmate.plugin.worker.engine import SHARED
+from napari_segmate.plugin.worker.engine import SHARED_MODELS
 
-__all__ = ["announce_models", "follow_models", "tips_of"]
+__all__ = ["announce_model", "follow_models", "model_tips"]
 
 
 class _ModelLists:
@@ -24,7 +24,7 @@ class _ModelLists:
 _LISTS = _ModelLists()
 
 
-def announce_models(name: str, viewer: Any = None) -> None:
+def announce_model(name: str, viewer: Any = None) -> None:
     """Tell every dock that a model is new, is another one, or is gone.
 
     Parameters
@@ -34,7 +34,7 @@ def announce_models(name: str, viewer: Any = None) -> None:
     viewer : ViewerModel, optional
         In whose docks it is to be chosen.
     """
-    SHARED.forget(name)
+    SHARED_MODELS.forget(name)
     _LISTS.changed.emit()
     if viewer is not None:
         _LISTS.chosen.emit(viewer, name)
@@ -65,7 +65,7 @@ def follow_models(
     return stop
 
 
-def tips_of(models: Iterable[ModelInfo]) -> dict[str, str]:
+def model_tips(models: Iterable[ModelInfo]) -> dict[str, str]:
     """Return what the list says about each model, by name; also what using it would download."""
     return {info.name: info.description + _download(info) for info in models}
 

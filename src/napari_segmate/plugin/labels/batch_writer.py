@@ -20,7 +20,7 @@ from napari_segmate.plugin.labels.output_layer import OutputLabels, set_records
 from napari_segmate.plugin.labels.patches import Indices, ManyObjects, Patch
 from napari_segmate.plugin.labels.undo_steps import Step
 from napari_segmate.plugin.planes.displayed_plane import show
-from napari_segmate.plugin.worker.debounce import Repeated
+from napari_segmate.plugin.worker.debounce import IdleLoop
 
 __all__ = ["ManyWriter", "WrittenMany", "features_of"]
 
@@ -66,7 +66,7 @@ class ManyWriter:
         self._output = output
         self._work: list[Callable[[], None]] = []
         self._history: ExitStack | None = None
-        self._timer = Repeated(self._go_on)
+        self._timer = IdleLoop(self._go_on)
 
     @property
     def busy(self) -> bool:

@@ -20,7 +20,7 @@ from napari_segmate.plugin.labels.label_arrays import empty_labels
 from napari_segmate.plugin.labels.output_layer import Written
 from napari_segmate.plugin.labels.paint_log import PaintLog, filled
 from napari_segmate.plugin.planes.geometry import Geometry
-from napari_segmate.plugin.worker.debounce import Deferred
+from napari_segmate.plugin.worker.debounce import Debouncer
 from napari_segmate.plugin.worker.runner import Job, Runner
 from napari_segmate.sessions.recovery import (
     Entry,
@@ -89,7 +89,7 @@ class RecoveryKeeper:
         self._writers: WeakKeyDictionary[Labels, RecoveryWriter] = WeakKeyDictionary()
         self._logs: WeakKeyDictionary[RecoveryWriter, PaintLog] = WeakKeyDictionary()
         self._painted: WeakKeyDictionary[Labels, list[Any]] = WeakKeyDictionary()
-        self._tell = Deferred(self._tell_painted)
+        self._tell = Debouncer(self._tell_painted)
         self._looking: WeakSet[RecoveryWriter] = WeakSet()
         self._found: tuple[Leftover, ...] = ()
 

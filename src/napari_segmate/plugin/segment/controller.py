@@ -20,14 +20,14 @@ from napari_segmate.plugin.segment.model_loading import Loading
 from napari_segmate.plugin.segment.prefetcher import Ahead
 from napari_segmate.plugin.segment.preview_layer import Preview
 from napari_segmate.plugin.segment.prompt_layers import TOOLS, PromptLayers
-from napari_segmate.plugin.worker.debounce import Deferred
-from napari_segmate.plugin.worker.engine import Answerer, ModelChoice
+from napari_segmate.plugin.worker.debounce import Debouncer
+from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine
 from napari_segmate.plugin.worker.runner import Job, Runner
 from napari_segmate.sessions import hints
 from napari_segmate.sessions.interactive import Session
 from napari_segmate.sessions.prompt_set import PromptSet
 from napari_segmate.sessions.state import Phase, SessionState
-from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.actions import SegmentAction
 from napari_segmate.widgets.options_view import OptionValues
 
 __all__ = ["Controller"]
@@ -49,7 +49,7 @@ class Controller:
         Where the layers are.
     session : Session
         What the user does.
-    answerer : Answerer
+    engine : ModelEngine
         What the worker thread does.
     show : callable
         Called with the `SessionState` to show.
@@ -72,7 +72,7 @@ class Controller:
         self,
         viewer: ViewerModel,
         session: Session,
-        answerer: Answerer,
+        engine: ModelEngine,
         *,
         show: Callable[[SessionState], None],
         show_tool: Callable[[str | None], None],
@@ -82,7 +82,7 @@ class Controller:
         self.session = session
         self.runner = Runner()
         self.loaded: Callable[[str], None] = lambda device: None
-        self._answerer = answerer
+        self._engine = engine
         self._show = show
         self._show_tool = show_tool
         self._notice = ""
@@ -91,18 +91,18 @@ class Controller:
         self._job: Job | None = None
         self._loading = Loading()
         self._closed = False
-        self._read_prompts = Deferred(self._take_prompts)
-        self._look = Deferred(self._update_plane)
-        self._look_later = Deferred(self._update_plane, SETTLE_MS)
-        self._follow_camera = Deferred(self._update_camera, SETTLE_MS)
-        self._look_ahead = Deferred(self._prepare_ahead, IDLE_MS)
+        self._read_prompts = Debouncer(self._take_prompts)
+        self._look = Debouncer(self._update_plane)
+        self._look_later = Debouncer(self._update_plane, SETTLE_MS)
+        self._follow_camera = Debouncer(self._update_camera, SETTLE_MS)
+        self._look_ahead = Debouncer(self._prepare_ahead, IDLE_MS)
         self.view = View(viewer, self._look, self._look_later)
         undo_keys = {"Control-Z": self._undo_latest, "Control-Shift-Z": self._redo}
         self.prompts = PromptLayers(viewer, self._on_drawn, self._on_tool, undo_keys)
         self.preview = Preview(viewer, lambda: self.prompts.layers)
         self.committer = Committer(viewer, session, self.runner, notify)
         self.editing = Editing(viewer, self.view, session, self.prompts, self.committer, self._say)
-        self.ahead = Ahead(self.runner, answerer, self.view, session)
+        self.ahead = Ahead(self.runner, engine, self.view, session)
         self._connect()
 
     def _connect(self) -> None:
@@ -179,19 +179,19 @@ class Controller:
 
     # What the user triggers
 
-    def trigger(self, action: Action) -> None:
+    def trigger(self, action: SegmentAction) -> None:
         """Do what a button or a key says."""
-        actions: dict[Action, Callable[[], None]] = {
-            Action.COMMIT: self.session.commit_when_ready,
-            Action.CLEAR: self.session.clear,
-            Action.NEXT_MASK: self.session.next_candidate,
-            Action.UNDO: self.session.undo,
-            Action.REDO: self.session.redo,
-            Action.EDIT_OBJECT: self.editing.under_cursor,
-            Action.TAKE_BACK: self._take_back,
-            Action.SWITCH_TOOL: self._next_tool,
-            Action.CANCEL: self._cancel,
-            Action.RETRY: self._retry,
+        actions: dict[SegmentAction, Callable[[], None]] = {
+            SegmentAction.COMMIT: self.session.commit_when_ready,
+            SegmentAction.CLEAR: self.session.clear,
+            SegmentAction.NEXT_MASK: self.session.next_candidate,
+            SegmentAction.UNDO: self.session.undo,
+            SegmentAction.REDO: self.session.redo,
+            SegmentAction.EDIT_OBJECT: self.editing.under_cursor,
+            SegmentAction.TAKE_BACK: self._take_back,
+            SegmentAction.SWITCH_TOOL: self._next_tool,
+            SegmentAction.CANCEL: self._cancel,
+            SegmentAction.RETRY: self._retry,
         }
         self.editing.stop_waiting()
         self._notice = ""
@@ -212,11 +212,11 @@ class Controller:
     def _undo_latest(self) -> None:
         """Undo the last prompt; without prompts, the last commit."""
         self._catch_up()
-        undo = Action.UNDO if self.session.state.can_undo else Action.TAKE_BACK
+        undo = SegmentAction.UNDO if self.session.state.can_undo else SegmentAction.TAKE_BACK
         self.trigger(undo)
 
     def _redo(self) -> None:
-        self.trigger(Action.REDO)
+        self.trigger(SegmentAction.REDO)
 
     def _next_tool(self) -> None:
         names = list(TOOLS)
@@ -342,7 +342,7 @@ class Controller:
         generation = request.generation
         self._job = self.runner.submit(
             Job(
-                lambda context: self._answerer.answer(request, choice, context),
+                lambda context: self._engine.predict(request, choice, context),
                 done=self._on_answer,
                 failed=lambda error: self._on_failure(generation, error),
                 progress=lambda *report: self.session.report_progress(generation, *report),
@@ -395,7 +395,7 @@ class Controller:
         self._loading.start()
         self.runner.submit(
             Job(
-                lambda context: self._answerer.model(choice, context).device,
+                lambda context: self._engine.model(choice, context).device,
                 done=lambda device: self._on_loaded(choice, device),
                 failed=lambda error: self._on_not_loaded(choice, error),
                 progress=self._on_loading,

@@ -15,7 +15,7 @@ from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.docks.dock import Dock, warn, warn_from_any_thread
 from napari_segmate.plugin.docks.keys import KeyBindings
 from napari_segmate.plugin.docks.layer_choosers import LayerChooser, OutputChooser
-from napari_segmate.plugin.docks.model_lists import follow_models, tips_of
+from napari_segmate.plugin.docks.model_lists import follow_models, model_tips
 from napari_segmate.plugin.labels.output_layer import Written
 from napari_segmate.plugin.labels.recovery import RecoveryKeeper
 from napari_segmate.plugin.labels.writer import adopt_records
@@ -23,12 +23,12 @@ from napari_segmate.plugin.planes.geometry import micrometres_per_pixel
 from napari_segmate.plugin.planes.image_planes import channels_on_offer
 from napari_segmate.plugin.segment.controller import Controller
 from napari_segmate.plugin.settings import follow_keys, read_general, read_keys
-from napari_segmate.plugin.worker.debounce import Deferred
-from napari_segmate.plugin.worker.engine import Answerer, ModelChoice, default_answerer
+from napari_segmate.plugin.worker.debounce import Debouncer
+from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine, default_engine
 from napari_segmate.plugin.worker.runner import Job
 from napari_segmate.sessions.interactive import Session
 from napari_segmate.sessions.state import KeyNames, SessionState
-from napari_segmate.widgets.actions import Action
+from napari_segmate.widgets.actions import SegmentAction
 from napari_segmate.widgets.options_view import OptionValues
 from napari_segmate.widgets.segment_panel import SegmentPanel
 
@@ -42,7 +42,7 @@ class SegmentDock(Dock):
     ----------
     viewer : napari.viewer.Viewer
         Given by napari.
-    answerer : Answerer, optional
+    engine : ModelEngine, optional
         What the worker thread does; made from the settings by default.
     models : sequence of ModelInfo, optional
         Models on offer; by default all that are known.
@@ -54,18 +54,18 @@ class SegmentDock(Dock):
         self,
         viewer: napari.viewer.Viewer,
         *,
-        answerer: Answerer | None = None,
+        engine: ModelEngine | None = None,
         models: Sequence[ModelInfo] | None = None,
         recovery_folder: Path | None = None,
     ) -> None:
         super().__init__(viewer, models)
         general = read_general()
         self.session = Session()
-        self._answerer = answerer or default_answerer(general, warn_from_any_thread)
+        self._engine = engine or default_engine(general, warn_from_any_thread)
         self.controller = Controller(
             self.viewer,
             self.session,
-            self._answerer,
+            self._engine,
             show=self._show,
             show_tool=self._show_tool,
             notify=warn,
@@ -79,7 +79,7 @@ class SegmentDock(Dock):
         )
         self.panel = SegmentPanel(self._images.native, self._outputs.native)
         self.fill(self.panel)
-        self.keys: KeyBindings[Action] = KeyBindings(self.viewer, self._trigger)
+        self.keys: KeyBindings[SegmentAction] = KeyBindings(self.viewer, self._trigger)
         self._connect()
         self._bind_keys()
         self._start(general.model, general.device)
@@ -104,11 +104,11 @@ class SegmentDock(Dock):
         panel.banner.restore_clicked.connect(self._restore)
         panel.banner.discard_clicked.connect(self._discard)
         self.viewer.dims.events.order.connect(self._show_channels)
-        self._stop_keys = follow_keys(self._bind_keys)
+        self._stop_keys = follow_keys(SegmentAction, self._bind_keys)
         stop_models = follow_models(self.viewer, self._show_models, self._choose_model)
-        self._keep_tool = keep_tool = Deferred(self._take_tool_again)
+        self._keep_tool = keep_tool = Debouncer(self._take_tool_again)
         self.destroyed.connect(lambda: keep_tool.stop())
-        self.end_with(
+        self.close_with(
             self.keys.unbind,
             self._images.close,
             self._outputs.close,
@@ -132,15 +132,15 @@ class SegmentDock(Dock):
 
     # From the panel
 
-    def _on_button(self, action: Action) -> None:
-        if action is Action.EDIT_OBJECT:
+    def _on_button(self, action: SegmentAction) -> None:
+        if action is SegmentAction.EDIT_OBJECT:
             # The mouse is on the button: the user still has to point at the object.
             self.controller.editing.next_click()
         else:
             self._trigger(action)
 
-    def _trigger(self, action: Action) -> None:
-        if action is Action.SWITCH_POLARITY:
+    def _trigger(self, action: SegmentAction) -> None:
+        if action is SegmentAction.SWITCH_POLARITY:
             self._set_polarity(not self.controller.prompts.positive)
         else:
             self.controller.trigger(action)
@@ -152,7 +152,7 @@ class SegmentDock(Dock):
     def _fill_models(self) -> None:
         models = self.list_models()
         titles = {info.name: info.title for info in models}
-        self.panel.show_models(titles, tips_of(models))
+        self.panel.show_models(titles, model_tips(models))
 
     def _show_models(self) -> None:
         """Show the models there are now; the choice stays unless it is gone."""
@@ -175,7 +175,7 @@ class SegmentDock(Dock):
     def _on_loaded(self, device: str) -> None:
         """Offer the devices, now that somebody has imported torch."""
         job = Job(
-            lambda context: self._answerer.devices(), self.panel.options.show_devices, idle=True
+            lambda context: self._engine.devices(), self.panel.options.show_devices, idle=True
         )
         self.controller.runner.submit(job)
 
@@ -188,7 +188,7 @@ class SegmentDock(Dock):
         image = layer if isinstance(layer, Image) else None
         self._show_channels(image=image)
         self.controller.choose_image(image)
-        self._outputs.look()
+        self._outputs.choose_default()
         if image is not None:
             self.controller.prompts.take_tool(self.controller.prompts.tool or "point")
             self._keep_tool()
@@ -259,19 +259,19 @@ class SegmentDock(Dock):
         self.controller.set_options(self.panel.options.values)
 
     def _bind_keys(self) -> None:
-        keys = read_keys()
+        keys = read_keys(SegmentAction)
         problems = self.keys.bind(keys)
         keys = {action: key for action, key in keys.items() if action not in problems}
         self.panel.show_keys(keys)
         self.session.set_keys(
             KeyNames(
-                commit=keys.get(Action.COMMIT, ""),
-                next_candidate=keys.get(Action.NEXT_MASK, ""),
-                undo=keys.get(Action.UNDO, ""),
-                clear=keys.get(Action.CLEAR, ""),
-                edit=keys.get(Action.EDIT_OBJECT, ""),
-                take_back=keys.get(Action.TAKE_BACK, ""),
-                tool=keys.get(Action.SWITCH_TOOL, ""),
+                commit=keys.get(SegmentAction.COMMIT, ""),
+                next_candidate=keys.get(SegmentAction.NEXT_MASK, ""),
+                undo=keys.get(SegmentAction.UNDO, ""),
+                clear=keys.get(SegmentAction.CLEAR, ""),
+                edit=keys.get(SegmentAction.EDIT_OBJECT, ""),
+                take_back=keys.get(SegmentAction.TAKE_BACK, ""),
+                tool=keys.get(SegmentAction.SWITCH_TOOL, ""),
             )
         )
         for problem in problems.values():

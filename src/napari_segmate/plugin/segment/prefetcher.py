@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from napari_segmate.core.context import Context
 from napari_segmate.plugin.planes.image_planes import ViewedPlane
 from napari_segmate.plugin.planes.image_view import View
-from napari_segmate.plugin.worker.engine import Answerer, ModelChoice
+from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine
 from napari_segmate.plugin.worker.runner import Job, Runner
 from napari_segmate.sessions.interactive import Session
 
@@ -21,7 +21,7 @@ class Ahead:
     ----------
     runner : Runner
         Where it is done, after everything else.
-    answerer : Answerer
+    engine : ModelEngine
         What does it.
     view : View
         What is on the screen.
@@ -37,8 +37,8 @@ class Ahead:
         it could not be told.
     """
 
-    def __init__(self, runner: Runner, answerer: Answerer, view: View, session: Session) -> None:
-        self._runner, self._answerer, self._view, self._session = runner, answerer, view, session
+    def __init__(self, runner: Runner, engine: ModelEngine, view: View, session: Session) -> None:
+        self._runner, self._engine, self._view, self._session = runner, engine, view, session
         self.neighbours = True
         self.estimated: Callable[[float], None] = lambda diameter: None
 
@@ -65,7 +65,7 @@ class Ahead:
         visible, diameter = self._view.visible_yx, self._session.options.diameter
 
         def prepare(context: Context) -> float:
-            return self._answerer.prepare(plane, visible, choice, context, everywhere, diameter)
+            return self._engine.prefetch(plane, visible, choice, context, everywhere, diameter)
 
         def prepared(estimate: float) -> None:
             if key is not None and key == self._session.plane_key:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from napari_segmate.plugin.worker.debounce import Repeated
+from napari_segmate.plugin.worker.debounce import IdleLoop
 from napari_segmate.sessions.text_boxes import TextBox
 
 __all__ = ["BoxTurns"]
@@ -40,7 +40,7 @@ class BoxTurns:
         self._finished = finished
         self._waiting: list[TextBox] = []
         self._wanted: set[int] = set()
-        self._timer = Repeated(self._turn)
+        self._timer = IdleLoop(self._turn)
         self.written: set[int] = set()
         self.paused = False
         """While the user draws, nothing comes and goes."""

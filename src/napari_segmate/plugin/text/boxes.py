@@ -10,8 +10,8 @@ from napari.components import ViewerModel
 from napari_segmate.plugin.planes.image_view import View
 from napari_segmate.plugin.text.box_layer import BoxLayer
 from napari_segmate.plugin.text.detections import Findings
-from napari_segmate.plugin.text.engine_protocol import Engine
-from napari_segmate.plugin.worker.debounce import Deferred
+from napari_segmate.plugin.text.engine_protocol import DetectorEngine
+from napari_segmate.plugin.worker.debounce import Debouncer
 from napari_segmate.sessions.text_boxes import BoxBook, PlaneIndex, TextBox
 
 __all__ = ["DEFAULT_CONCEPT", "TextBoxes"]
@@ -27,7 +27,7 @@ class TextBoxes:
     ----------
     viewer : ViewerModel
         Where the layer is.
-    engine : Engine
+    detector_engine : DetectorEngine
         Knows how to filter.
     view : View
         The image, and which of its planes is on the screen.
@@ -40,7 +40,7 @@ class TextBoxes:
     def __init__(
         self,
         viewer: ViewerModel,
-        engine: Engine,
+        detector_engine: DetectorEngine,
         view: View,
         *,
         filtered: Callable[[], None],
@@ -50,11 +50,11 @@ class TextBoxes:
         self._view = view
         self._filtered = filtered
         self._edited = edited
-        self._read_later = Deferred(self.read)
+        self._read_later = Debouncer(self.read)
         self.concept = ""
         self._typed: tuple[str, ...] = ()
         self.book = BoxBook()
-        self.findings = Findings(engine, self.book, self._show_filtered)
+        self.findings = Findings(detector_engine, self.book, self._show_filtered)
         self.shapes = BoxLayer(viewer, self._read_later)
 
     def stop(self) -> None:

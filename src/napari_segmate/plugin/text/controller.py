@@ -15,12 +15,12 @@ from napari_segmate.plugin.labels.commit_many import ManyCommitter
 from napari_segmate.plugin.planes.image_view import View
 from napari_segmate.plugin.planes.region_layer import RegionLayer
 from napari_segmate.plugin.text.boxes import TextBoxes
-from napari_segmate.plugin.text.engine_protocol import Engine
+from napari_segmate.plugin.text.engine_protocol import DetectorEngine
 from napari_segmate.plugin.text.search_runner import Asked, Finder
 from napari_segmate.plugin.text.segment_boxes import Segmenting
-from napari_segmate.plugin.worker.debounce import Deferred
-from napari_segmate.plugin.worker.engine import Answerer
-from napari_segmate.plugin.worker.job_status import Jobs
+from napari_segmate.plugin.worker.debounce import Debouncer
+from napari_segmate.plugin.worker.engine import ModelEngine
+from napari_segmate.plugin.worker.jobs import Jobs
 from napari_segmate.sessions.text_boxes import PlaneIndex
 from napari_segmate.sessions.text_state import Offered, SearchFacts, TextState, state_of
 from napari_segmate.widgets.filter_view import FilterValues
@@ -40,9 +40,9 @@ class TextController:
     ----------
     viewer : ViewerModel
         Where the layers are.
-    engine : Engine
+    detector_engine : DetectorEngine
         Who finds boxes.
-    answerer : Answerer
+    engine : ModelEngine
         Who turns them into objects.
     show : callable
         Called with the `TextState` to show.
@@ -57,8 +57,8 @@ class TextController:
     def __init__(
         self,
         viewer: ViewerModel,
-        engine: Engine,
-        answerer: Answerer,
+        detector_engine: DetectorEngine,
+        engine: ModelEngine,
         *,
         show: Callable[[TextState], None],
         show_found: Callable[[], None],
@@ -66,7 +66,7 @@ class TextController:
         notify: Callable[[str], None],
     ) -> None:
         self.viewer = viewer
-        self.engine = engine
+        self.detector_engine = detector_engine
         self.text = ""
         self.searched: Callable[[str], None] = lambda text: None
         self.jobs = Jobs(self._refresh, TRY_AGAIN)
@@ -75,16 +75,16 @@ class TextController:
         self._show_found = show_found
         self._closed = False
         self._trouble = ""
-        self._look = Deferred(self._update_plane)
-        self._look_later = Deferred(self._update_plane, SETTLE_MS)
-        self._refresh_later = Deferred(self._refresh)
+        self._look = Debouncer(self._update_plane)
+        self._look_later = Debouncer(self._update_plane, SETTLE_MS)
+        self._refresh_later = Debouncer(self._refresh)
         self.view = View(viewer, self._look, self._look_later)
         self.boxes = TextBoxes(
-            viewer, engine, self.view, filtered=self._refresh, edited=self._on_edited
+            viewer, detector_engine, self.view, filtered=self._refresh, edited=self._on_edited
         )
         self.region = RegionLayer(viewer, self._refresh_later)
         self.finder = Finder(
-            engine,
+            detector_engine,
             self.jobs,
             self.view,
             self.region,
@@ -92,7 +92,7 @@ class TextController:
             show_offer=offer,
             changed=self._on_found,
         )
-        self.segmenting = Segmenting(viewer, self.jobs, answerer, self.view, self.boxes, notify)
+        self.segmenting = Segmenting(viewer, self.jobs, engine, self.view, self.boxes, notify)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.scene.camera.events.connect(self._look_later)
 

@@ -42,7 +42,7 @@ class TextEngine:
         self._detector: Detector | None = None
 
     def detectors(self) -> Sequence[DetectorEntry]:
-        """See `napari_segmate.plugin.text.engine_protocol.Engine`."""
+        """See `napari_segmate.plugin.text.engine_protocol.DetectorEngine`."""
         infos, first = list_detectors(), get_detector("auto")
         return [
             _entry(first, "auto", "Automatic", AUTO.format(title=first.title)),
@@ -50,17 +50,17 @@ class TextEngine:
         ]
 
     def own(self, name: str) -> DetectorEntry:
-        """See `napari_segmate.plugin.text.engine_protocol.Engine`."""
+        """See `napari_segmate.plugin.text.engine_protocol.DetectorEngine`."""
         info = get_detector(name)
         # The title alone would not tell two checkpoints of one name apart.
         return _entry(info, name, info.title, f"{info.description}\n{name}")
 
     def phrases(self, text: str) -> tuple[str, ...]:
-        """See `napari_segmate.plugin.text.engine_protocol.Engine`."""
+        """See `napari_segmate.plugin.text.engine_protocol.DetectorEngine`."""
         return split_phrases(text)
 
     def offer(self, detector: str) -> Offer | None:
-        """See `napari_segmate.plugin.text.engine_protocol.Engine`."""
+        """See `napari_segmate.plugin.text.engine_protocol.DetectorEngine`."""
         info = get_detector(detector)
         missing = missing_files(info)
         if not missing or not usable(info):
@@ -76,11 +76,11 @@ class TextEngine:
         )
 
     def download(self, detector: str, context: Context) -> None:
-        """See `napari_segmate.plugin.text.engine_protocol.Engine`."""
+        """See `napari_segmate.plugin.text.engine_protocol.DetectorEngine`."""
         download(get_detector(detector), context)
 
     def detect(self, query: Query, context: Context) -> Found:
-        """See `napari_segmate.plugin.text.engine_protocol.Engine`."""
+        """See `napari_segmate.plugin.text.engine_protocol.DetectorEngine`."""
         detector = self._load(query, context)
         seen = search(
             query.plane,
@@ -95,7 +95,7 @@ class TextEngine:
         return _found(seen, (y0, x0), detector.info)
 
     def alike(self, query: Query, box_yx: BoxYX, context: Context) -> Found:
-        """See `napari_segmate.plugin.text.engine_protocol.Engine`."""
+        """See `napari_segmate.plugin.text.engine_protocol.DetectorEngine`."""
         detector = self._load(query, context)
         seen = search_alike(
             query.plane,
@@ -110,7 +110,7 @@ class TextEngine:
         return _found(seen, (0, 0), detector.info)
 
     def select(self, found: Found, values: FilterValues) -> Sequence[Chosen]:
-        """See `napari_segmate.plugin.text.engine_protocol.Engine`."""
+        """See `napari_segmate.plugin.text.engine_protocol.DetectorEngine`."""
         params = SelectParams(
             score=values.score,
             min_size=min(values.smallest, values.largest),

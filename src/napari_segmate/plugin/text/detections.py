@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from napari_segmate.core.text.detections import Masks
-from napari_segmate.plugin.text.engine_protocol import Engine, Found
-from napari_segmate.plugin.worker.debounce import Repeated
+from napari_segmate.plugin.text.engine_protocol import DetectorEngine, Found
+from napari_segmate.plugin.worker.debounce import IdleLoop
 from napari_segmate.sessions.text_boxes import BoxBook, PlaneIndex, TextBox, colour_of
 from napari_segmate.widgets.filter_view import FilterValues
 from napari_segmate.widgets.histogram_view import Series
@@ -29,7 +29,7 @@ class Findings:
 
     Parameters
     ----------
-    engine : Engine
+    detector_engine : DetectorEngine
         Knows how to filter.
     book : BoxBook
         Is told what is to be seen.
@@ -37,14 +37,16 @@ class Findings:
         Called when the book has changed.
     """
 
-    def __init__(self, engine: Engine, book: BoxBook, changed: Callable[[], None]) -> None:
-        self._engine = engine
+    def __init__(
+        self, detector_engine: DetectorEngine, book: BoxBook, changed: Callable[[], None]
+    ) -> None:
+        self._detector_engine = detector_engine
         self._book = book
         self._changed = changed
         self._found: dict[PlaneIndex, Found] = {}
         self._waiting: list[PlaneIndex] = []
         self.values = FilterValues()
-        self._timer = Repeated(self._filter_next)
+        self._timer = IdleLoop(self._filter_next)
 
     def add(self, index: PlaneIndex, found: Found) -> None:
         """Take what a detector saw on a plane; it replaces what was found there before."""
@@ -94,7 +96,7 @@ class Findings:
             self._changed()
 
     def _filter(self, index: PlaneIndex) -> None:
-        self._book.set_found(index, self._engine.select(self._found[index], self.values))
+        self._book.set_found(index, self._detector_engine.select(self._found[index], self.values))
 
     # Out
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from napari_segmate.core.errors import SegmateError
-from napari_segmate.plugin.text.engine_protocol import DetectorEntry, Engine
+from napari_segmate.plugin.text.engine_protocol import DetectorEngine, DetectorEntry
 from napari_segmate.plugin.text.prompt_history import PromptHistory
 from napari_segmate.plugin.worker.runner import Job, Runner
 from napari_segmate.widgets.checkpoint_dialog import CheckpointDialog
@@ -23,7 +23,7 @@ class DetectorList:
     ----------
     panel : TextPanel
         Where the list is.
-    engine : Engine
+    detector_engine : DetectorEngine
         Knows the detectors.
     runner : Runner
         Reads and writes the file.
@@ -31,9 +31,11 @@ class DetectorList:
         File that remembers own checkpoints from one start of napari to the next.
     """
 
-    def __init__(self, panel: TextPanel, engine: Engine, runner: Runner, path: Path) -> None:
+    def __init__(
+        self, panel: TextPanel, detector_engine: DetectorEngine, runner: Runner, path: Path
+    ) -> None:
         self._panel = panel
-        self._engine = engine
+        self._detector_engine = detector_engine
         self._runner = runner
         self._remembered = PromptHistory(path)
         self._own: dict[str, DetectorEntry] = {}
@@ -55,7 +57,7 @@ class DetectorList:
 
         def take(name: str) -> None:
             try:
-                entry = self._engine.own(name)
+                entry = self._detector_engine.own(name)
             except (SegmateError, OSError) as error:
                 dialog.show_error(str(error))
                 return
@@ -73,7 +75,7 @@ class DetectorList:
         found = {}
         for name in names:
             with suppress(SegmateError, OSError):
-                found[name] = self._engine.own(name)
+                found[name] = self._detector_engine.own(name)
         return found
 
     def _add(self, entries: Mapping[str, DetectorEntry]) -> None:
@@ -81,7 +83,7 @@ class DetectorList:
         self._fill()
 
     def _fill(self) -> None:
-        entries = [*self._engine.detectors(), *self._own.values()]
+        entries = [*self._detector_engine.detectors(), *self._own.values()]
         self._entries = {one.name: one for one in entries}
         self._panel.show_detectors(
             {one.name: one.title for one in entries},

@@ -13,21 +13,22 @@ from napari_segmate.core.files.weights import cache_folder
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.docks.dock import Dock, warn, warn_from_any_thread
 from napari_segmate.plugin.docks.layer_choosers import LayerChooser, OutputChooser
-from napari_segmate.plugin.docks.model_lists import follow_models, tips_of
+from napari_segmate.plugin.docks.model_lists import follow_models, model_tips
 from napari_segmate.plugin.planes.image_planes import channels_on_offer
 from napari_segmate.plugin.settings import General, read_general
 from napari_segmate.plugin.text.boxes import DEFAULT_CONCEPT
 from napari_segmate.plugin.text.controller import TextController
 from napari_segmate.plugin.text.detector_list import DetectorList
-from napari_segmate.plugin.text.engine_protocol import Engine
+from napari_segmate.plugin.text.engine_protocol import DetectorEngine
 from napari_segmate.plugin.text.prompt_history import PromptHistory
 from napari_segmate.plugin.text.search_runner import Asked
-from napari_segmate.plugin.worker.engine import Answerer, default_answerer
+from napari_segmate.plugin.worker.engine import ModelEngine, default_engine
 from napari_segmate.plugin.worker.runner import Job
 from napari_segmate.sessions.text_boxes import colour_of
 from napari_segmate.sessions.text_state import TextState
+from napari_segmate.widgets.actions import TextAction
 from napari_segmate.widgets.options_view import OptionValues
-from napari_segmate.widgets.text_panel import TextAction, TextPanel
+from napari_segmate.widgets.text_panel import TextPanel
 
 __all__ = ["TextDock"]
 
@@ -44,9 +45,9 @@ class TextDock(Dock):
     ----------
     viewer : napari.viewer.Viewer
         Given by napari.
-    engine : Engine, optional
+    detector_engine : DetectorEngine, optional
         Who finds boxes; by default all detectors that are known.
-    answerer : Answerer, optional
+    engine : ModelEngine, optional
         Who turns boxes into objects; made from the settings by default.
     models : sequence of ModelInfo, optional
         Models on offer; by default all that are known.
@@ -59,8 +60,8 @@ class TextDock(Dock):
         self,
         viewer: napari.viewer.Viewer,
         *,
-        engine: Engine | None = None,
-        answerer: Answerer | None = None,
+        detector_engine: DetectorEngine | None = None,
+        engine: ModelEngine | None = None,
         models: Sequence[ModelInfo] | None = None,
         history: Path | None = None,
     ) -> None:
@@ -68,8 +69,8 @@ class TextDock(Dock):
         general = read_general()
         self.controller = TextController(
             self.viewer,
-            engine or _default_engine(),
-            answerer or default_answerer(general, warn_from_any_thread),
+            detector_engine or _default_detector_engine(),
+            engine or default_engine(general, warn_from_any_thread),
             show=self._show,
             show_found=self._show_found,
             offer=self._offer,
@@ -84,7 +85,7 @@ class TextDock(Dock):
         self.panel = TextPanel(self._images.native, self._outputs.native)
         self.detectors = DetectorList(
             self.panel,
-            self.controller.engine,
+            self.controller.detector_engine,
             self.controller.runner,
             history.with_name(OWN_NAME),
         )
@@ -112,8 +113,8 @@ class TextDock(Dock):
             signal.connect(self._ask)
         controller.searched = self._remember
         controller.committer.changed = self._show_output
-        self.end_with(
-            *self.follow_dims(order=self._show_channels, last_used=self._show_planes),
+        self.close_with(
+            *self.connect_dims(order=self._show_channels, last_used=self._show_planes),
             follow_models(self.viewer, self._fill_models, panel.show_model),
             self._images.close,
             self._outputs.close,
@@ -143,15 +144,15 @@ class TextDock(Dock):
             TextAction.FIND: controller.find,
             TextAction.DRAW: controller.draw,
             TextAction.EDIT: controller.boxes.edit,
-            TextAction.ALIKE: controller.find_alike,
+            TextAction.FIND_SIMILAR: controller.find_alike,
             TextAction.SEGMENT: controller.segment,
             TextAction.CLEAR: controller.clear,
             TextAction.TAKE_BACK: controller.take_back,
             TextAction.CANCEL: controller.finder.cancel,
             TextAction.RETRY: controller.jobs.retry,
             TextAction.DOWNLOAD: controller.finder.download,
-            TextAction.NOT_NOW: controller.decline,
-            TextAction.OWN: lambda: self.detectors.ask_for_own(self._ask),
+            TextAction.DECLINE_DOWNLOAD: controller.decline,
+            TextAction.CHOOSE_CHECKPOINT: lambda: self.detectors.ask_for_own(self._ask),
         }
         acts[action]()
 
@@ -176,7 +177,7 @@ class TextDock(Dock):
         image = layer if isinstance(layer, Image) else None
         self._show_channels(image=image)
         self.controller.choose_image(image)
-        self._outputs.look()
+        self._outputs.choose_default()
         self._show_planes()
 
     def _on_output(self, layer: Layer | None) -> None:
@@ -240,7 +241,7 @@ class TextDock(Dock):
     def _fill_models(self) -> None:
         models = self.list_models()
         titles = {info.name: info.title for info in models}
-        self.panel.show_models(titles, tips_of(models))
+        self.panel.show_models(titles, model_tips(models))
 
     def _show_planes(self, event: Any = None) -> None:
         slider = self.controller.finder.slider
@@ -252,7 +253,7 @@ class TextDock(Dock):
         self.panel.options.show_channel_axes(titles, axes)
 
 
-def _default_engine() -> Engine:
+def _default_detector_engine() -> DetectorEngine:
     from napari_segmate.plugin.text.detection_engine import TextEngine
 
     return TextEngine()

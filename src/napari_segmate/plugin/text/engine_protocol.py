@@ -18,7 +18,7 @@ from napari_segmate.tasks.text.detector_masks import Finder
 from napari_segmate.widgets.filter_view import FilterValues
 from napari_segmate.widgets.text_options import SearchOptions
 
-__all__ = ["Chosen", "DetectorEntry", "Engine", "Found", "Query"]
+__all__ = ["Chosen", "DetectorEngine", "DetectorEntry", "Found", "Query"]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ Chosen = tuple[int, BoxYX, str, float]
 """(row, box, concept, score): the row names a box of one `Found` whatever the filters say."""
 
 
-class Engine(Protocol):
+class DetectorEngine(Protocol):
     """What finds boxes for words."""
 
     def detectors(self) -> Sequence[DetectorEntry]:

@@ -13,8 +13,8 @@ from napari_segmate.core.types import IntBoxYX
 from napari_segmate.plugin.planes.image_view import View
 from napari_segmate.plugin.planes.region_layer import RegionLayer
 from napari_segmate.plugin.text.detections import Findings
-from napari_segmate.plugin.text.engine_protocol import Engine, Found, Query
-from napari_segmate.plugin.worker.job_status import Jobs, words_of
+from napari_segmate.plugin.text.engine_protocol import DetectorEngine, Found, Query
+from napari_segmate.plugin.worker.jobs import Jobs, error_text
 from napari_segmate.sessions.text_boxes import PlaneIndex, TextBox
 from napari_segmate.sessions.text_state import Offer, Offered
 from napari_segmate.widgets.options_view import OptionValues
@@ -60,7 +60,7 @@ class Finder:
 
     Parameters
     ----------
-    engine : Engine
+    detector_engine : DetectorEngine
         Who finds boxes.
     jobs : Jobs
         Where it runs.
@@ -78,7 +78,7 @@ class Finder:
 
     def __init__(
         self,
-        engine: Engine,
+        detector_engine: DetectorEngine,
         jobs: Jobs,
         view: View,
         region: RegionLayer,
@@ -90,7 +90,7 @@ class Finder:
         self.asked = Asked()
         self.index: PlaneIndex | None = None
         self.offered: Offered | None = None
-        self._engine = engine
+        self._detector_engine = detector_engine
         self._jobs = jobs
         self._view = view
         self._region = region
@@ -108,7 +108,7 @@ class Finder:
         SegmateError
             There is none.
         """
-        phrases = self._engine.phrases(text)
+        phrases = self._detector_engine.phrases(text)
         self._begin(lambda: self._search(phrases))
 
     def find_alike(self, pattern: TextBox) -> None:
@@ -120,7 +120,7 @@ class Finder:
         for number, index in enumerate(indices):
             query = self._query(index, phrases, region)
             self._jobs.run(
-                partial(self._engine.detect, query),
+                partial(self._detector_engine.detect, query),
                 self._taker(index, last=number == len(indices) - 1),
                 doing,
                 place=_place(number, len(indices)),
@@ -129,7 +129,7 @@ class Finder:
     def _search_alike(self, pattern: TextBox) -> None:
         query = self._query(pattern.plane, (pattern.concept,), self.region())
         self._jobs.run(
-            lambda context: self._engine.alike(query, pattern.box_yx, context),
+            lambda context: self._detector_engine.alike(query, pattern.box_yx, context),
             self._taker(pattern.plane, last=True, concept=pattern.concept),
             f"Looking for more like this {pattern.concept} …",
         )
@@ -175,7 +175,9 @@ class Finder:
                 search()
 
         self._jobs.run(
-            lambda context: self._engine.offer(detector), asked, "Looking for the detector …"
+            lambda context: self._detector_engine.offer(detector),
+            asked,
+            "Looking for the detector …",
         )
 
     def download(self) -> None:
@@ -193,7 +195,7 @@ class Finder:
                 self.show_offer(Offered(offered.offer, failed=True))
 
         self._jobs.run(
-            lambda context: self._engine.download(detector, context),
+            lambda context: self._detector_engine.download(detector, context),
             done,
             "Downloading …",
             cure=NO_DOWNLOAD,
@@ -252,7 +254,7 @@ class Finder:
 
 def _brief(error: BaseException) -> str:
     """Return what went wrong, without the list of files: the card shows it."""
-    return error.brief if isinstance(error, OfflineError) else words_of(error)
+    return error.brief if isinstance(error, OfflineError) else error_text(error)
 
 
 def _place(number: int, count: int) -> str:

@@ -17,8 +17,8 @@ from napari_segmate.plugin.planes.image_view import View
 from napari_segmate.plugin.text.boxes import TextBoxes
 from napari_segmate.plugin.text.objects_to_write import as_objects
 from napari_segmate.plugin.text.search_runner import Asked
-from napari_segmate.plugin.worker.engine import Answerer, ModelChoice
-from napari_segmate.plugin.worker.job_status import Jobs
+from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine
+from napari_segmate.plugin.worker.jobs import Jobs
 from napari_segmate.sessions.text_boxes import PlaneIndex, TextBox
 from napari_segmate.tasks.segment import Params
 from napari_segmate.tasks.text.detector_masks import Finder
@@ -42,7 +42,7 @@ class Segmenting:
         Where the layers are.
     jobs : Jobs
         Where it runs.
-    answerer : Answerer
+    engine : ModelEngine
         Keeps the model.
     view : View
         The image.
@@ -56,14 +56,14 @@ class Segmenting:
         self,
         viewer: ViewerModel,
         jobs: Jobs,
-        answerer: Answerer,
+        engine: ModelEngine,
         view: View,
         boxes: TextBoxes,
         notify: Callable[[str], None],
     ) -> None:
         self.committer: ManyCommitter[None] = ManyCommitter(viewer, jobs.runner, notify)
         self._jobs = jobs
-        self._answerer = answerer
+        self._engine = engine
         self._view = view
         self._boxes = boxes
 
@@ -103,9 +103,9 @@ class Segmenting:
         def work(context: Context) -> SegmentedBoxes[TextBox]:
             return segment_boxes(
                 planes,
-                lambda: self._answerer.model(ModelChoice(asked.model, options.device), context),
+                lambda: self._engine.model(ModelChoice(asked.model, options.device), context),
                 params,
-                self._answerer.store,
+                self._engine.store,
                 context,
                 linked=len(planes) > 1 and asked.planes.linked,
                 anisotropy=apart,

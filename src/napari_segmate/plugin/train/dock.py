@@ -16,7 +16,7 @@ from napari_segmate.core.files.weights import cache_folder
 from napari_segmate.core.training_events import Result
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.docks.dock import Dock, warn
-from napari_segmate.plugin.docks.model_lists import announce_models, follow_models, tips_of
+from napari_segmate.plugin.docks.model_lists import announce_model, follow_models, model_tips
 from napari_segmate.plugin.settings import read_general
 from napari_segmate.plugin.train.cost_note import CostNote, cost_note
 from napari_segmate.plugin.train.model_names import (
@@ -90,7 +90,7 @@ class TrainDock(Dock):
         panel.banner.discard_clicked.connect(self._discard_left)
         training.changed.connect(self._on_state)
         stop_models = follow_models(self.viewer, self._show_models, self._choose_model)
-        self.end_with(stop_models, self.pairs.close, self.runner.close)
+        self.close_with(stop_models, self.pairs.close, self.runner.close)
         viewer_id = id(self.viewer)
         # A closed dock comes by `event`, and the training goes on; it must not outlive the window.
         self._when_window_closes = lambda: end_training(viewer_id)
@@ -200,7 +200,7 @@ class TrainDock(Dock):
         models = self.list_models()
         titles = {info.name: info.title for info in models}
         self._models = {info.name: info for info in models}
-        self.panel.show_models(titles, tips_of(models))
+        self.panel.show_models(titles, model_tips(models))
         if "torch" in sys.modules:
             from napari_segmate._torch import available_devices
 
@@ -280,7 +280,7 @@ class TrainDock(Dock):
             warn(str(error))
             return
         self.training.forget_result()
-        announce_models(result.model)
+        announce_model(result.model)
         self.panel.show_setup(True)
 
     def _may_discard(self, result: Result) -> bool:

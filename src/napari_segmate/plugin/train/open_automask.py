@@ -6,7 +6,7 @@ from typing import Any
 
 from napari.layers import Image
 
-from napari_segmate.plugin.docks.model_lists import announce_models
+from napari_segmate.plugin.docks.model_lists import announce_model
 
 __all__ = ["segment_rest"]
 
@@ -32,5 +32,5 @@ def segment_rest(viewer: Any, image: Image | None, model: str) -> None:
     place, dock = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET, tabify=True)
     place.show()
     place.raise_()
-    announce_models(model, viewer)
+    announce_model(model, viewer)
     dock.controller.run()

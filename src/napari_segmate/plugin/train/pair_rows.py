@@ -30,7 +30,7 @@ from napari_segmate.plugin.train.pairs import (
     survey_text,
 )
 from napari_segmate.plugin.train.run import Source
-from napari_segmate.plugin.worker.debounce import Deferred
+from napari_segmate.plugin.worker.debounce import Debouncer
 from napari_segmate.plugin.worker.runner import Job, Runner
 from napari_segmate.training.data import Annotation
 from napari_segmate.widgets.pair_list import PairNote, PairRow
@@ -175,7 +175,7 @@ class LayerRow(Row):
         self._viewer = viewer
         self._followed: list[Any] = []
         self._ready = False
-        self._look_soon = Deferred(self.look, LOOK_MS)
+        self._look_soon = Debouncer(self.look, LOOK_MS)
         self._images = LayerChooser(viewer, lambda layer: isinstance(layer, Image), self._on_layer)
         self._labels = LayerChooser(viewer, _is_labels, self._on_layer)
         self._region = RegionLayer(viewer, self._look_soon)

@@ -17,7 +17,7 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, SegmateError
 from napari_segmate.core.training_events import Command, Event, Failure, Result, Start
 from napari_segmate.core.types import IntBoxYX
-from napari_segmate.plugin.docks.model_lists import announce_models
+from napari_segmate.plugin.docks.model_lists import announce_model
 from napari_segmate.plugin.train.model_names import forget_unfinished
 from napari_segmate.plugin.train.pairs import Pair, pair_from_files
 from napari_segmate.plugin.train.process import TrainingProcess
@@ -281,7 +281,7 @@ class TrainingRun(QObject):
             took = time.monotonic() - self._began
             remember(self._root, self._order, took, self.state.start.memory_mb)
         self._drop_folder()
-        announce_models(result.model, None if result.worse else self._viewer())
+        announce_model(result.model, None if result.worse else self._viewer())
         self.finished.emit(result)
 
     def _on_ended(self, code: int) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from qtpy.QtCore import QTimer
 
-__all__ = ["Deferred", "Repeated"]
+__all__ = ["Debouncer", "IdleLoop"]
 
 
-class Deferred:
+class Debouncer:
     """Calls a function once, some time after it was last triggered.
 
     Parameters
@@ -43,7 +43,7 @@ class Deferred:
             self._timer.stop()
 
 
-class Repeated:
+class IdleLoop:
     """Calls a function whenever the event loop is free, from `start` to `stop`.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What the worker thread does: load the model, answer requests, prepare planes ahead of time."""
+"""The model in use, for the worker thread: loaded, shared between docks, asked for masks."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ModelError
 from napari_segmate.core.files.weights import cache_folder
 from napari_segmate.core.types import IntBoxYX
-from napari_segmate.inference.embeddings.prefetch import first_frame, frames_in_view, prefetch
+from napari_segmate.inference.embeddings.prefetch import first_frame, frames_in_view
+from napari_segmate.inference.embeddings.prefetch import prefetch as prefetch_frames
 from napari_segmate.inference.embeddings.store import EmbeddingStore
-from napari_segmate.inference.prompts.predict import predict
+from napari_segmate.inference.prompts.predict import predict as predict_masks
 from napari_segmate.inference.prompts.request import PlaneLike, Prediction, Request
 from napari_segmate.inference.prompts.zoom import zoom_of
 from napari_segmate.models.base import Segmenter
 from napari_segmate.plugin.settings import General
 
-__all__ = ["SHARED", "Answerer", "ModelChoice", "default_answerer", "load_chosen"]
+__all__ = ["SHARED_MODELS", "ModelChoice", "ModelEngine", "default_engine", "load_choice"]
 
-MAX_AHEAD = 16
+MAX_PREFETCHED = 16
 """Parts of a plane encoded before anyone clicks in them."""
 MB = 1 << 20
 WAIT_S = 0.05
@@ -40,7 +41,7 @@ class ModelChoice:
 LoadModel = Callable[[ModelChoice, Context], Segmenter]
 
 
-def load_chosen(choice: ModelChoice, context: Context) -> Segmenter:
+def load_choice(choice: ModelChoice, context: Context) -> Segmenter:
     """Load a model of the package; imports torch.
 
     Raises
@@ -75,7 +76,7 @@ def available_devices() -> tuple[str, ...]:
     return available_devices()
 
 
-class _Shared:
+class _SharedModels:
     """What all docks of a process share: loaded models and prepared images.
 
     Held weakly: a model is freed when the last dock has let go of it.
@@ -93,7 +94,7 @@ class _Shared:
         try:
             found = self._models.get(choice)
             if found is None:
-                found = self._models[choice] = load_chosen(choice, context)
+                found = self._models[choice] = load_choice(choice, context)
             return found
         finally:
             self._lock.release()
@@ -111,10 +112,10 @@ class _Shared:
         return found
 
 
-SHARED = _Shared()
+SHARED_MODELS = _SharedModels()
 
 
-class Answerer:
+class ModelEngine:
     """Keeps the model in use; every method is for the worker thread.
 
     Parameters
@@ -130,7 +131,7 @@ class Answerer:
     def __init__(
         self,
         store: EmbeddingStore,
-        load: LoadModel = SHARED.model,
+        load: LoadModel = SHARED_MODELS.model,
         devices: Callable[[], tuple[str, ...]] = available_devices,
     ) -> None:
         self.devices = devices
@@ -148,11 +149,11 @@ class Answerer:
             self._choice = choice
         return self._model
 
-    def answer(self, request: Request, choice: ModelChoice, context: Context) -> Prediction:
+    def predict(self, request: Request, choice: ModelChoice, context: Context) -> Prediction:
         """Return the masks that a request asks for."""
-        return predict(request, self.model(choice, context), self.store, context)
+        return predict_masks(request, self.model(choice, context), self.store, context)
 
-    def prepare(
+    def prefetch(
         self,
         plane: PlaneLike,
         visible_yx: IntBoxYX | None,
@@ -171,14 +172,16 @@ class Answerer:
             plane, model, self.store, diameter=diameter, visible_yx=visible_yx, context=context
         )
         if everywhere:
-            frames = frames_in_view(plane.shape, model.input_size, visible_yx, zoom)[:MAX_AHEAD]
+            frames = frames_in_view(plane.shape, model.input_size, visible_yx, zoom)[
+                :MAX_PREFETCHED
+            ]
         else:
             frames = (first_frame(plane.shape, model.input_size, visible_yx, zoom),)
-        prefetch([(plane, frame) for frame in frames], model, self.store, context)
+        prefetch_frames([(plane, frame) for frame in frames], model, self.store, context)
         return self.store.diameter(plane, model.key)
 
 
-def default_answerer(general: General, warn: Callable[[str], None]) -> Answerer:
+def default_engine(general: General, warn: Callable[[str], None]) -> ModelEngine:
     """Return what a dock uses: embeddings in memory and in the user's cache folder.
 
     Docks with the same settings share models and embeddings.
@@ -195,4 +198,4 @@ def default_answerer(general: General, warn: Callable[[str], None]) -> Answerer:
             warn=warn,
         )
 
-    return Answerer(SHARED.store(settings, make))
+    return ModelEngine(SHARED_MODELS.store(settings, make))

@@ -10,12 +10,12 @@ from napari_segmate.core.errors import Cancelled, SegmateError
 from napari_segmate.plugin.worker.runner import Job, Runner
 from napari_segmate.sessions.state import Progress
 
-__all__ = ["Jobs", "Said", "words_of"]
+__all__ = ["JobStatus", "Jobs", "error_text"]
 
 STOPPED = "Stopped; what was found so far stays"
 
 
-class Said(TypedDict):
+class JobStatus(TypedDict):
     """What the states of the docks want to know of jobs."""
 
     busy: Progress | None
@@ -52,9 +52,9 @@ class Jobs:
         self.runner.close()
 
     @property
-    def said(self) -> Said:
+    def said(self) -> JobStatus:
         """What to tell."""
-        return Said(
+        return JobStatus(
             busy=self._busy,
             doing=self._doing,
             error=self._error,
@@ -93,7 +93,7 @@ class Jobs:
         cure : str, optional
             What helps if it fails; by default what usually does.
         words : callable, optional
-            Puts a failure into words; by default `words_of`.
+            Puts a failure into words; by default `error_text`.
         look_in : callable
             Called now and then while it runs, and once more when it has failed.
         failed : callable
@@ -160,7 +160,7 @@ class Jobs:
         if isinstance(error, Cancelled):
             self.say(STOPPED)
             return
-        self._error = (words or words_of)(error)
+        self._error = (words or error_text)(error)
         self._cure, self._notice = cure, ""
         self._changed()
 
@@ -182,6 +182,6 @@ class Jobs:
         self._error = self._notice = ""
 
 
-def words_of(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return what went wrong in words; what nobody foresaw begins with its type."""
     return str(error) if isinstance(error, SegmateError) else f"{type(error).__name__}: {error}"
