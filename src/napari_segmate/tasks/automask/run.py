@@ -14,7 +14,7 @@ from napari_segmate.core.images.image_source import Contrast, ContrastMode, Imag
 from napari_segmate.core.images.sample_boxes import spread
 from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.core.types import DenseMaps, Instance, IntBoxYX, LabelArray, Shape2D
-from napari_segmate.inference.automask.diameter import survey
+from napari_segmate.inference.automask.diameter import estimate_diameter
 from napari_segmate.inference.automask.grid import Proposals
 from napari_segmate.inference.automask.tiles import tile_grid
 from napari_segmate.inference.embeddings.store import EmbeddingStore
@@ -306,7 +306,7 @@ def sized_for(
     if params.diameter is not None or not wanted or not model.info.instance_head:
         return params
     for (at,) in spread((len(planes),), SURVEYED):
-        found = survey(planes[at], model, store, context=context)
+        found = estimate_diameter(planes[at], model, store, context=context)
         if found:
             return replace(params, diameter=found)
     return replace(params, diameter=wanted)
@@ -364,7 +364,7 @@ def _size(
         return (nearest_zoom(wanted, params.diameter) if wanted else 1.0), params.diameter
     if not wanted or not model.info.instance_head:
         return 1.0, 0.0
-    found = survey(plane, model, store, field_yx=field_yx, context=context)
+    found = estimate_diameter(plane, model, store, field_yx=field_yx, context=context)
     return (nearest_zoom(wanted, found) if found else 1.0), found
 
 
