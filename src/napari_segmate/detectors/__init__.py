@@ -20,8 +20,8 @@ from napari_segmate.detectors._files import (
     model_type,
     offline,
 )
+from napari_segmate.detectors._own_detectors import own_detector
 from napari_segmate.detectors._revision import commit_of, folder_of
-from napari_segmate.detectors._user_detectors import user_detector
 from napari_segmate.detectors.base import Detector, DetectorFamily, DetectorInfo
 
 __all__ = [
@@ -80,7 +80,7 @@ def get_detector(name: str | Path) -> DetectorInfo:
     for info in infos:
         if info.name == name:
             return info
-    own = user_detector(name)
+    own = own_detector(name)
     if own is None:
         raise unknown_name("detector", str(name), [AUTO, *(info.name for info in infos)])
     with suppress(ModelError):  # said when it is loaded

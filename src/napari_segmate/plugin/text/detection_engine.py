@@ -26,7 +26,7 @@ from napari_segmate.inference.detection.search import search
 from napari_segmate.inference.detection.search_by_example import search_by_example
 from napari_segmate.plugin.text.engine_protocol import Chosen, DetectorEntry, Found, Query
 from napari_segmate.sessions.text_state import Offer
-from napari_segmate.tasks.text.detector_masks import Finder
+from napari_segmate.tasks.text.segment_boxes import Finder
 from napari_segmate.widgets.filter_view import FilterValues
 
 __all__ = ["TextEngine"]

@@ -8,13 +8,13 @@ from pathlib import Path
 from napari_segmate.core.errors import ParameterError, WeightsError
 from napari_segmate.detectors.base import DetectorInfo
 
-__all__ = ["user_detector"]
+__all__ = ["own_detector"]
 
 HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[\w.-]+))?")
 FILES = (".pth", ".pt", ".bin", ".safetensors")
 
 
-def user_detector(name: str | Path) -> DetectorInfo | None:
+def own_detector(name: str | Path) -> DetectorInfo | None:
     """Return the description of a detector of the user's; None if `name` cannot be one.
 
     Parameters
@@ -32,7 +32,7 @@ def user_detector(name: str | Path) -> DetectorInfo | None:
 
     Examples
     --------
-    >>> info = user_detector("someone/colonies@1f2e3d4")
+    >>> info = own_detector("someone/colonies@1f2e3d4")
     >>> info.repository, info.revision
     ('someone/colonies', '1f2e3d4')
     """
