@@ -107,7 +107,7 @@ def make(folder: str) -> Found:
     """Write a checkpoint: of the authors' form if their code is there, else of transformers."""
     import torch
 
-    from napari_segmate.detectors._idea_loading import tokenizer_of
+    from napari_segmate.detectors._dino_checkpoint import tokenizer_of
 
     torch.manual_seed(0)
     place = Path(folder)
@@ -115,7 +115,7 @@ def make(folder: str) -> Found:
     if find_spec("groundingdino") is None:
         _make_folder(place, tokenizer)
         return {"official": 0}
-    from napari_segmate.detectors._groundingdino_shim import build
+    from napari_segmate.detectors._groundingdino_compat import build
 
     model = build(SIZES, tokenizer)
     with torch.no_grad():

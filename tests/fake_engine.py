@@ -13,7 +13,7 @@ from napari_segmate.core.masks.boxes import box_nms
 from napari_segmate.core.masks.coarse_masks import CoarseMask
 from napari_segmate.plugin.text.engine_protocol import DetectorEntry, Found
 from napari_segmate.sessions.text_state import Offer
-from napari_segmate.tasks.text.detector_masks import Finder
+from napari_segmate.tasks.text.segment_boxes import Finder
 
 NOISE = 30
 """Boxes of low score that every search brings, as real detectors do."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_dino import write_vocabulary
-from small_idea import save, sizes
+from small_dino_checkpoint import save, sizes
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import (
@@ -41,8 +41,8 @@ installed = pytest.mark.skipif(
 def _random_state(folder: Path) -> dict:
     import torch
 
-    from napari_segmate.detectors._groundingdino_shim import build
-    from napari_segmate.detectors._idea_loading import tokenizer_of
+    from napari_segmate.detectors._dino_checkpoint import tokenizer_of
+    from napari_segmate.detectors._groundingdino_compat import build
 
     torch.manual_seed(1)
     model = build(sizes(), tokenizer_of(write_vocabulary(folder), 1100))
@@ -55,7 +55,7 @@ def _random_state(folder: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("idea")
+    folder = tmp_path_factory.mktemp("authors")
     return save(_random_state(folder), folder)
 
 
@@ -85,9 +85,9 @@ def test_transformers_computes_the_same_from_the_same_file(detector, checkpoint,
 
 @installed
 def test_names_of_the_weights_are_those_that_conversion_is_tested_with(checkpoint) -> None:
-    from napari_segmate.detectors._idea_weights import UNUSED, read_state
+    from napari_segmate.detectors._dino_checkpoint import UNUSED, read_state
 
-    names = Path(__file__).with_name("idea_names.txt").read_text().splitlines()
+    names = Path(__file__).with_name("dino_names.txt").read_text().splitlines()
     listed = {line.split()[0]: line.split()[1] for line in names}
     found = {
         name: "x".join(map(str, value.shape)) for name, value in read_state(checkpoint).items()
@@ -128,7 +128,7 @@ def test_own_checkpoint_is_read_by_whatever_is_installed(checkpoint, monkeypatch
 def test_the_package_is_left_as_it_was(detector) -> None:
     from importlib import import_module
 
-    from napari_segmate.detectors import _groundingdino_shim as shim
+    from napari_segmate.detectors import _groundingdino_compat as shim
 
     network, words = import_module(shim.NETWORK), import_module(shim.TOKENIZER)
     assert network.BertModelWarper.__module__.startswith("groundingdino.")
@@ -145,7 +145,7 @@ def test_importing_it_loads_no_opencv_and_leaves_qt_alone(tmp_path) -> None:
         "import os, sys\n"
         f"sys.path.insert(0, {str(tmp_path)!r})\n"
         "os.environ['QT_QPA_FONTDIR'] = 'mine'\n"
-        "from napari_segmate.detectors import _groundingdino_shim as shim\n"
+        "from napari_segmate.detectors import _groundingdino_compat as shim\n"
         "shim._import()\n"
         "assert 'cv2' not in sys.modules and 'matplotlib' not in sys.modules\n"
         "assert os.environ['QT_QPA_FONTDIR'] == 'mine'\n"
@@ -156,7 +156,7 @@ def test_importing_it_loads_no_opencv_and_leaves_qt_alone(tmp_path) -> None:
 
 
 def test_variables_that_an_import_sets_are_put_back(monkeypatch) -> None:
-    from napari_segmate.detectors._groundingdino_shim import QT_VARIABLES, keep_environment
+    from napari_segmate.detectors._groundingdino_compat import QT_VARIABLES, keep_environment
 
     plugins, fonts = QT_VARIABLES
     monkeypatch.setenv(fonts, "before")
@@ -170,7 +170,7 @@ def test_variables_that_an_import_sets_are_put_back(monkeypatch) -> None:
 
 @installed
 def test_text_encoder_that_computes_something_else_is_refused() -> None:
-    from napari_segmate.detectors import _groundingdino_shim as shim
+    from napari_segmate.detectors import _groundingdino_compat as shim
 
     right = shim._encoder_class()
 
@@ -185,7 +185,7 @@ def test_text_encoder_that_computes_something_else_is_refused() -> None:
 
 @installed
 def test_another_package_of_the_same_name_is_refused(monkeypatch) -> None:
-    from napari_segmate.detectors import _groundingdino_shim as shim
+    from napari_segmate.detectors import _groundingdino_compat as shim
 
     words = sys.modules.get(shim.TOKENIZER) or shim._import()[1]
     monkeypatch.delattr(words, "get_pretrained_language_model")
@@ -195,7 +195,7 @@ def test_another_package_of_the_same_name_is_refused(monkeypatch) -> None:
 
 @installed
 def test_backbone_that_the_package_lacks_is_refused() -> None:
-    from napari_segmate.detectors import _groundingdino_shim as shim
+    from napari_segmate.detectors import _groundingdino_compat as shim
 
     other = {**sizes(), "backbone_config": {**sizes()["backbone_config"], "embed_dim": 32}}
     with pytest.raises(ModelError, match=r"no backbone of width 32, only \[96, 128\]"):
@@ -204,7 +204,7 @@ def test_backbone_that_the_package_lacks_is_refused() -> None:
 
 @installed
 def test_checkpoint_that_lacks_weights_is_refused(checkpoint, tmp_path) -> None:
-    from napari_segmate.detectors._idea_weights import read_state
+    from napari_segmate.detectors._dino_checkpoint import read_state
 
     state = read_state(checkpoint)
     del state["feat_map.bias"]

@@ -17,7 +17,14 @@ from napari_segmate.core.errors import (
     PromptError,
     WeightsError,
 )
-from napari_segmate.detectors import folder_of, get_detector, load_detector, missing_files, owl
+from napari_segmate.detectors import (
+    _pretrained,
+    folder_of,
+    get_detector,
+    load_detector,
+    missing_files,
+    owl,
+)
 
 pytest.importorskip("transformers")
 
@@ -108,7 +115,7 @@ def test_more_of_what_is_in_a_box_is_found(detector) -> None:
     for patch in same:
         y, x = (PATCH * at for at in divmod(patch, ACROSS))
         image[y : y + PATCH, x : x + PATCH] = 255
-    found = detector.alike(image, (7.5, 7.5, 23.5, 23.5), "colony")
+    found = detector.detect_similar(image, (7.5, 7.5, 23.5, 23.5), "colony")
     assert found.phrases == ("colony",)
     order = np.argsort(-found.scores[:, 0])
     assert sorted(order[:3].tolist()) == same
@@ -116,32 +123,32 @@ def test_more_of_what_is_in_a_box_is_found(detector) -> None:
 
 
 def test_pattern_of_one_image_is_found_in_another(detector) -> None:
-    pattern = detector.pattern(IMAGE, (5, 5, 30, 30))
+    pattern = detector.encode_pattern(IMAGE, (5, 5, 30, 30))
     assert pattern.shape == (1, 32) and pattern.dtype == np.float32
-    at_once = detector.alike(IMAGE, (5, 5, 30, 30), "colony")
-    found = detector.like(IMAGE, pattern, "colony")
+    at_once = detector.detect_similar(IMAGE, (5, 5, 30, 30), "colony")
+    found = detector.detect_pattern(IMAGE, pattern, "colony")
     np.testing.assert_allclose(found.scores, at_once.scores, atol=1e-5)
     np.testing.assert_allclose(found.boxes_yx, at_once.boxes_yx, atol=1e-3)
     other = np.ascontiguousarray(IMAGE[::-1, :50])
-    elsewhere = detector.like(other, pattern, "colony")
+    elsewhere = detector.detect_pattern(other, pattern, "colony")
     assert elsewhere.shape == (40, 50) and len(elsewhere) == ACROSS**2
     assert not np.allclose(elsewhere.scores, found.scores)
     with pytest.raises(ImageError, match="uint8"):
-        detector.like(IMAGE[..., 0], pattern, "colony")
+        detector.detect_pattern(IMAGE[..., 0], pattern, "colony")
     with pytest.raises(Cancelled):
-        detector.like(IMAGE, pattern, "colony", context=Context(cancelled=lambda: True))
+        detector.detect_pattern(IMAGE, pattern, "colony", context=Context(cancelled=lambda: True))
 
 
 def test_example_between_all_boxes_is_taken_where_it_lies(detector) -> None:
     boxes = np.array([[0, 0, 4, 4], [50, 50, 60, 60]], float)
-    assert owl._pattern(boxes, np.array([40.0, 40, 45, 45]), None) == 1
-    assert len(plain(detector).alike(IMAGE, (0, 0, 1, 1), "cell")) == ACROSS**2
+    assert owl._best_patch(boxes, np.array([40.0, 40, 45, 45]), None) == 1
+    assert len(plain(detector).detect_similar(IMAGE, (0, 0, 1, 1), "cell")) == ACROSS**2
 
 
 @pytest.mark.parametrize("box", [(5, 5, 5, 9), (-20, -20, -10, -10), (90, 90, 99, 99)])
 def test_example_without_area_in_the_image_is_refused(detector, box) -> None:
     with pytest.raises(PromptError, match="has no area in an image of 40 x 80"):
-        detector.alike(IMAGE, box, "cell")
+        detector.detect_similar(IMAGE, box, "cell")
 
 
 def test_finer_detail_has_more_patches(detector) -> None:
@@ -157,8 +164,8 @@ def test_long_phrases_are_read_alone_and_longer_ones_are_refused(detector) -> No
 
 def test_hundreds_of_phrases_take_one_look(detector, monkeypatch) -> None:
     looks = []
-    look = detector._look
-    monkeypatch.setattr(detector, "_look", lambda *args: looks.append(1) or look(*args))
+    look = detector._encode_image
+    monkeypatch.setattr(detector, "_encode_image", lambda *args: looks.append(1) or look(*args))
     phrases = tuple(f"{number}" for number in range(150))
     assert detector.detect(IMAGE, phrases).scores.shape == (ACROSS**2, 150)
     assert len(looks) == 1
@@ -169,14 +176,14 @@ def test_cancelled_before_the_look(detector) -> None:
     with pytest.raises(Cancelled):
         detector.detect(IMAGE, ("cell",), context=stop)
     with pytest.raises(Cancelled):
-        detector.alike(IMAGE, (0, 0, 9, 9), "cell", context=stop)
+        detector.detect_similar(IMAGE, (0, 0, 9, 9), "cell", context=stop)
 
 
 def test_only_8_bit_rgb_is_looked_at(detector) -> None:
     with pytest.raises(ImageError, match="uint8"):
         detector.detect(IMAGE.astype(np.uint16), ("cell",))
     with pytest.raises(ImageError, match="uint8"):
-        detector.alike(IMAGE[..., 0], (0, 0, 9, 9), "cell")
+        detector.detect_similar(IMAGE[..., 0], (0, 0, 9, 9), "cell")
 
 
 def test_named_ones_are_loaded_from_the_cache(folder, tmp_path, monkeypatch) -> None:
@@ -228,6 +235,6 @@ def test_other_models_are_refused(tmp_path) -> None:
 
 
 def test_without_transformers_the_extra_is_named(monkeypatch) -> None:
-    monkeypatch.setattr(owl, "find_spec", lambda name: None)
+    monkeypatch.setattr(_pretrained, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"napari-segmate\[text\]"):
         load_detector("owlv2-base", device="cpu")

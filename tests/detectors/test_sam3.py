@@ -13,7 +13,7 @@ from napari_segmate.core.errors import (
     PromptError,
 )
 from napari_segmate.core.masks.object_masks import paste
-from napari_segmate.detectors import get_detector, list_detectors, load_detector, sam3
+from napari_segmate.detectors import _pretrained, get_detector, list_detectors, load_detector, sam3
 
 pytest.importorskip("transformers")
 
@@ -94,7 +94,7 @@ def test_masks_follow_their_boxes_through_several_concepts(detector) -> None:
     assert len(both.masks) == 2 * QUERIES
     for one, other in zip(both.masks[QUERIES:], alone.masks, strict=True):
         assert (one and (one.area_yx, one.packed)) == (other and (other.area_yx, other.packed))
-    assert len(detector.alike(IMAGE, (9.5, 19.5, 29.5, 39.5), "cell").masks) == QUERIES
+    assert len(detector.detect_similar(IMAGE, (9.5, 19.5, 29.5, 39.5), "cell").masks) == QUERIES
 
 
 def test_example_is_given_as_part_of_the_image(detector, monkeypatch) -> None:
@@ -103,10 +103,10 @@ def test_example_is_given_as_part_of_the_image(detector, monkeypatch) -> None:
     monkeypatch.setattr(
         detector._model, "forward", lambda **named: given.append(named) or forward(**named)
     )
-    found = detector.alike(IMAGE, (9.5, 19.5, 29.5, 39.5), "colony")
+    found = detector.detect_similar(IMAGE, (9.5, 19.5, 29.5, 39.5), "colony")
     np.testing.assert_allclose(given[0]["input_boxes"].numpy(), [[[0.375, 0.5, 0.25, 0.5]]])
     assert found.phrases == ("colony",) and len(found) == QUERIES
-    other = detector.alike(IMAGE, (0, 0, 9, 9), "colony")
+    other = detector.detect_similar(IMAGE, (0, 0, 9, 9), "colony")
     assert not np.allclose(found.scores, other.scores)
 
 
@@ -114,7 +114,7 @@ def test_what_cannot_be_asked_is_refused(detector) -> None:
     with pytest.raises(PromptError, match="reads 30 pieces of words"):
         detector.detect(IMAGE, ("abcdefghijklmnopqrstuvwxyzabcdef",))
     with pytest.raises(PromptError, match="has no area"):
-        detector.alike(IMAGE, (50, 0, 60, 9), "cell")
+        detector.detect_similar(IMAGE, (50, 0, 60, 9), "cell")
     with pytest.raises(ImageError, match="uint8"):
         detector.detect(IMAGE.astype(float), ("cell",))
     with pytest.raises(Cancelled):
@@ -147,6 +147,6 @@ def test_other_files_are_refused(tmp_path, folder) -> None:
 
 
 def test_without_transformers_the_extra_is_named(monkeypatch, folder) -> None:
-    monkeypatch.setattr(sam3, "find_spec", lambda name: None)
+    monkeypatch.setattr(_pretrained, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"napari-segmate\[text\]"):
         load_detector(folder, device="cpu")

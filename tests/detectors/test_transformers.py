@@ -8,8 +8,8 @@ from small_dino import build
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, ModelError, OfflineError, UnknownNameError
-from napari_segmate.detectors import _transformers_guard as guard
 from napari_segmate.detectors import (
+    _dino_checks,
     folder_of,
     get_detector,
     list_detectors,
@@ -68,7 +68,7 @@ def test_cancelled_between_passes(detector) -> None:
 
 def test_words_only(detector) -> None:
     with pytest.raises(ModelError, match="only understands words"):
-        detector.alike(IMAGE, (0, 0, 9, 9), "cell")
+        detector.detect_similar(IMAGE, (0, 0, 9, 9), "cell")
 
 
 def test_folder_of_something_else_is_refused(tmp_path) -> None:
@@ -102,15 +102,15 @@ def test_unknown_name_is_answered_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize("found", ["5.0.0", "5.22.2"])
 def test_versions_that_compute_wrong_boxes_are_refused(monkeypatch, found) -> None:
-    monkeypatch.setattr(guard, "version", lambda name: found)
+    monkeypatch.setattr(_dino_checks, "version", lambda name: found)
     with pytest.raises(ModelError, match="wrong boxes"):
         load_detector("grounding-dino-tiny", device="cpu")
 
 
 @pytest.mark.parametrize("found", ["4.57.6", "5.23.0", "6.0.1"])
 def test_other_versions_are_taken(monkeypatch, found) -> None:
-    monkeypatch.setattr(guard, "version", lambda name: found)
-    guard.check_version()
+    monkeypatch.setattr(_dino_checks, "version", lambda name: found)
+    _dino_checks.check_version()
 
 
 @pytest.mark.parametrize("kind", ["grounding_dino", "mm_grounding_dino"])
@@ -164,7 +164,7 @@ def test_heads_are_found_under_either_of_their_names(tmp_path, kind, shared) -> 
     before = load_detector(folder, device="cpu").detect(IMAGE, ("cell",), detail=64)
     weights = load_file(folder / "model.safetensors")
     names = {name: name for name in weights}
-    names |= {name: f"model.decoder.{name}" for name in weights if guard.HEAD.match(name)}
+    names |= {name: f"model.decoder.{name}" for name in weights if _dino_checks.HEAD.match(name)}
     moved = {names[name]: value for name, value in weights.items()}
     assert moved.keys() != weights.keys()
     save_file(moved, folder / "model.safetensors", metadata={"format": "pt"})

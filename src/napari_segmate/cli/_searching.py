@@ -95,8 +95,8 @@ class Searcher:
         from napari_segmate.detectors import commit_of
         from napari_segmate.io.provenance import save_sidecar
         from napari_segmate.io.tables import write_whole
-        from napari_segmate.tasks.text.detector_masks import Finder
-        from napari_segmate.tasks.text.files import boxes_as_json, classes_as_csv
+        from napari_segmate.tasks.text.result import boxes_as_json, classes_as_csv
+        from napari_segmate.tasks.text.segment_boxes import Finder
 
         write_whole(target.with_suffix(".classes.csv"), classes_as_csv(found))
         if image in self.box_files:

@@ -20,7 +20,7 @@ from napari_segmate.detectors._files import (
     model_type,
     offline,
 )
-from napari_segmate.detectors._own import own_detector
+from napari_segmate.detectors._own_detectors import own_detector
 from napari_segmate.detectors._revision import commit_of, folder_of
 from napari_segmate.detectors.base import Detector, DetectorFamily, DetectorInfo
 

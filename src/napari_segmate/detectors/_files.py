@@ -1,4 +1,9 @@
-"""Files of a detector: which are missing, what to say about them, how they are downloaded."""
+"""Files of a detector: which are missing, what to say about them, how they are downloaded.
+
+huggingface_hub would put them into a cache of its own, a tree of links that nobody can fill by hand
+where there is no network, and does not go on with a download after a restart (see
+`napari_segmate.core.files.weights`). What the hub is asked for here is one address.
+"""
 
 from __future__ import annotations
 

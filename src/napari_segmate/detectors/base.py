@@ -82,7 +82,7 @@ class Detector(Protocol):
         """Return all boxes of an (H, W, 3) uint8 image and their scores; no threshold applied."""
         ...
 
-    def alike(
+    def detect_similar(
         self, image: RGBImage, box_yx: BoxYX, phrase: str, *, context: Context = ...
     ) -> Detections:
         """Return what resembles the content of a box, as boxes of one phrase.
@@ -99,8 +99,8 @@ class Detector(Protocol):
 class PatternDetector(Protocol):
     """A detector that takes what it learns from an example to other images."""
 
-    def pattern(self, image: RGBImage, box_yx: BoxYX, *, context: Context = ...) -> Any:
-        """Return what the content of a box looks like, for `like`.
+    def encode_pattern(self, image: RGBImage, box_yx: BoxYX, *, context: Context = ...) -> Any:
+        """Return what the content of a box looks like, for `detect_pattern`.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class PatternDetector(Protocol):
         """
         ...
 
-    def like(
+    def detect_pattern(
         self, image: RGBImage, pattern: Any, phrase: str, *, context: Context = ...
     ) -> Detections:
         """Return what resembles a pattern, as boxes of one phrase."""

@@ -14,14 +14,15 @@ from typing import Any
 from napari_segmate.core.errors import MissingExtraError, ModelError, WeightsError
 from napari_segmate.core.files.weights import WeightsFile
 from napari_segmate.core.types import RGBImage
-from napari_segmate.detectors._files import HUB
-from napari_segmate.detectors._grounding import CaptionDetector, Forward, pixels_of
-from napari_segmate.detectors._idea_weights import (
+from napari_segmate.detectors._caption_detector import CaptionDetector, Forward, pixels_of
+from napari_segmate.detectors._dino_checkpoint import (
     checkpoint_in,
     measure,
     read_state,
+    tokenizer_of,
     vocabulary_beside,
 )
+from napari_segmate.detectors._files import HUB
 from napari_segmate.detectors.base import Detector, DetectorFamily, DetectorInfo
 
 __all__ = ["FAMILY"]
@@ -76,8 +77,7 @@ def load(info: DetectorInfo, folder: Path, device: str) -> Detector:
         A package that does not fit.
     """
     check()
-    from napari_segmate.detectors._groundingdino_shim import build
-    from napari_segmate.detectors._idea_loading import tokenizer_of
+    from napari_segmate.detectors._groundingdino_compat import build
 
     checkpoint = checkpoint_in(folder)
     if checkpoint is None:
@@ -116,10 +116,10 @@ def _pixels(device: str) -> Any:
 
 def _forward(model: Any) -> Forward:
     def run(pixels: Any, text: str, tokens: Any) -> tuple[Any, Any]:
-        from napari_segmate.detectors._groundingdino_shim import kept_quiet
+        from napari_segmate.detectors._groundingdino_compat import suppress_warnings
 
         # It makes its own tokens of the text, with the tokenizer that it was given.
-        with kept_quiet():
+        with suppress_warnings():
             seen = model(pixels, captions=[text])
         return seen["pred_logits"], seen["pred_boxes"]
 

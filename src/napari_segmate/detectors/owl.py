@@ -9,7 +9,6 @@ with may just as well come from another patch: that is how an example finds what
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,24 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.errors import MissingExtraError, ModelError, PromptError
-from napari_segmate.core.masks.boxes import example_in, overlaps
+from napari_segmate.core.masks.boxes import overlaps
 from napari_segmate.core.text.detections import Detections
-from napari_segmate.core.types import BoxYX, RGBImage, Shape2D
-from napari_segmate.detectors._boxes import corners_in
+from napari_segmate.core.types import BoxYX, RGBImage
+from napari_segmate.detectors._detector_io import (
+    check_example,
+    check_image,
+    check_phrases,
+    corners_in,
+    shape_of,
+    too_long,
+)
 from napari_segmate.detectors._files import model_type
-from napari_segmate.detectors._grounding import check_image, check_phrases
-from napari_segmate.detectors._transformers_guard import check_loaded, without_bars
+from napari_segmate.detectors._pretrained import check_installed, check_kind, check_loaded, loading
 from napari_segmate.detectors.base import DETAIL, Detector, DetectorFamily, DetectorInfo
 
 __all__ = ["FAMILY"]
 
-SQUEEZED, PADDED = "owlvit", "owlv2"
+TYPES = SQUEEZED, PADDED = "owlvit", "owlv2"
 """The first squeezes an image into its square, the second fills one up below or to the right."""
 TEMPLATE = "a photo of a {}"
 AT_ONCE = 64
@@ -77,15 +81,15 @@ class OwlDetector:
         texts = [self._text(phrase) for phrase in check_phrases(phrases)]
         context.check()
         with inference(self._device):
-            features, boxes = self._look(image, detail)
+            features, boxes = self._encode_image(image, detail)
             parts = []
             for at in range(0, len(texts), AT_ONCE):
                 context.check()
-                words = self._read(texts[at : at + AT_ONCE])
+                words = self._encode_texts(texts[at : at + AT_ONCE])
                 parts.append(self._scores(features, words))
-        return self._seen(image, boxes, np.concatenate(parts, axis=1), tuple(phrases))
+        return self._detections(image, boxes, np.concatenate(parts, axis=1), tuple(phrases))
 
-    def alike(
+    def detect_similar(
         self, image: RGBImage, box_yx: BoxYX, phrase: str, *, context: Context | None = None
     ) -> Detections:
         """See `napari_segmate.detectors.base.Detector`.
@@ -99,15 +103,14 @@ class OwlDetector:
         """
         from napari_segmate._torch import inference
 
-        check_image(image)
-        box = example_in(box_yx, (image.shape[0], image.shape[1]))
+        box = check_example(image, box_yx)
         (context or Context()).check()
         with inference(self._device):
-            features, boxes = self._look(image, DETAIL)
-            scores = self._scores(features, self._learned(image, box, features, boxes))
-        return self._seen(image, boxes, scores, (phrase,))
+            features, boxes = self._encode_image(image, DETAIL)
+            scores = self._scores(features, self._example_embedding(image, box, features, boxes))
+        return self._detections(image, boxes, scores, (phrase,))
 
-    def pattern(
+    def encode_pattern(
         self, image: RGBImage, box_yx: BoxYX, *, context: Context | None = None
     ) -> npt.NDArray[np.float32]:
         """See `napari_segmate.detectors.base.PatternDetector`: a (1, d) embedding.
@@ -121,14 +124,13 @@ class OwlDetector:
         """
         from napari_segmate._torch import inference, to_array
 
-        check_image(image)
-        box = example_in(box_yx, (image.shape[0], image.shape[1]))
+        box = check_example(image, box_yx)
         (context or Context()).check()
         with inference(self._device):
-            learned = self._learned(image, box, *self._look(image, DETAIL))
+            learned = self._example_embedding(image, box, *self._encode_image(image, DETAIL))
         return np.asarray(to_array(learned.float()), dtype=np.float32)
 
-    def like(
+    def detect_pattern(
         self,
         image: RGBImage,
         pattern: npt.NDArray[np.float32],
@@ -148,17 +150,17 @@ class OwlDetector:
         check_image(image)
         (context or Context()).check()
         with inference(self._device):
-            features, boxes = self._look(image, DETAIL)
+            features, boxes = self._encode_image(image, DETAIL)
             query = to_tensor(pattern, self._device).to(features.dtype)
             scores = self._scores(features, query)
-        return self._seen(image, boxes, scores, (phrase,))
+        return self._detections(image, boxes, scores, (phrase,))
 
-    def _learned(
+    def _example_embedding(
         self, image: RGBImage, box: npt.NDArray[np.float64], features: Any, boxes: Any
     ) -> Any:
         """Return the (1, d) embedding of the patch that stands for what is in a box."""
         embeds = self._model.class_predictor(features)[1][0]
-        return embeds[_pattern(self._corners(image, boxes), box, embeds)][None]
+        return embeds[_best_patch(self._corners(image, boxes), box, embeds)][None]
 
     def _text(self, phrase: str) -> str:
         """Return what is read for a concept: in a sentence, unless that is too long."""
@@ -166,12 +168,9 @@ class OwlDetector:
         for text in (TEMPLATE.format(phrase), phrase):
             if len(self._tokenizer(text)["input_ids"]) <= most:
                 return text
-        raise PromptError(
-            f"{phrase[:40]!r} … is too long: {self.info.title} reads {most - 2} pieces of words; "
-            "use few and short ones"
-        )
+        raise too_long(phrase, self.info.title, most)
 
-    def _read(self, texts: list[str]) -> Any:
+    def _encode_texts(self, texts: list[str]) -> Any:
         """Return (n, d) embeddings of texts."""
         most = self._model.config.text_config.max_position_embeddings
         tokens = self._tokenizer(
@@ -182,7 +181,7 @@ class OwlDetector:
         )
         return self._clip.text_projection(read.pooler_output)
 
-    def _look(self, image: RGBImage, detail: int) -> tuple[Any, Any]:
+    def _encode_image(self, image: RGBImage, detail: int) -> tuple[Any, Any]:
         """Return (1, n, d) features of all patches, and their (n, 4) boxes: centre and size."""
         vision = self._model.config.vision_config
         side = _side(detail, vision.image_size, vision.patch_size)
@@ -204,19 +203,19 @@ class OwlDetector:
     def _corners(self, image: RGBImage, boxes: Any) -> npt.NDArray[np.float64]:
         from napari_segmate._torch import to_array
 
-        shape: Shape2D = (image.shape[0], image.shape[1])
+        shape = shape_of(image)
         seen = (max(shape), max(shape)) if self._padded else shape
         return corners_in(to_array(boxes.float()), shape, seen)
 
-    def _seen(
+    def _detections(
         self,
         image: RGBImage,
         boxes: Any,
         scores: npt.NDArray[np.float32],
         phrases: tuple[str, ...],
     ) -> Detections:
-        shape = (image.shape[0], image.shape[1])
-        return Detections(self._corners(image, boxes), scores, phrases, shape, self.info.name)
+        corners = self._corners(image, boxes)
+        return Detections(corners, scores, phrases, shape_of(image), self.info.name)
 
 
 def _side(detail: int, native: int, patch: int) -> int:
@@ -230,7 +229,7 @@ def _side(detail: int, native: int, patch: int) -> int:
     return native if detail == DETAIL else max(1, round(detail / patch)) * patch
 
 
-def _pattern(boxes: npt.NDArray[np.float64], box: npt.NDArray[np.float64], embeds: Any) -> int:
+def _best_patch(boxes: npt.NDArray[np.float64], box: npt.NDArray[np.float64], embeds: Any) -> int:
     """Return the patch that stands for an example.
 
     Of the patches whose own box fits, the one that is least like the rest of the image: the others
@@ -254,25 +253,15 @@ def load(info: DetectorInfo, folder: Path, device: str) -> Detector:
     ModelError, WeightsError
         Not such a model, or half a download.
     """
-    from safetensors import SafetensorError
     from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
-    if not recognise(folder):
-        kind = model_type(folder)
-        found = f"a model of type {kind!r}" if kind else "no model of transformers"
-        raise ModelError(f"{folder} holds {found}, not an OWL-ViT or OWLv2")
+    check_kind(folder, TYPES, "an OWL-ViT or OWLv2")
     processors: Any = AutoProcessor
-    try:
-        with without_bars():
-            model, loaded = AutoModelForZeroShotObjectDetection.from_pretrained(
-                folder, local_files_only=True, output_loading_info=True
-            )
+    with loading(folder, "OWL-ViT or OWLv2 that can be loaded", FILES):
+        model, loaded = AutoModelForZeroShotObjectDetection.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True
+        )
         processor = processors.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"{folder} holds no OWL-ViT or OWLv2 that can be loaded ({error}); put "
-            f"{', '.join(FILES)} there"
-        ) from error
     check_loaded(loaded, folder)
     return OwlDetector(
         info, model.eval().to(device), processor.tokenizer, processor.image_processor, device
@@ -281,13 +270,12 @@ def load(info: DetectorInfo, folder: Path, device: str) -> Detector:
 
 def recognise(path: Path) -> bool:
     """Tell whether a folder holds an OWL-ViT or OWLv2."""
-    return model_type(path) in (SQUEEZED, PADDED)
+    return model_type(path) in TYPES
 
 
 def check() -> None:
     """Raise when what these detectors need is not installed."""
-    if find_spec("transformers") is None:
-        raise MissingExtraError.for_feature("OWL-ViT", "text")
+    check_installed("OWL-ViT")
 
 
 FILES = (

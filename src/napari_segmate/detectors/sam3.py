@@ -8,23 +8,27 @@ folder. It draws masks, too: each box comes with the one that belongs to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.errors import MissingExtraError, ModelError, PromptError
-from napari_segmate.core.masks.boxes import example_in
+from napari_segmate.core.errors import ModelError
 from napari_segmate.core.masks.coarse_masks import CoarseMask
-from napari_segmate.core.text.detections import Detections, join
-from napari_segmate.core.types import BoxYX, FloatArray, RGBImage, Shape2D
-from napari_segmate.detectors._boxes import corners_in
+from napari_segmate.core.text.detections import Detections
+from napari_segmate.core.types import BoxYX, FloatArray, RGBImage
+from napari_segmate.detectors._detector_io import (
+    check_example,
+    check_image,
+    check_phrases,
+    corners_in,
+    join_concepts,
+    shape_of,
+    too_long,
+)
 from napari_segmate.detectors._files import model_type
-from napari_segmate.detectors._grounding import check_image, check_phrases
-from napari_segmate.detectors._transformers_guard import check_loaded, without_bars
+from napari_segmate.detectors._pretrained import check_installed, check_kind, check_loaded, loading
 from napari_segmate.detectors.base import DETAIL, Detector, DetectorFamily, DetectorInfo
 
 __all__ = ["FAMILY"]
@@ -67,21 +71,17 @@ class Sam3Detector:
         context = context or Context()
         check_image(image)
         cleaned = check_phrases(phrases)
-        unique = tuple(dict.fromkeys(cleaned))
-        words = [self._read(phrase) for phrase in unique]
+        tokens = {phrase: self._tokens(phrase) for phrase in cleaned}
         context.check()
         parts = []
         with inference(self._device):
-            seen = self._look(image)
-            for phrase, tokens in zip(unique, words, strict=True):
+            features = self._encode_image(image)
+            for phrase, read in tokens.items():
                 context.check()
-                parts.append(self._found(seen, image, phrase, tokens))
-        shape = (image.shape[0], image.shape[1])
-        found = join(parts, unique, shape)
-        scores = found.scores[:, [unique.index(phrase) for phrase in cleaned]]
-        return replace(found, scores=scores, phrases=tuple(phrases))
+                parts.append(self._detections(features, image, phrase, read))
+        return join_concepts(parts, cleaned, phrases, shape_of(image))
 
-    def alike(
+    def detect_similar(
         self, image: RGBImage, box_yx: BoxYX, phrase: str, *, context: Context | None = None
     ) -> Detections:
         """See `napari_segmate.detectors.base.Detector`.
@@ -97,39 +97,35 @@ class Sam3Detector:
 
         from napari_segmate._torch import inference
 
-        check_image(image)
-        shape = (image.shape[0], image.shape[1])
-        y0, x0, y1, x1 = (example_in(box_yx, shape) + 0.5) / (shape * 2)
+        y0, x0, y1, x1 = (check_example(image, box_yx) + 0.5) / (shape_of(image) * 2)
         middle = [[[(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0]]]
         example = torch.tensor(middle, dtype=torch.float32, device=self._device)
         (context or Context()).check()
         with inference(self._device):
-            return self._found(
-                self._look(image), image, phrase, self._read(EXAMPLE), input_boxes=example
+            features = self._encode_image(image)
+            return self._detections(
+                features, image, phrase, self._tokens(EXAMPLE), input_boxes=example
             )
 
-    def _read(self, phrase: str) -> Any:
+    def _tokens(self, phrase: str) -> Any:
         most = self._model.config.text_config.max_position_embeddings
         tokenizer = self._processor.tokenizer
         if len(tokenizer(phrase)["input_ids"]) > most:
-            raise PromptError(
-                f"{phrase[:40]!r} … is too long: {self.info.title} reads {most - 2} pieces of "
-                "words; use few and short ones"
-            )
+            raise too_long(phrase, self.info.title, most)
         tokens = tokenizer(phrase, padding="max_length", max_length=most, return_tensors="pt")
         return tokens.to(self._device)
 
-    def _look(self, image: RGBImage) -> Any:
+    def _encode_image(self, image: RGBImage) -> Any:
         images = self._processor.image_processor(images=image, return_tensors="pt")
         return self._model.get_vision_features(pixel_values=images["pixel_values"].to(self._device))
 
-    def _found(
-        self, seen: Any, image: RGBImage, phrase: str, tokens: Any, **example: Any
+    def _detections(
+        self, features: Any, image: RGBImage, phrase: str, tokens: Any, **example: Any
     ) -> Detections:
         from napari_segmate._torch import to_array
 
         answer = self._model(
-            vision_embeds=seen,
+            vision_embeds=features,
             input_ids=tokens["input_ids"],
             attention_mask=tokens["attention_mask"],
             **example,
@@ -140,7 +136,7 @@ class Sam3Detector:
         scores: FloatArray = np.asarray(to_array(likely), dtype=np.float32)
         x0, y0, x1, y1 = to_array(answer.pred_boxes[0].float()).T
         centred = np.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], axis=1)
-        shape: Shape2D = (image.shape[0], image.shape[1])
+        shape = shape_of(image)
         # The picture was squeezed into a square: its cells cover it from edge to edge.
         area = (-0.5, -0.5, shape[0] - 0.5, shape[1] - 0.5)
         masks = tuple(
@@ -159,29 +155,20 @@ def load(info: DetectorInfo, folder: Path, device: str) -> Detector:
         Not such a model, half a download, or a transformers library without SAM 3.
     """
     import transformers
-    from safetensors import SafetensorError
 
     if not hasattr(transformers, "Sam3Model"):
         raise ModelError(
             f"transformers {transformers.__version__} does not know SAM 3; install another one: "
             'pip install "transformers>=5.23"'
         )
-    if not recognise(folder):
-        kind = model_type(folder)
-        found = f"a model of type {kind!r}" if kind else "no model of transformers"
-        raise ModelError(f"{folder} holds {found}, not a SAM 3")
+    check_kind(folder, TYPES, "a SAM 3")
     models: Any = transformers.Sam3Model
     processors: Any = transformers.Sam3Processor
-    try:
-        with without_bars():
-            model, loaded = models.from_pretrained(
-                folder, local_files_only=True, output_loading_info=True
-            )
+    with loading(folder, "SAM 3 that can be loaded", FILES):
+        model, loaded = models.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True
+        )
         processor = processors.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"{folder} holds no SAM 3 that can be loaded ({error}); put {', '.join(FILES)} there"
-        ) from error
     check_loaded(loaded, folder)
     return Sam3Detector(info, model.eval().to(device), processor, device)
 
@@ -193,8 +180,7 @@ def recognise(path: Path) -> bool:
 
 def check() -> None:
     """Raise when what this detector needs is not installed."""
-    if find_spec("transformers") is None:
-        raise MissingExtraError.for_feature("SAM 3", "text")
+    check_installed("SAM 3")
 
 
 FAMILY = DetectorFamily(

@@ -11,19 +11,18 @@ from typing import Any
 
 from napari_segmate.core.errors import ModelError, WeightsError
 from napari_segmate.core.types import RGBImage
-from napari_segmate.detectors._files import model_type
-from napari_segmate.detectors._grounding import CaptionDetector, Forward, pixels_of
-from napari_segmate.detectors._idea_weights import checkpoint_in
-from napari_segmate.detectors._transformers_guard import (
+from napari_segmate.detectors._caption_detector import CaptionDetector, Forward, pixels_of
+from napari_segmate.detectors._dino_checkpoint import checkpoint_in
+from napari_segmate.detectors._dino_checks import (
     check_heads,
-    check_loaded,
     check_positions,
     check_separators,
     check_version,
     own_heads,
     saved_heads,
-    without_bars,
 )
+from napari_segmate.detectors._files import model_type
+from napari_segmate.detectors._pretrained import check_loaded, loading
 from napari_segmate.detectors.base import LONGEST, Detector, DetectorFamily, DetectorInfo
 
 __all__ = ["FAMILY"]
@@ -51,7 +50,7 @@ def load(info: DetectorInfo, folder: Path, device: str) -> Detector:
     check_version()
     checkpoint = None if (folder / "config.json").is_file() else checkpoint_in(folder)
     if checkpoint is not None:
-        from napari_segmate.detectors._idea_loading import load_into_transformers
+        from napari_segmate.detectors._dino_conversion import load_into_transformers
 
         model, tokenizer = load_into_transformers(checkpoint)
         pixels: Any = _plain_pixels(device)
@@ -77,22 +76,16 @@ def _load_folder(folder: Path) -> tuple[Any, Any, Any]:
         )
     heads = saved_heads(folder)
     processors: Any = AutoProcessor
-    try:
+    with loading(folder, "GroundingDINO of transformers", FILES):
         config = AutoConfig.from_pretrained(folder, local_files_only=True, **own_heads(heads))
-        with without_bars():
-            model, loaded = AutoModelForZeroShotObjectDetection.from_pretrained(
-                folder,
-                config=config,
-                dtype=torch.float32,
-                local_files_only=True,
-                output_loading_info=True,
-            )
+        model, loaded = AutoModelForZeroShotObjectDetection.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            output_loading_info=True,
+        )
         processor = processors.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(
-            f"{folder} holds no GroundingDINO of transformers ({error}); put {', '.join(FILES)} "
-            "there"
-        ) from error
     check_loaded(loaded, folder)
     check_heads(model, heads, folder)
     return model, processor.tokenizer, processor.image_processor

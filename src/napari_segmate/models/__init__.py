@@ -135,8 +135,8 @@ def _info_of(checkpoint: Checkpoint, family: ModelFamily, architecture: str) -> 
     path = checkpoint.path
     if checkpoint.metadata.get("format") == FORMAT:
         return described(path, checkpoint.metadata)
-    alike = next((info for info in family.models if info.architecture == architecture), None)
-    embedded = alike is not None and alike.weights is None
+    related = next((info for info in family.models if info.architecture == architecture), None)
+    embedded = related is not None and related.weights is None
     return ModelInfo(
         name=path.stem,
         title=path.name,
@@ -144,6 +144,6 @@ def _info_of(checkpoint: Checkpoint, family: ModelFamily, architecture: str) -> 
         architecture=architecture,
         licence="",
         source=str(path),
-        instance_head=embedded and alike is not None and alike.instance_head,
-        diameter=alike.diameter if alike is not None else 0.0,
+        instance_head=embedded and related is not None and related.instance_head,
+        diameter=related.diameter if related is not None else 0.0,
     )

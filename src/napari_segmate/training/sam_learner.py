@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = ["SamLearner"]
 HEAD = "instance_decoder"
 """What the names of the weights of an instance head begin with, in files of SAM models."""
 LORA_RANK = 8
+"""Of the low-rank updates (Hu et al., "LoRA", 2021)."""
 LORA_TARGETS = r".*blocks\.\d+\.attn\.(qkv|proj)"
 """As in micro-sam and Zhang & Liu, "Customized Segment Anything Model" (2023): the attention."""
 WHOLE = 1.25
@@ -195,10 +197,8 @@ class SamLearner(Learner):
 
     def weights(self) -> dict[str, Tensor]:
         """Return the weights under SAM's official names, LoRA's updates added to them."""
-        from napari_segmate.training.lora import merged
-
         state = (
-            merged(self.network) if self.preset is Preset.BALANCED else self.network.state_dict()
+            _merged(self.network) if self.preset is Preset.BALANCED else self.network.state_dict()
         )
         return {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
 
@@ -226,3 +226,16 @@ def _groups(image_index: Tensor, prompts: Prompts) -> list[tuple[int, Tensor]]:
         found.setdefault((image, tuple(used[row]), boxed[row]), []).append(row)
     device = image_index.device
     return [(key[0], torch.tensor(rows, device=device)) for key, rows in found.items()]
+
+
+def _merged(network: nn.Module) -> dict[str, Tensor]:
+    """Return the weights of a network with its low-rank updates added, under their own names."""
+    from peft.tuners.lora import LoraLayer
+
+    whole = copy.deepcopy(network)
+    for name, module in list(whole.named_modules()):
+        if isinstance(module, LoraLayer):
+            module.merge()
+            parent, _, child = name.rpartition(".")
+            setattr(whole.get_submodule(parent), child, module.get_base_layer())
+    return dict(whole.state_dict())

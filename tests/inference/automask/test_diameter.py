@@ -5,7 +5,7 @@ import pytest
 from fakes import ArrayPlane, FakeSegmenter
 
 from napari_segmate.core.types import DenseMaps
-from napari_segmate.inference.automask.diameter import survey
+from napari_segmate.inference.automask.diameter import estimate_diameter
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 
 
@@ -46,33 +46,34 @@ def diameter(side):
 
 def test_objects_of_the_middle_are_measured_once_per_plane():
     plane, model, store = squares(8, 14), LimitedHead(), EmbeddingStore()
-    assert survey(plane, model, store) == diameter(8)
+    assert estimate_diameter(plane, model, store) == diameter(8)
     looks = len(model.shown)
-    assert survey(plane, model, store) == diameter(8)
+    assert estimate_diameter(plane, model, store) == diameter(8)
     assert looks == len(model.shown) == 1
 
 
 def test_objects_too_small_to_be_seen_are_looked_for_enlarged():
     model = LimitedHead(smallest=8)
-    assert survey(squares(4, 9), model, EmbeddingStore()) == diameter(4)
+    assert estimate_diameter(squares(4, 9), model, EmbeddingStore()) == diameter(4)
 
 
 def test_an_object_too_large_to_be_seen_is_looked_for_smaller():
     plane = ArrayPlane.with_blobs((160, 160), [(15, 15, 145, 145)])
-    assert survey(plane, LimitedHead(largest=40), EmbeddingStore()) == diameter(130)
+    assert estimate_diameter(plane, LimitedHead(largest=40), EmbeddingStore()) == diameter(130)
 
 
 def test_a_large_plane_is_looked_at_in_its_quarters_too():
     far = [(10, 10, 18, 18), (10, 30, 18, 38), (30, 10, 38, 18)]
     plane = ArrayPlane.with_blobs((256, 256), [tuple(32 + at for at in box) for box in far])
-    assert survey(plane, LimitedHead(), EmbeddingStore()) == diameter(8)
+    assert estimate_diameter(plane, LimitedHead(), EmbeddingStore()) == diameter(8)
 
 
 def test_only_the_field_is_looked_at():
     plane = squares(8, 14, size=400)
-    survey(plane, LimitedHead(), EmbeddingStore(), field_yx=(300, 300, 360, 360))
+    estimate_diameter(plane, LimitedHead(), EmbeddingStore(), field_yx=(300, 300, 360, 360))
     assert all(box[0] >= 260 and box[1] >= 260 for box in plane.reads)
 
 
 def test_where_nothing_is_there_is_no_size():
-    assert survey(ArrayPlane.with_blobs((90, 90), []), LimitedHead(), EmbeddingStore()) == 0
+    plane = ArrayPlane.with_blobs((90, 90), [])
+    assert estimate_diameter(plane, LimitedHead(), EmbeddingStore()) == 0

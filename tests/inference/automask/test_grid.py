@@ -11,9 +11,8 @@ from fakes import ArrayPlane, FakeSegmenter
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, ParameterError
 from napari_segmate.core.masks.object_masks import paste
-from napari_segmate.inference.automask.crop_layers import Crop, crop_layers
 from napari_segmate.inference.automask.grid import filter_proposals, grid_proposals
-from napari_segmate.inference.automask.grid_params import GridParams
+from napari_segmate.inference.automask.grid_params import Crop, GridParams, crop_layers
 
 LENIENT = GridParams(points_per_side=8, pred_iou_thresh=0.6, stability_score_thresh=0.5)
 

@@ -12,7 +12,12 @@ from napari_segmate.core.errors import Cancelled
 from napari_segmate.core.images.pictures import as_plane
 from napari_segmate.core.masks.coarse_masks import CoarseMask
 from napari_segmate.core.text.detections import Detections, select
-from napari_segmate.inference.detection.detector_tiles import overview, views, window_side, windows
+from napari_segmate.inference.detection.detector_tiles import (
+    detector_tiles,
+    overview,
+    window_side,
+    windows,
+)
 from napari_segmate.inference.detection.search import SearchOptions, Tiling, search
 
 
@@ -102,7 +107,7 @@ class Wide(ArrayPlane):
 
 def test_large_planes_are_never_read_whole_in_full_size() -> None:
     plane = Wide((20_000, 30_000))
-    count, shown = views(plane, (0, 0, *plane.shape), side=4000)
+    count, shown = detector_tiles(plane, (0, 0, *plane.shape), side=4000)
     assert count == 1 + 7 * 10 and plane.reads == []
     for view in shown:
         assert view.image.nbytes <= 3 * 4000**2

@@ -1,4 +1,9 @@
-"""Weights files: where they lie, how they are downloaded and checked."""
+"""Weights files: where they lie, how they are downloaded and checked.
+
+Written by hand because pooch (1.9) neither resumes nor locks, and huggingface_hub (2.4), which
+locks, writes each attempt to a file of its own and so begins anew after a restart. Downloads of
+about a gigabyte must do both, be cancelled between two blocks, and leave nothing that looks whole.
+"""
 
 from __future__ import annotations
 

@@ -101,14 +101,8 @@ def touching_cells(
 
     Parameters
     ----------
-    shape : (height, width)
-        Size in pixels.
-    count : int
-        Cells to place; fewer when there is no room.
-    radius : float
-        Typical radius in pixels.
-    seed : int
-        The same seed gives the same image.
+    shape, count, radius, seed
+        As in `nuclei`.
 
     Returns
     -------

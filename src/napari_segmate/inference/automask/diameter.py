@@ -13,7 +13,7 @@ from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.request import PlaneLike
 from napari_segmate.models.base import Segmenter
 
-__all__ = ["survey"]
+__all__ = ["estimate_diameter"]
 
 ENLARGED = 3.0
 """Objects too small to be found at all are looked for in a part shown so much larger."""
@@ -23,7 +23,7 @@ LEAST_SHOWN = 32
 """Pixels that a picture shown smaller must keep."""
 
 
-def survey(
+def estimate_diameter(
     plane: PlaneLike,
     model: Segmenter,
     store: EmbeddingStore,

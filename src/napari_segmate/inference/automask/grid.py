@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.masks.boxes import box_nms
-from napari_segmate.core.types import Frame, Instance, IntBoxYX, Shape2D
-from napari_segmate.inference.automask.crop_layers import Crop, crop_layers
-from napari_segmate.inference.automask.grid_params import GridParams
-from napari_segmate.inference.automask.point_batches import Candidate, Scan
-from napari_segmate.inference.automask.small_regions import without_small_regions
+from napari_segmate.core.masks.object_masks import instance_from_mask
+from napari_segmate.core.types import BoolArray, Frame, Instance, IntBoxYX, Shape2D
+from napari_segmate.inference.automask.grid_params import Crop, GridParams, crop_layers
+from napari_segmate.inference.automask.point_batches import Candidate, CropSearch
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.request import PlaneLike
 from napari_segmate.models.base import Segmenter
@@ -133,10 +133,10 @@ def grid_proposals(
         context.check()
         frame = Frame(crop.box_yx, _shown(crop.size, zoom))
         embedding = store.of_plane(plane, frame, model, context)
-        scan = Scan(number, frame, plane.shape, embedding, model, store, params)
+        search = CropSearch(number, frame, plane.shape, embedding, model, store, params)
         # The first clicks are long in coming where the model is large.
         progress.within(0)
-        masks = scan.candidates(points[number], context, progress.within)
+        masks = search.candidates(points[number], context, progress.within)
         progress.add(len(points[number]))
         kept = masks if params.exact else _without_duplicates(masks)
         found = replace(found, candidates=(*found.candidates, *kept))
@@ -196,12 +196,68 @@ def _boxes(candidates: Sequence[Candidate | Instance]) -> npt.NDArray[np.float32
 def _tidied(found: Sequence[Found], shape: Shape2D, params: GridParams) -> list[Found]:
     """Return masks without small regions; of new duplicates those that had none come first."""
     area = params.min_mask_region_area
-    tidy = [without_small_regions(one.instance, shape, area) for one in found]
+    tidy = [_without_small_regions(one.instance, shape, area) for one in found]
     untouched = [float(mask is None) for mask in tidy]
     masks = [mask or one.instance for mask, one in zip(tidy, found, strict=True)]
     threshold = max(params.box_nms_thresh, params.crop_nms_thresh)
     kept = box_nms(_boxes(masks), untouched, threshold)
     return [replace(found[number], instance=masks[number]) for number in kept]
+
+
+def _without_small_regions(instance: Instance, shape: Shape2D, min_area: int) -> Instance | None:
+    """Return a mask without holes and pieces of fewer pixels; None when it has none.
+
+    Touching corners join pixels, of holes too, and background at the border of the plane is a hole
+    as well, as in ``segment_anything``. The largest piece stays, however small.
+
+    Parameters
+    ----------
+    instance : Instance
+        The mask.
+    shape : (height, width)
+        Size of the plane.
+    min_area : int
+        Pixels.
+    """
+    y0, x0, y1, x1 = instance.box_yx
+    # One pixel of surroundings joins what lies outside of the box, where there is any.
+    around = (
+        (min(y0, 1), min(1, shape[0] - y1)),
+        (min(x0, 1), min(1, shape[1] - x1)),
+    )
+    mask = np.pad(instance.mask, around)
+    outside = shape[0] * shape[1] - mask.size
+    filled = _without_holes(mask, min_area, outside)
+    cleaned = _without_islands(filled, min_area)
+    if np.array_equal(cleaned, mask):
+        return None
+    offset = y0 - around[0][0], x0 - around[1][0]
+    return instance_from_mask(cleaned, offset, instance.score, instance.stability)
+
+
+def _without_holes(mask: BoolArray, min_area: int, outside: int) -> BoolArray:
+    regions, _ = ndimage.label(~mask, structure=np.ones((3, 3)))
+    sizes = np.bincount(regions.ravel())
+    sizes[0] = min_area
+    if outside:
+        # What reaches the padding goes on in the rest of the plane.
+        border = np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]])
+        sizes[border[border > 0]] += outside
+    filled: BoolArray = mask | (sizes < min_area)[regions]
+    return filled
+
+
+def _without_islands(mask: BoolArray, min_area: int) -> BoolArray:
+    regions, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    if count == 0:
+        return mask
+    sizes = np.bincount(regions.ravel())
+    sizes[0] = 0
+    keep = sizes >= min_area
+    if not keep.any():
+        keep[np.argmax(sizes)] = True
+    kept: BoolArray = keep[regions]
+    return kept
 
 
 def _without_duplicates(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -1,4 +1,4 @@
-"""Points of one crop → masks that pass the thresholds."""
+"""Masks that the points of one crop find and that pass the thresholds, batch by batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_segmate.inference.automask.upsample import Sampler, Window, sampler_
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.models.base import Segmenter
 
-__all__ = ["Candidate", "Scan"]
+__all__ = ["Candidate", "CropSearch"]
 
 NEAR_EDGE = 20
 """Pixels from the edge of a crop at which a mask counts as cut off, as in ``segment_anything``."""
@@ -65,7 +65,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class Scan:
+class CropSearch:
     """One crop that is searched with points.
 
     Parameters

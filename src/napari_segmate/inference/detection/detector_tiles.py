@@ -1,4 +1,4 @@
-"""What a detector is shown of an image: all of it, and pieces in which small objects are larger."""
+"""Pictures that a detector is shown of an image: all of it, then tiles with larger objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_segmate.core.types import IntBoxYX, RGBImage, Shape2D
 from napari_segmate.detectors.base import DETAIL, LONGEST
 from napari_segmate.inference.prompts.request import PlaneLike
 
-__all__ = ["View", "overview", "views", "window_side", "windows"]
+__all__ = ["DetectorTile", "detector_tiles", "overview", "window_side", "windows"]
 
 OVERLAP = 0.25
 """Part of a window that the next one shows again."""
@@ -93,8 +93,8 @@ def overview(shape: Shape2D, detail: int = DETAIL) -> Shape2D:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """A picture of an image, or of a part of it, as a detector is shown it.
+class DetectorTile:
+    """A picture of an image or of a part of it, as a detector is shown it.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class View:
     region: IntBoxYX
 
     def placed(self, seen: Detections) -> Detections:
-        """Return what a detector saw, in pixels of the region.
+        """Return what a detector found, in pixels of the region.
 
         Boxes that a tile cuts off are left out: a neighbour, or the whole image, shows them whole.
         """
@@ -132,10 +132,10 @@ class View:
         return found.placed(~cut, shape)
 
 
-def views(
+def detector_tiles(
     plane: PlaneLike, region: IntBoxYX, *, side: int = 0, detail: int = DETAIL
-) -> tuple[int, Iterator[View]]:
-    """Return how many pictures show an image, and these: all of it, then windows of it.
+) -> tuple[int, Iterator[DetectorTile]]:
+    """Return the number of pictures that show an image, and these: all of it, then windows.
 
     Each is read when its turn comes, and none is much larger than the detector needs it.
 
@@ -154,12 +154,13 @@ def views(
     shape = _size(region)
     places = windows(shape, side) if 0 < side < max(shape) else ()
 
-    def read() -> Iterator[View]:
-        yield View("whole image", plane.read(region, overview(shape, detail)), region, region)
+    def read() -> Iterator[DetectorTile]:
+        image = plane.read(region, overview(shape, detail))
+        yield DetectorTile("whole image", image, region, region)
         for number, (y0, x0, y1, x1) in enumerate(places, start=1):
             box = (y0 + y, x0 + x, y1 + y, x1 + x)
             name = f"tile {number} of {len(places)}"
-            yield View(name, plane.read(box), box, region)
+            yield DetectorTile(name, plane.read(box), box, region)
 
     return 1 + len(places), read()
 

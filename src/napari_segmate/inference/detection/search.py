@@ -1,4 +1,4 @@
-"""How an image is searched for words: whole or in tiles, all concepts at once or one by one."""
+"""Boxes for words in an image of any size: whole or in tiles, all concepts at once or each."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from napari_segmate.core.errors import ParameterError
 from napari_segmate.core.text.detections import Detections, join
 from napari_segmate.core.types import IntBoxYX, Shape2D
 from napari_segmate.detectors.base import DETAIL, Detector
-from napari_segmate.inference.detection.detector_tiles import LEAST_SIDE, views, window_side
+from napari_segmate.inference.detection.detector_tiles import (
+    LEAST_SIDE,
+    detector_tiles,
+    window_side,
+)
 from napari_segmate.inference.prompts.request import PlaneLike
 
-__all__ = ["SearchOptions", "Tiling", "cut", "search", "tile_side"]
+__all__ = ["SearchOptions", "Tiling", "clipped", "search", "tile_side"]
 
 LEAST_DETAIL = 64
 
@@ -78,7 +82,7 @@ def search(
     diameter: float = 0.0,
     context: Context | None = None,
 ) -> Detections:
-    """Return all that a detector sees in an image, before any threshold; boxes are cut to it.
+    """Return all that a detector finds in an image, before any threshold; boxes are cut to it.
 
     Parameters
     ----------
@@ -106,22 +110,22 @@ def search(
     region = region or (0, 0, *plane.shape)
     shape = (region[2] - region[0], region[3] - region[1])
     side = tile_side(shape, diameter, options)
-    count, shown = views(plane, region, side=side, detail=options.detail)
+    count, tiles = detector_tiles(plane, region, side=side, detail=options.detail)
     passes = [(one,) for one in phrases] if options.separately else [tuple(phrases)]
     parts = []
-    for number, view in enumerate(shown):
+    for number, tile in enumerate(tiles):
         for at, words in enumerate(passes):
-            name = view.name if len(passes) == 1 else f"{words[0]}: {view.name}"
+            name = tile.name if len(passes) == 1 else f"{words[0]}: {tile.name}"
             context.report(number * len(passes) + at, count * len(passes), name)
-            seen = detector.detect(view.image, words, detail=options.detail, context=context)
-            parts.append(view.placed(seen))
-    return cut(join(parts, tuple(phrases), shape))
+            found = detector.detect(tile.image, words, detail=options.detail, context=context)
+            parts.append(tile.placed(found))
+    return clipped(join(parts, tuple(phrases), shape))
 
 
-def cut(seen: Detections) -> Detections:
+def clipped(found: Detections) -> Detections:
     """Return boxes cut to the image; what lies outside has no area then, and never passes."""
-    low, high = np.full(4, -0.5), np.tile(seen.shape, 2) - 0.5
-    return replace(seen, boxes_yx=np.clip(seen.boxes_yx, low, high))
+    low, high = np.full(4, -0.5), np.tile(found.shape, 2) - 0.5
+    return replace(found, boxes_yx=np.clip(found.boxes_yx, low, high))
 
 
 def tile_side(shape: Shape2D, diameter: float, options: SearchOptions) -> int:

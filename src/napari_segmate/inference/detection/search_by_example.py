@@ -1,4 +1,4 @@
-"""Whatever resembles the content of a box, looked for in a whole image and in tiles of it."""
+"""Boxes for whatever resembles an example, in a whole image and in tiles of it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from napari_segmate.core.masks.boxes import example_in
 from napari_segmate.core.text.detections import Detections, join
 from napari_segmate.core.types import BoxYX, IntBoxYX, Shape2D
 from napari_segmate.detectors.base import Detector, PatternDetector
-from napari_segmate.inference.detection.detector_tiles import View, views
-from napari_segmate.inference.detection.search import SearchOptions, cut, tile_side
+from napari_segmate.inference.detection.detector_tiles import DetectorTile, detector_tiles
+from napari_segmate.inference.detection.search import SearchOptions, clipped, tile_side
 from napari_segmate.inference.prompts.request import PlaneLike
 
-__all__ = ["search_alike"]
+__all__ = ["search_by_example"]
 
 ROOM = 1.5
 """Side of what is shown round a large example, in sides of the example."""
 
 
-def search_alike(
+def search_by_example(
     plane: PlaneLike,
     box_yx: BoxYX,
     phrase: str,
@@ -79,10 +79,11 @@ def search_alike(
     else:
         region = _with_example(region, box_yx, plane.shape)
         context.report(0, 1, "whole image")
-        _, (whole, *_) = views(plane, region)
-        seen = detector.alike(whole.image, _in_view(box_yx, whole), phrase, context=context)
+        _, (whole, *_) = detector_tiles(plane, region)
+        example = _in_tile(box_yx, whole)
+        seen = detector.detect_similar(whole.image, example, phrase, context=context)
         parts = [whole.placed(seen)]
-    found = cut(join(parts, (phrase,), _size(region)))
+    found = clipped(join(parts, (phrase,), _size(region)))
     return found.placed(np.ones(len(found), bool), found.shape, (region[0], region[1]))
 
 
@@ -95,15 +96,16 @@ def _in_tiles(
     detector: PatternDetector,
     context: Context,
 ) -> list[Detections]:
-    count, shown = views(plane, region, side=side)
+    count, tiles = detector_tiles(plane, region, side=side)
     context.report(0, count, "the example")
     box = _around(box_yx, side, plane.shape)
-    view = View("the example", plane.read(box), box, box)
-    pattern = detector.pattern(view.image, _in_view(box_yx, view), context=context)
+    shown = DetectorTile("the example", plane.read(box), box, box)
+    pattern = detector.encode_pattern(shown.image, _in_tile(box_yx, shown), context=context)
     parts = []
-    for number, one in enumerate(shown):
-        context.report(number, count, one.name)
-        parts.append(one.placed(detector.like(one.image, pattern, phrase, context=context)))
+    for number, tile in enumerate(tiles):
+        context.report(number, count, tile.name)
+        found = detector.detect_pattern(tile.image, pattern, phrase, context=context)
+        parts.append(tile.placed(found))
     return parts
 
 
@@ -111,10 +113,10 @@ def _size(box: IntBoxYX) -> Shape2D:
     return box[2] - box[0], box[3] - box[1]
 
 
-def _in_view(box_yx: BoxYX, view: View) -> BoxYX:
-    """Return a box of the plane in pixels of a view."""
-    zoom = np.array(view.image.shape[:2]) / _size(view.box_yx)
-    corners = (np.reshape(box_yx, (2, 2)) - view.box_yx[:2] + 0.5) * zoom - 0.5
+def _in_tile(box_yx: BoxYX, tile: DetectorTile) -> BoxYX:
+    """Return a box of the plane in pixels of a tile."""
+    zoom = np.array(tile.image.shape[:2]) / _size(tile.box_yx)
+    corners = (np.reshape(box_yx, (2, 2)) - tile.box_yx[:2] + 0.5) * zoom - 0.5
     y0, x0, y1, x1 = corners.ravel().tolist()
     return y0, x0, y1, x1
 

@@ -14,7 +14,7 @@ from napari_segmate.plugin.automask.proposals import PlaneProposal
 from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
 from napari_segmate.plugin.planes.image_planes import ViewedPlane
 from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine
-from napari_segmate.tasks.automask.look_at_plane import LEAST_SCORE, LEAST_STABILITY
+from napari_segmate.tasks.automask.prepare import LEAST_SCORE, LEAST_STABILITY
 from napari_segmate.tasks.automask.run import (
     Mode,
     Params,

@@ -23,10 +23,10 @@ from napari_segmate.detectors import (
 )
 from napari_segmate.detectors.base import Detector, DetectorInfo
 from napari_segmate.inference.detection.search import search
-from napari_segmate.inference.detection.search_by_example import search_alike
+from napari_segmate.inference.detection.search_by_example import search_by_example
 from napari_segmate.plugin.text.engine_protocol import Chosen, DetectorEntry, Found, Query
 from napari_segmate.sessions.text_state import Offer
-from napari_segmate.tasks.text.detector_masks import Finder
+from napari_segmate.tasks.text.segment_boxes import Finder
 from napari_segmate.widgets.filter_view import FilterValues
 
 __all__ = ["TextEngine"]
@@ -97,7 +97,7 @@ class TextEngine:
     def alike(self, query: Query, box_yx: BoxYX, context: Context) -> Found:
         """See `napari_segmate.plugin.text.engine_protocol.DetectorEngine`."""
         detector = self._load(query, context)
-        seen = search_alike(
+        seen = search_by_example(
             query.plane,
             box_yx,
             query.phrases[0],

@@ -14,7 +14,7 @@ from napari_segmate.core.text.detections import Masks
 from napari_segmate.core.types import BoxYX, IntBoxYX, Shape2D
 from napari_segmate.inference.prompts.request import PlaneLike
 from napari_segmate.sessions.text_state import Offer
-from napari_segmate.tasks.text.detector_masks import Finder
+from napari_segmate.tasks.text.segment_boxes import Finder
 from napari_segmate.widgets.filter_view import FilterValues
 from napari_segmate.widgets.text_options import SearchOptions
 

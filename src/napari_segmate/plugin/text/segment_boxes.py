@@ -21,8 +21,12 @@ from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine
 from napari_segmate.plugin.worker.jobs import Jobs
 from napari_segmate.sessions.text_boxes import PlaneIndex, TextBox
 from napari_segmate.tasks.segment import Params
-from napari_segmate.tasks.text.detector_masks import Finder
-from napari_segmate.tasks.text.segment_boxes import PlaneBoxes, SegmentedBoxes, segment_boxes
+from napari_segmate.tasks.text.segment_boxes import (
+    Finder,
+    PlaneBoxes,
+    SegmentedBoxes,
+    segment_boxes,
+)
 
 __all__ = ["Segmenting"]
 

@@ -16,9 +16,9 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.files.atomic import put_in_place
 from napari_segmate.core.labels.commit import dtype_for
 from napari_segmate.io.ome_zarr import add_pyramid, create_labels
-from napari_segmate.tasks.automask.stack import Numbering, planes_in_order
 from napari_segmate.tasks.blockwise.merge import Numbers, number_objects
 from napari_segmate.tasks.blockwise.work import BlockJob, load_finding
+from napari_segmate.tasks.stack import Numbering, planes_in_order
 
 __all__ = ["Output", "finish"]
 

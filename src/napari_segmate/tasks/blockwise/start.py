@@ -17,9 +17,9 @@ from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.io.provenance import package_version
 from napari_segmate.tasks.automask.params import Params, suited
 from napari_segmate.tasks.automask.run import mode_for, sized_for
-from napari_segmate.tasks.automask.stack import planes_in_order
 from napari_segmate.tasks.blockwise.plan import BlockPlan, plan_blocks
 from napari_segmate.tasks.blockwise.work import BlockJob, ImageFile, ModelHandle
+from napari_segmate.tasks.stack import planes_in_order
 
 __all__ = ["begin", "work_folder"]
 

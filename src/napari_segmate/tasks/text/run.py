@@ -28,12 +28,11 @@ from napari_segmate.inference.detection.search import search
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.request import PlaneLike
 from napari_segmate.models.base import Segmenter
-from napari_segmate.tasks.automask.stack import planes_in_order
 from napari_segmate.tasks.base import Task
-from napari_segmate.tasks.text.detector_masks import Finder
+from napari_segmate.tasks.stack import planes_in_order
 from napari_segmate.tasks.text.params import Params
 from napari_segmate.tasks.text.result import Found, FoundBox, PlaneFound, found_objects
-from napari_segmate.tasks.text.segment_boxes import PlaneBoxes, segment_boxes, touches
+from napari_segmate.tasks.text.segment_boxes import Finder, PlaneBoxes, segment_boxes, touches
 
 __all__ = ["TASK", "Found", "FoundBox", "Params", "PlaneFound", "find", "ready", "run", "run_stack"]
 

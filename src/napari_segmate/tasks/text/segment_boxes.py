@@ -1,30 +1,65 @@
-"""Named boxes into objects, plane by plane: what a search for words ends with, wherever it runs."""
+"""Objects in named boxes, plane by plane, drawn by the detector or by the model."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Generic, Protocol, TypeVar
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import PromptError
 from napari_segmate.core.masks.coarse_masks import CoarseMask
+from napari_segmate.core.masks.object_masks import clean, instance_from_mask
 from napari_segmate.core.prompts import Box, ObjectPrompts
-from napari_segmate.core.types import BoxYX, Shape2D
+from napari_segmate.core.types import BoxYX, Instance, Shape2D
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.request import PlaneLike
 from napari_segmate.io.provenance import Record
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.segment import Params, Segmentation, run
-from napari_segmate.tasks.text.detector_masks import Finder, from_masks, together
 from napari_segmate.tasks.text.link_boxes import link_planes
 
-__all__ = ["NamedBox", "PlaneBoxes", "PlaneObjects", "SegmentedBoxes", "segment_boxes", "touches"]
+__all__ = [
+    "Finder",
+    "NamedBox",
+    "PlaneBoxes",
+    "PlaneObjects",
+    "SegmentedBoxes",
+    "segment_boxes",
+    "touches",
+]
 
 Index = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Finder:
+    """Who found boxes, for the record.
+
+    Parameters
+    ----------
+    detector : str
+        Name of the detector.
+    revision : str
+        Commit of its repository that its files are of; empty if that is not known.
+    """
+
+    detector: str = ""
+    revision: str = ""
+
+    @property
+    def story(self) -> dict[str, str]:
+        """What the record of an object says of it."""
+        more = {"revision": self.revision} if self.revision else {}
+        return {"detector": self.detector, **more}
+
+    @property
+    def key(self) -> str:
+        """Name and version in one."""
+        return f"{self.detector}@{self.revision}" if self.revision else self.detector
 
 
 class NamedBox(Protocol):
@@ -136,7 +171,7 @@ class SegmentedBoxes(Generic[B]):
             What the user had typed.
         """
         return [
-            _told(record, one.boxes[record.label - 1], one.finder, prompt).with_label(
+            _with_story(record, one.boxes[record.label - 1], one.finder, prompt).with_label(
                 numbers[record.label - 1]
             )
             for one, numbers in zip(self.planes, self.numbers, strict=True)
@@ -194,7 +229,7 @@ def segment_boxes(
         if not boxes:
             continue
         part = _part_of(context, number, len(planes))
-        drawn = from_masks(one, boxes, params)
+        drawn = _from_masks(one, boxes, params)
         pairs = zip(boxes, drawn.instances, strict=True)
         waiting = [box for box, instance in pairs if instance is None]
         if waiting:
@@ -208,12 +243,85 @@ def segment_boxes(
                 index=one.index,
                 context=part,
             )
-            drawn = together(drawn, answered, params)
+            drawn = _together(drawn, answered, params)
         found.append(PlaneObjects(one.index, boxes, drawn, one.finder))
     if not found:
         raise PromptError("all boxes lie outside the image; draw some round what is in it")
     numbers = link_planes(found, linked=linked, anisotropy=anisotropy, z_axis=z_axis)
     return SegmentedBoxes(tuple(found), numbers)
+
+
+def _from_masks(one: PlaneBoxes[B], boxes: Sequence[B], params: Params) -> Segmentation:
+    """Return the objects of the boxes that have a mask; None stands for those of all others.
+
+    Parameters
+    ----------
+    one : PlaneBoxes
+        The plane.
+    boxes : sequence of NamedBox
+        Its boxes, the best one first.
+    params : Params
+        How masks become labels.
+    """
+    instances = [_instance(box, one.plane.shape, params) for box in boxes]
+    records = [
+        _record(number, instance, one.index, params, one.finder)
+        for number, instance in enumerate(instances, start=1)
+        if instance is not None
+    ]
+    return Segmentation.of(one.plane.shape, instances, records, params)
+
+
+def _instance(box: NamedBox, shape: Shape2D, params: Params) -> Instance | None:
+    score = 0.0 if math.isnan(box.score) else float(box.score)
+    drawn = None if box.mask is None else box.mask.instance(shape, score)
+    if drawn is None:
+        return None
+    mask = clean(drawn.mask, params.fill_holes, params.min_size)
+    return instance_from_mask(mask, drawn.box_yx[:2], score)
+
+
+def _record(
+    number: int, instance: Instance, index: tuple[int, ...], params: Params, finder: Finder
+) -> Record:
+    options: dict[str, Any] = asdict(params.mask_options)
+    return Record(
+        label=number,
+        index=index,
+        box_yx=instance.box_yx,
+        model=finder.detector,
+        model_key=finder.key,
+        steps=(),
+        options=options,
+        score=instance.score,
+        stability=instance.stability,
+    )
+
+
+def _together(drawn: Segmentation, answered: Segmentation, params: Params) -> Segmentation:
+    """Return all objects of a plane in the order of their boxes.
+
+    Parameters
+    ----------
+    drawn : Segmentation
+        One entry per box; those that are None wait for the model.
+    answered : Segmentation
+        What the model drew, one entry per box that waited.
+    params : Params
+        How masks become labels: earlier objects come first, whoever drew them.
+    """
+    places = [at for at, instance in enumerate(drawn.instances) if instance is None]
+    if len(places) == len(drawn.instances):
+        return answered
+    instances = list(drawn.instances)
+    for at, instance in zip(places, answered.instances, strict=True):
+        instances[at] = instance
+    records = [
+        *drawn.records,
+        *(replace(one, label=places[one.label - 1] + 1) for one in answered.records),
+    ]
+    records.sort(key=lambda record: record.label)
+    return Segmentation.of(drawn.shape, instances, records, params)
 
 
 def touches(box_yx: BoxYX, shape: Shape2D) -> bool:
@@ -241,7 +349,7 @@ def _part_of(context: Context, number: int, count: int) -> Context:
     return Context(report, context.cancelled)
 
 
-def _told(record: Record, box: NamedBox, finder: Finder, prompt: str) -> Record:
+def _with_story(record: Record, box: NamedBox, finder: Finder, prompt: str) -> Record:
     story = {
         "prompt": prompt,
         "concept": box.concept,

@@ -1,4 +1,4 @@
-"""The end of a training: both models judged, the new one written with all that it is."""
+"""Result of a training: both models judged, the new one written, a picture that compares them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from napari_segmate.core.context import Context
+from napari_segmate.core.files.atomic import replacing
 from napari_segmate.core.training_events import MARGIN, Message, Result
 from napari_segmate.core.types import LabelArray, RGBImage
 from napari_segmate.inference.embeddings.store import EmbeddingStore
@@ -20,15 +23,20 @@ from napari_segmate.models import load_model
 from napari_segmate.models._own import write_own
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.evaluate import run as evaluate
-from napari_segmate.tasks.train.comparison_picture import comparison, write_picture
 from napari_segmate.tasks.train.job import Job
 from napari_segmate.training.data import Knowledge, Sample, count_objects
 from napari_segmate.training.loop import Outcome
 
-__all__ = ["finish"]
+__all__ = ["comparison", "finish", "write_picture"]
 
 JUDGED_SIDE = 640
 """Large planes are judged by a part of this side, before and after."""
+GAP = 8
+COLOURS = np.array([[40, 220, 90], [255, 190, 0], [255, 60, 160]], np.uint8)
+"""Truth, before, after."""
+LARGEST = 512
+WIDE = 1.5
+"""Ratio of the sides from which on images stand below each other."""
 
 
 def finish(job: Job, outcome: Outcome, target: Path, overwrite: bool = False) -> Result:
@@ -134,6 +142,54 @@ def _comparison(
         show = evaluate.label if model.info.instance_head else evaluate.label_by_boxes
         found.append(show(sample, model, store, context))
     return comparison(sample.image, found)
+
+
+def comparison(image: RGBImage, labels: Sequence[LabelArray]) -> RGBImage:
+    """Return the image beside itself with the outlines of each label image drawn in.
+
+    Wide images stand one below the other.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        The plane; only its upper left 512 x 512 pixels are shown.
+    labels : sequence of (H, W) int
+        Truth, before, after.
+    """
+    cut = np.s_[:LARGEST, :LARGEST]
+    panels: list[npt.NDArray[np.uint8]] = [image[cut]]
+    for number, one in enumerate(labels):
+        panel = image[cut].copy()
+        panel[_outlines(one[cut])] = COLOURS[number % len(COLOURS)]
+        panels.append(panel)
+    height, width = panels[0].shape[:2]
+    below = width > WIDE * height
+    gap = np.full((GAP, width, 3) if below else (height, GAP, 3), 255, np.uint8)
+    parts = [part for panel in panels for part in (panel, gap)][:-1]
+    return np.concatenate(parts, axis=0 if below else 1)
+
+
+def _outlines(labels: LabelArray) -> npt.NDArray[np.bool_]:
+    """Return the pixels of objects beside another object or the background."""
+    edge = np.zeros(labels.shape, bool)
+    down, across = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
+    edge[1:] |= down
+    edge[:-1] |= down
+    edge[:, 1:] |= across
+    edge[:, :-1] |= across
+    return np.asarray(edge & (labels > 0))
+
+
+def write_picture(path: Path, picture: RGBImage) -> str:
+    """Write a PNG file and return its name, empty if that fails: a picture is not worth an end."""
+    import imageio.v3 as imageio
+
+    try:
+        with replacing(path) as part:
+            imageio.imwrite(part, picture, extension=".png")
+    except OSError:
+        return ""
+    return str(path)
 
 
 def _metadata(

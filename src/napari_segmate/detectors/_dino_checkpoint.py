@@ -1,4 +1,4 @@
-"""The ``.pth`` files of GroundingDINO's authors: read and measured.
+"""The ``.pth`` files of GroundingDINO's authors: weights, sizes of the network, tokenizer.
 
 Layout: https://github.com/IDEA-Research/GroundingDINO (Apache-2.0). The files hold the weights of
 the text encoder, too: nothing but its vocabulary is needed beside them.
@@ -6,18 +6,28 @@ the text encoder, too: nothing but its vocabulary is needed beside them.
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 import re
+import shutil
 import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from napari_segmate.core.errors import UnsafeFileError, WeightsError
 
-__all__ = ["Sizes", "checkpoint_in", "measure", "read_state", "vocabulary_beside"]
+__all__ = [
+    "Sizes",
+    "checkpoint_in",
+    "measure",
+    "read_state",
+    "tokenizer_of",
+    "vocabulary_beside",
+]
 
 VOCABULARY = "vocab.txt"
 VOCABULARY_URL = "https://huggingface.co/google-bert/bert-base-uncased/blob/main/vocab.txt"
@@ -180,3 +190,28 @@ def _measure_text(state: State) -> Sizes:
 def _count(state: State, pattern: str) -> int:
     begin = re.compile(pattern)
     return 1 + max(int(match[1]) for name in state if (match := begin.match(name)))
+
+
+def tokenizer_of(vocabulary: Path, size: int) -> Any:
+    """Return the tokenizer of a vocabulary of `size` tokens.
+
+    Raises
+    ------
+    WeightsError
+        It has another number of them.
+    """
+    import transformers
+
+    library: Any = transformers
+    tokens = len(vocabulary.read_bytes().rstrip().split(b"\n"))
+    if tokens != size:
+        raise WeightsError(
+            f"{vocabulary} has {tokens} tokens, the checkpoint {size}: half a download, or the "
+            "vocabulary of another model"
+        )
+    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True}
+    # Given as an argument, newer versions of transformers ignore the file, silently.
+    with TemporaryDirectory() as folder:
+        shutil.copy(vocabulary, Path(folder) / "vocab.txt")
+        (Path(folder) / "tokenizer_config.json").write_text(json.dumps(settings))
+        return library.BertTokenizerFast.from_pretrained(folder)

@@ -1,4 +1,4 @@
-"""What keeps GroundingDINO in transformers from computing wrong boxes without a word.
+"""Checks that keep GroundingDINO in transformers from silently computing wrong boxes.
 
 Each check stands for a way in which some version did.
 """
@@ -7,25 +7,23 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from napari_segmate.core.errors import MissingExtraError, ModelError, WeightsError
+from napari_segmate.core.errors import ModelError, WeightsError
+from napari_segmate.detectors._pretrained import check_installed
 
 __all__ = [
+    "HEAD",
     "check_heads",
-    "check_loaded",
     "check_positions",
     "check_separators",
     "check_version",
     "own_heads",
     "saved_heads",
-    "without_bars",
 ]
 
 FIRST_RIGHT = (5, 23)
@@ -42,25 +40,9 @@ SHARED_MODELS = {"bbox": "bbox", "class": "cls"}
 CURE = 'install another one: pip install "transformers>=5.23"'
 
 
-@contextmanager
-def without_bars() -> Iterator[None]:
-    """Keep the library from drawing progress bars into whatever the program prints."""
-    from transformers.utils import logging as library
-
-    logging: Any = library
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
 def check_version() -> None:
     """Refuse to run where transformers is missing, or known to compute wrong results."""
-    if find_spec("transformers") is None:
-        raise MissingExtraError.for_feature("GroundingDINO", "text")
+    check_installed("GroundingDINO")
     try:
         found = version("transformers")
     except PackageNotFoundError:
@@ -166,31 +148,4 @@ def check_heads(model: Any, saved: Mapping[str, Any], where: Path) -> None:
         raise ModelError(
             f"this version of transformers loads the heads of {where} wrongly, so that boxes would "
             f"be wrong; {CURE}, or choose another detector"
-        )
-
-
-def check_loaded(info: Mapping[str, Sequence[Any]], where: Path) -> None:
-    """Raise when a file has not all weights of a network, or some that it does not know.
-
-    Parameters
-    ----------
-    info : mapping
-        What ``from_pretrained(..., output_loading_info=True)`` tells.
-    where : Path
-        For the message.
-    """
-    missing = sorted(map(str, info.get("missing_keys", ())))
-    sizes = sorted(str(one[0]) for one in info.get("mismatched_keys", ()))
-    if missing or sizes:
-        raise WeightsError(
-            f"{where} lacks {len(missing)} weights and has {len(sizes)} of another size "
-            f"({', '.join([*missing, *sizes][:3])}, …): half a download, or config.json belongs to "
-            "another model"
-        )
-    strange = [str(name) for name in info.get("unexpected_keys", ()) if "class_embed" in str(name)]
-    if strange:
-        raise WeightsError(
-            f"{where} holds {strange[0]}, which config.json's model has no place for: it is a "
-            "relative of GroundingDINO that needs code of its own; use the version of it that is "
-            "made for transformers 4.55 or later"
         )

@@ -19,7 +19,7 @@ from typing import Any
 
 from napari_segmate.core.errors import ModelError
 
-__all__ = ["build", "check_text_encoder", "keep_environment", "kept_quiet"]
+__all__ = ["build", "check_text_encoder", "keep_environment", "suppress_warnings"]
 
 QT_VARIABLES = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
 """opencv sets them to its own Qt when it is imported, and Qt 5 then finds no screen."""
@@ -47,7 +47,7 @@ def keep_environment(names: tuple[str, ...] = QT_VARIABLES) -> Iterator[None]:
 
 
 @contextmanager
-def kept_quiet() -> Iterator[None]:
+def suppress_warnings() -> Iterator[None]:
     """Keep warnings about the age of the package from users, who can do nothing about it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -71,7 +71,7 @@ def _without_pictures() -> Iterator[None]:
 def _import() -> tuple[Any, Any, Any]:
     """Return the modules of the network, of its tokenizer, and of all networks."""
     try:
-        with keep_environment(), kept_quiet(), _without_pictures():
+        with keep_environment(), suppress_warnings(), _without_pictures():
             found = import_module(NETWORK), import_module(TOKENIZER)
             models = import_module("groundingdino.models")
     except ImportError as error:
@@ -103,7 +103,7 @@ def build(sizes: dict[str, Any], tokenizer: Any) -> Any:
     Parameters
     ----------
     sizes : dict
-        From `napari_segmate.detectors._idea_weights.measure`.
+        From `napari_segmate.detectors._dino_checkpoint.measure`.
     tokenizer : object
         A fast tokenizer of transformers.
 
@@ -126,7 +126,7 @@ def build(sizes: dict[str, Any], tokenizer: Any) -> Any:
             lambda _: BertModel(BertConfig(**sizes["text_config"])),
         ),
     )
-    with kept_quiet(), _replaced(replaced):
+    with suppress_warnings(), _replaced(replaced):
         return models.build_model(arguments).eval()
 
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_idea import save, sizes
+from small_dino_checkpoint import save, sizes
 
 from napari_segmate.core.errors import UnsafeFileError, WeightsError
-from napari_segmate.detectors import _idea_weights as idea
+from napari_segmate.detectors import _dino_checkpoint as checkpoints
 from napari_segmate.detectors import load_detector
-from napari_segmate.detectors._idea_names import convert
+from napari_segmate.detectors._dino_conversion import convert
 
 transformers = pytest.importorskip("transformers")
 torch = pytest.importorskip("torch")
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
-NAMES = Path(__file__).with_name("idea_names.txt")
+NAMES = Path(__file__).with_name("dino_names.txt")
 """Names and shapes of a small network, as the authors' own code has them."""
 
 
@@ -66,7 +66,8 @@ def no_package(monkeypatch):
 
 def _saved_shapes(state, folder):
     return {
-        name: value.shape for name, value in convert(idea.read_state(save(state, folder))).items()
+        name: value.shape
+        for name, value in convert(checkpoints.read_state(save(state, folder))).items()
     }
 
 
@@ -91,7 +92,7 @@ def test_queries_keys_and_values_are_split_in_their_order() -> None:
 
 
 def test_sizes_are_measured_from_the_weights(state) -> None:
-    assert idea.measure(state) == sizes()
+    assert checkpoints.measure(state) == sizes()
 
 
 def test_checkpoint_of_the_authors_is_loaded_without_their_package(
@@ -168,5 +169,5 @@ class _Code:
 def test_checkpoint_that_would_run_code_is_not_opened(tmp_path, capsys) -> None:
     torch.save({"model": _Code()}, tmp_path / "bad.pth")
     with pytest.raises(UnsafeFileError, match="could run code"):
-        idea.read_state(tmp_path / "bad.pth")
+        checkpoints.read_state(tmp_path / "bad.pth")
     assert capsys.readouterr().out == ""

@@ -10,7 +10,7 @@ from napari_segmate.core.numbers.metrics import average_precision
 from napari_segmate.core.synthetic import stack_3d
 from napari_segmate.models import load_model
 from napari_segmate.tasks.automask.run import run_stack
-from napari_segmate.tasks.automask.stack import Numbering, planes_in_order
+from napari_segmate.tasks.stack import Numbering, planes_in_order
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_segmate.tasks.train.comparison_picture import COLOURS, GAP, comparison, write_picture
+from napari_segmate.tasks.train.result import COLOURS, GAP, comparison, write_picture
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What GroundingDINO and its relatives share: concepts read as one caption.
+"""Detectors that read all concepts as one caption: GroundingDINO and its relatives.
 
 `GroundingDINO <https://arxiv.org/abs/2303.05499>`_ scores the tokens of a caption. The score of a
 concept is the best one of the tokens that stand for it, so that labels are never merged or cut.
@@ -12,59 +12,26 @@ from typing import Any
 import numpy as np
 
 from napari_segmate.core.context import Context
-from napari_segmate.core.errors import ImageError, ModelError, PromptError
-from napari_segmate.core.text.detections import Detections, join
-from napari_segmate.core.text.phrases import caption, chunks, split_phrases, token_groups
+from napari_segmate.core.errors import ModelError, PromptError
+from napari_segmate.core.text.detections import Detections
+from napari_segmate.core.text.phrases import caption, chunks, token_groups
 from napari_segmate.core.types import BoxYX, FloatArray, RGBImage, Shape2D
-from napari_segmate.detectors._boxes import corners_in
+from napari_segmate.detectors._detector_io import (
+    check_image,
+    check_phrases,
+    corners_in,
+    join_concepts,
+    shape_of,
+)
 from napari_segmate.detectors.base import DETAIL, LONGEST, DetectorInfo
 
-__all__ = ["CaptionDetector", "check_image", "check_phrases", "pixels_of"]
+__all__ = ["CaptionDetector", "Forward", "pixels_of"]
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 SPREAD = np.array([0.229, 0.224, 0.225], np.float32)
 """Of the pixels of ImageNet, 0 to 1."""
 
 Forward = Callable[[Any, str, Any], tuple[Any, Any]]
-
-
-def check_image(image: RGBImage) -> None:
-    """Raise when an image is not 8-bit RGB: networks take others silently, and see nothing.
-
-    Raises
-    ------
-    ImageError
-        Another shape or type.
-    """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ImageError(
-            f"a detector looks at (height, width, 3) of uint8, not at {image.shape} of "
-            f"{image.dtype}; napari_segmate.as_rgb makes that of any picture"
-        )
-
-
-def check_phrases(phrases: Sequence[str]) -> tuple[str, ...]:
-    """Return concepts as they are read: lower case, no sign that would end one.
-
-    Raises
-    ------
-    PromptError
-        None at all, nothing but signs, or several in one.
-
-    Examples
-    --------
-    >>> check_phrases(["Red blood cell."])
-    ('red blood cell',)
-    """
-    cleaned = []
-    for phrase in phrases:
-        parts = split_phrases(phrase)
-        if len(parts) > 1:
-            raise PromptError(f"{phrase[:40]!r} holds {len(parts)} concepts; give each on its own")
-        cleaned.append(parts[0])
-    if not cleaned:
-        raise PromptError("nothing to look for; give at least one concept, for example: cell")
-    return tuple(cleaned)
 
 
 def pixels_of(image: RGBImage, detail: int) -> FloatArray:
@@ -144,17 +111,15 @@ class CaptionDetector:
         unique = tuple(dict.fromkeys(cleaned))
         self._check_letters(unique)
         groups = chunks(unique, lambda text: len(self._tokenizer(text)["input_ids"]))
-        shape = (image.shape[0], image.shape[1])
+        shape = shape_of(image)
         pixels = self._pixels(image, detail)
         parts = []
         for group in groups:
             context.check()
             parts.append(self._pass(pixels, group, shape))
-        seen = join(parts, unique, shape)
-        scores = seen.scores[:, [unique.index(phrase) for phrase in cleaned]]
-        return Detections(seen.boxes_yx, scores, tuple(phrases), shape, self.info.name)
+        return join_concepts(parts, cleaned, phrases, shape)
 
-    def alike(
+    def detect_similar(
         self, image: RGBImage, box_yx: BoxYX, phrase: str, *, context: Context | None = None
     ) -> Detections:
         """See `napari_segmate.detectors.base.Detector`."""

@@ -1,14 +1,24 @@
-"""What the weights of GroundingDINO's authors are called in files of transformers."""
+"""The checkpoint of GroundingDINO's authors as a model of transformers, weight by weight."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from napari_segmate.core.errors import WeightsError
+from napari_segmate.detectors._dino_checkpoint import (
+    Sizes,
+    measure,
+    read_state,
+    tokenizer_of,
+    vocabulary_beside,
+)
+from napari_segmate.detectors._dino_checks import HEAD, check_heads
+from napari_segmate.detectors._pretrained import check_loaded, without_bars
 
-__all__ = ["convert"]
+__all__ = ["convert", "load_into_transformers"]
 
 SWIN = {
     "norm1": "layernorm_before",
@@ -132,3 +142,41 @@ def _of_layer(place: str, rest: str, table: Mapping[str, str], value: Any) -> li
         if rest == old or rest.startswith(f"{old}."):
             return [(place + table[old] + rest[len(old) :], value)]
     return [(place + rest, value)]
+
+
+def load_into_transformers(checkpoint: Path) -> tuple[Any, Any]:
+    """Return the model and its tokenizer; needs the vocabulary beside the checkpoint.
+
+    Raises
+    ------
+    WeightsError
+        No vocabulary, or not all weights of a GroundingDINO.
+    """
+    import transformers
+
+    library: Any = transformers
+    vocabulary = vocabulary_beside(checkpoint)
+    state = read_state(checkpoint)
+    sizes = measure(state, checkpoint.name)
+    tokenizer = tokenizer_of(vocabulary, sizes["text_config"]["vocab_size"])
+    converted = convert(state)
+    with without_bars():
+        model, loaded = library.GroundingDinoForObjectDetection.from_pretrained(
+            None, config=_config(sizes), state_dict=dict(converted), output_loading_info=True
+        )
+    check_loaded(loaded, checkpoint)
+    heads = {name: value for name, value in converted.items() if HEAD.match(name)}
+    check_heads(model, heads, checkpoint)
+    return model, tokenizer
+
+
+def _config(sizes: Sizes) -> Any:
+    from transformers import BertConfig, GroundingDinoConfig, SwinConfig
+
+    return GroundingDinoConfig(
+        **{
+            **sizes,
+            "backbone_config": SwinConfig(**sizes["backbone_config"]),
+            "text_config": BertConfig(**sizes["text_config"]),
+        }
+    )
