@@ -1,4 +1,4 @@
-"""How long the first mask takes, and each plane of a stack, with the embedded model.
+"""From a new process to the first mask, step by step; then with the embedded model in memory.
 
 ``python -m benchmarks.first_mask``
 """
@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from time import perf_counter
+from tempfile import TemporaryDirectory
+from time import time
 
 import numpy as np
 
+from benchmarks._cold_start import STEPS
 from benchmarks._images import Scene, scene
 from benchmarks._report import Table, report
 from benchmarks._timing import Times, repeat
@@ -28,17 +31,9 @@ from napari_segmate.models.base import Segmenter
 
 ROOT = Path(__file__).parents[1]
 SIDE = 1024
-FRESH = """
-from benchmarks.first_mask import first_mask, picture
-from time import perf_counter
-image = picture(0)
-start = perf_counter()
-from napari_segmate.models import load_model
-model = load_model("tiny", device="cpu")
-loaded = perf_counter() - start
-first_mask(model, image)
-print(loaded, perf_counter() - start)
-"""
+CELL = 100
+"""Number of the cell that is clicked."""
+COLUMNS = ["step", "median", "95th percentile"]
 
 
 def picture(number: int) -> Scene:
@@ -49,7 +44,7 @@ def first_mask(model: Segmenter, found: Scene) -> None:
     """Open an image and click on a cell, as the dock does: contrast, encoding, decoding, mask."""
     source = ImageSource(found.image, ImageAxes(0, 1))
     plane = source.plane((), source.estimate_contrast(ContrastMode.PLANE, ()))
-    prompts = ObjectPrompts(points=Points(found.centres_yx[100:101]))
+    prompts = ObjectPrompts(points=Points(found.centres_yx[CELL : CELL + 1]))
     prediction = predict(Request(1, plane, (prompts,)), model, EmbeddingStore())
     assert prediction.objects[0].candidates
 
@@ -72,40 +67,59 @@ def planes(model: Segmenter, repeats: int) -> Times:
     return repeat(encode, repeats)
 
 
-def fresh(repeats: int) -> tuple[Times, Times]:
-    """Do the same in new processes, importing torch and loading the model included."""
-    loaded, total = [], []
-    for _ in range(repeats):
-        command = [sys.executable, "-c", FRESH]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
-        first, second = map(float, done.stdout.split())
-        loaded.append(first)
-        total.append(second)
-    return Times(tuple(loaded)), Times(tuple(total))
+def cold_starts(runs: int) -> dict[str, Times]:
+    """Start new processes that answer a click each; return the seconds of every step."""
+    found = picture(0)
+    y, x = found.centres_yx[CELL]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "image.npy"
+        np.save(path, found.image)
+        seconds = [_cold_start(path, y, x) for _ in range(runs)]
+    return {step: Times(tuple(one[step] for one in seconds)) for step in [*STEPS, "total"]}
+
+
+def _cold_start(path: Path, y: float, x: float) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks._cold_start", path, y, x, time()]
+    done = subprocess.run(
+        list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
+    )
+    seconds: dict[str, float] = json.loads(done.stdout)
+    return seconds
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--cold-starts", type=int, default=7, help="new processes to start")
     parser.add_argument("--no-save", action="store_true", help="print, write no file")
     options = parser.parse_args(argv)
-    start = perf_counter()
-    model = load_model("tiny", device="cpu")
-    load_s = perf_counter() - start
-    loaded, total = fresh(max(options.repeats // 5, 1))
-    rows = [
-        ["first mask, model loaded", opened(model, options.repeats)],
-        ["encode a plane of a stack", planes(model, options.repeats)],
-        ["model in a new process, torch's import included", loaded],
-        ["first mask in a new process, all included", total],
-    ]
-    table = Table(
-        f"Embedded model, {SIDE} x {SIDE} image",
-        ["step", "median", "95th percentile"],
-        [[name, *_seconds(times)] for name, times in rows],
-        f"In this process the model was loaded in {load_s:.2f} s, torch having been imported.",
+    cold = cold_starts(options.cold_starts)
+    tables = [_cold_table(cold, options.cold_starts), _warm_table(options.repeats)]
+    report("first_mask", "First mask", tables, save=not options.no_save)
+
+
+def _cold_table(cold: Mapping[str, Times], runs: int) -> Table:
+    titles = {**STEPS, "total": "**new process to first mask**"}
+    return Table(
+        f"Cold start, {SIDE} x {SIDE} image",
+        COLUMNS,
+        [[title, *_seconds(cold[step])] for step, title in titles.items()],
+        f"{runs} new processes. Imports are counted wherever they happen and are no part of the "
+        "other steps.",
     )
-    report("first_mask", "First mask", [table], save=not options.no_save)
+
+
+def _warm_table(repeats: int) -> Table:
+    model = load_model("tiny", device="cpu")
+    rows = [
+        ["first mask, model loaded", opened(model, repeats)],
+        ["encode a plane of a stack", planes(model, repeats)],
+    ]
+    return Table(
+        f"Model in memory, {SIDE} x {SIDE} image",
+        COLUMNS,
+        [[name, *_seconds(times)] for name, times in rows],
+    )
 
 
 def _seconds(times: Times) -> list[str]:
