@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.enlarge import as_unit
-from napari_segmate.core.types import DenseMaps, FloatArray, Frame, MapArray, Shape2D
+from napari_segmate.core.flow import as_signed
+from napari_segmate.core.types import DenseMaps, FloatArray, Frame, Shape2D
 from napari_segmate.inference.embeddings import EmbeddingStore
 from napari_segmate.inference.request import PlaneLike
 from napari_segmate.inference.tiles import Tile, shown
@@ -40,7 +42,7 @@ def dense_maps(
     """Return the maps of a plane.
 
     Where tiles overlap their maps fade into each other, so that no seam cuts an object. Memory
-    grows with the plane by 5 bytes per cell, of 4 pixels at zoom 1.
+    grows with the plane by 5 bytes per cell, of 4 pixels at zoom 1, and 7 with a flow.
 
     Parameters
     ----------
@@ -62,7 +64,7 @@ def dense_maps(
     Returns
     -------
     DenseMaps
-        uint8.
+        uint8, and int8 for the flow.
     """
     context = context or Context()
     canvas = _Canvas(plane.shape, zoom)
@@ -128,9 +130,25 @@ class _Canvas:
         share = np.divide(faded, total, out=np.zeros_like(total), where=total > 0)
         for name in NAMES:
             kept: npt.NDArray[np.uint8] = getattr(self.maps, name)[place]
-            new = 255 * _resized(getattr(maps, name), size)
+            new = 255 * _resized(as_unit(getattr(maps, name)), size)
             kept[...] = np.rint(kept + share * (new - kept)).astype(np.uint8)
+        self._add_flow(maps, place, share)
         self._weight[place] = total
+
+    def _add_flow(self, maps: DenseMaps, place: Region, share: FloatArray) -> None:
+        if self.maps.flow_yx is None:
+            if maps.flow_yx is None:
+                return
+            empty = np.zeros((2, *self.maps.shape), np.int8)
+            self.maps = replace(self.maps, flow_yx=empty)
+        assert self.maps.flow_yx is not None
+        for axis in (0, 1):
+            kept = self.maps.flow_yx[axis][place]
+            # An even picture has no flow.
+            new: FloatArray | int = 0
+            if maps.flow_yx is not None:
+                new = 127 * _resized(as_signed(maps.flow_yx[axis]), share.shape)
+            kept[...] = np.rint(kept + share * (new - kept)).astype(np.int8)
 
     def _place(self, frame: Frame) -> tuple[Region, Shape2D]:
         """Return where the cells of a frame lie, and how many they are."""
@@ -166,11 +184,11 @@ def _ramp(cells: int, before: float, after: float) -> FloatArray:
     return weights.astype(np.float32)
 
 
-def _resized(values: MapArray, size: Shape2D) -> FloatArray:
+def _resized(values: FloatArray, size: tuple[int, ...]) -> FloatArray:
     """Return a map of a head of another stride with the cells of the canvas."""
     if values.shape == size:
-        return as_unit(values)
+        return values
     from skimage.transform import resize
 
-    found = resize(as_unit(values), size, order=1, anti_aliasing=True)  # type: ignore[no-untyped-call]
+    found = resize(values, size, order=1, anti_aliasing=True)  # type: ignore[no-untyped-call]
     return np.asarray(found, dtype=np.float32)
