@@ -1,10 +1,12 @@
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from importlib.resources import as_file, files
 
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from napari_segmate.core.synthetic import nuclei
 from napari_segmate.models._tiny_network import (
@@ -12,6 +14,7 @@ from napari_segmate.models._tiny_network import (
     TinyFeatures,
     TinyNetwork,
     draw_prompts,
+    flow_maps,
     load_tiny,
     save_tiny,
 )
@@ -302,3 +305,39 @@ def test_answers_do_not_depend_on_half_precision_features(embedded, scene):
     )
     before, after = (embedded[0].decode(each, **prompt)[0] > 0 for each in (features, halved))
     assert (before == after).float().mean() > 0.999
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (128, 32)])
+def test_flow_maps_have_a_value_per_two_pixels(shape):
+    torch.manual_seed(0)
+    network = TinyNetwork(replace(SMALL, flow=8)).eval()
+    maps = network.encode(torch.rand(2, 3, *shape) * 255).maps
+    assert maps.shape == (2, 21, shape[0] // 4, shape[1] // 4)
+    assert flow_maps(maps).shape == (2, 4, shape[0] // 2, shape[1] // 2)
+    # Neighbouring cells come from neighbouring features: no cell of a block is a copy.
+    assert flow_maps(maps)[0, 0].unique().numel() > maps[0, 0].numel()
+
+
+def test_flow_maps_leave_the_prompts_as_they_are():
+    torch.manual_seed(0)
+    plain = TinyNetwork(SMALL).eval()
+    more = TinyNetwork(replace(SMALL, flow=8)).eval()
+    more.load_state_dict(plain.state_dict(), strict=False)
+    image = torch.rand(1, 3, 64, 64) * 255
+    click = {"points": torch.tensor([[[20.0, 30.0]]]), "point_labels": torch.ones(1, 1).long()}
+    for one, other in zip(
+        plain.decode(plain.encode(image), **click),
+        more.decode(more.encode(image), **click),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_files_of_networks_without_flow_maps_load(tmp_path):
+    path = tmp_path / "old.safetensors"
+    network = TinyNetwork(SMALL)
+    config = {key: value for key, value in asdict(SMALL).items() if key != "flow"}
+    save_file(network.state_dict(), path, {"config": json.dumps(config)})
+    loaded = load_tiny(path)
+    assert loaded.config == SMALL
+    assert flow_maps(loaded.encode(torch.zeros(1, 3, 64, 64)).maps) is None

@@ -5,7 +5,7 @@ from napari_segmate.core.labels.instances import instances_from_maps
 from napari_segmate.core.numbers.metrics import average_precision
 from napari_segmate.core.synthetic import touching_cells
 from napari_segmate.models._tiny_network import OFFSET_UNIT
-from napari_segmate.training.targets import STRIDE, dense_targets
+from napari_segmate.training.targets import STRIDE, dense_targets, flow_targets
 
 
 def test_maps_have_a_value_per_cell():
@@ -61,3 +61,47 @@ def test_empty_and_nearly_empty_images_have_finite_targets(labels):
     targets = dense_targets(labels)
     for each in (targets.foreground, targets.distance, targets.offset_yx):
         assert np.isfinite(each).all()
+
+
+def test_flow_leads_to_one_place_in_each_object():
+    _, labels = touching_cells((96, 128), radius=12)
+    targets = flow_targets(labels)
+    length = np.hypot(*targets.flow_yx)
+    cells = labels[1::2, 1::2] * (targets.foreground >= 0.5)
+    assert (length[cells == 0] <= 1.001).all()
+    for number in np.unique(cells[cells > 0]):
+        own = length[cells == number]
+        assert (own == 0).sum() == 1
+        assert (own > 0.9).mean() > 0.5
+
+
+def test_flow_goes_round_the_gap_of_a_hoof():
+    labels = np.zeros((64, 64), int)
+    labels[8:56, 8:56] = 1
+    labels[8:44, 20:44] = 0
+    flow_yx = flow_targets(labels).flow_yx
+    # At the top of both legs the way to the centre leads down, not across the gap.
+    for column in (6, 24):
+        down, across = flow_yx[:, 5, column]
+        assert down > 0.95
+        assert abs(across) < 0.3
+
+
+def test_foreground_of_a_flow_is_the_share_of_pixels():
+    labels = np.zeros((8, 8), int)
+    labels[1:5, 2:6] = 1
+    assert flow_targets(labels).foreground[:, 1].tolist() == [0.5, 1, 0.5, 0]
+
+
+def test_parts_that_touch_at_corners_flow_into_one():
+    labels = np.zeros((24, 24), int)
+    labels[2:12, 2:12] = labels[12:22, 12:22] = 1
+    length = np.hypot(*flow_targets(labels).flow_yx)
+    assert (length[labels[1::2, 1::2] > 0] == 0).sum() == 1
+
+
+def test_no_objects_have_no_flow():
+    targets = flow_targets(np.zeros((32, 16), int))
+    assert targets.flow_yx.shape == (2, 16, 8)
+    assert not targets.flow_yx.any()
+    assert not targets.foreground.any()

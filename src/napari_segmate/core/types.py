@@ -27,6 +27,7 @@ __all__ = [
     "MaskResult",
     "RGBImage",
     "Shape2D",
+    "SignedMapArray",
 ]
 
 RGBImage: TypeAlias = npt.NDArray[np.uint8]
@@ -34,6 +35,7 @@ RGBImage: TypeAlias = npt.NDArray[np.uint8]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 MapArray: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
+SignedMapArray: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.int8]
 """Values of 0 to 1: as they are (float32), or times 255 (uint8)."""
 LabelArray: TypeAlias = npt.NDArray[np.integer[Any]]
 """Label image: 0 is background, each other value one object."""
@@ -142,15 +144,25 @@ class DenseMaps:
         Nearness to the centre of the object, 1 in the centre.
     image_shape : (height, width)
         Size of the image that the maps cover.
+    flow_yx : (2, h, w) float32 or int8, optional
+        Direction in which the centre of the object is reached on a path inside of it, -1 to 1, or
+        -127 to 127 as int8. With a flow, paths tell the objects apart.
+    cell_yx : (float, float), optional
+        Height and width of a cell in pixels of the image: the last cells may reach beyond it. By
+        default all cells together are as large as the image.
     """
 
     foreground: MapArray
     depth: MapArray
     centre: MapArray
     image_shape: Shape2D
+    flow_yx: SignedMapArray | None = None
+    cell_yx: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         shapes = {self.foreground.shape, self.depth.shape, self.centre.shape}
+        if self.flow_yx is not None:
+            shapes.add(self.flow_yx.shape[1:])
         if len(shapes) > 1 or self.foreground.ndim != 2:
             raise ValueError(f"the maps must have one shape (h, w), not {sorted(shapes)}")
 
@@ -163,7 +175,8 @@ class DenseMaps:
     @property
     def nbytes(self) -> int:
         """Bytes that the maps hold."""
-        return self.foreground.nbytes + self.depth.nbytes + self.centre.nbytes
+        flow = 0 if self.flow_yx is None else self.flow_yx.nbytes
+        return self.foreground.nbytes + self.depth.nbytes + self.centre.nbytes + flow
 
 
 @dataclass(frozen=True, eq=False)

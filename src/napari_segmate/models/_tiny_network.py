@@ -3,7 +3,8 @@
 Three parts share one encoder: the embedding (stride 8) that prompts are decoded on, detail features
 (stride 4) that sharpen the masks, and dense instance maps (stride 4). The maps serve automatic
 segmentation, and they also tell the prompt decoder where the object under a click may lie: two
-pixels belong together when their predicted object centres do.
+pixels belong together when their predicted object centres do. A network may have flow maps
+(stride 2) besides: then these serve automatic segmentation.
 
 Sources: Kirillov et al., "Segment Anything" (2023), for prompt tokens, two-way transformer and mask
 decoder; Neven et al., "Instance segmentation by jointly optimizing spatial embeddings" (2019), for
@@ -29,13 +30,24 @@ from torch.nn import functional
 from napari_segmate.models._light_imports import create_backbone
 from napari_segmate.models._tiny_decoder import decode_cells
 
-__all__ = ["TinyConfig", "TinyFeatures", "TinyNetwork", "load_tiny", "save_tiny"]
+__all__ = [
+    "TinyConfig",
+    "TinyFeatures",
+    "TinyNetwork",
+    "flow_maps",
+    "load_tiny",
+    "save_tiny",
+]
 
 OFFSET_UNIT = 32.0
 """Pixels per unit of the predicted offsets: keeps them near 1 for usual objects."""
 FIELD = 512.0
 """Pixels per unit of the positional encoding: fixed, so that crops and images share one scale."""
 PRIOR_CHANNELS = 9
+COARSE_CHANNELS = 5
+"""Maps at stride 4: foreground, distance, offset, bandwidth."""
+FLOW_CHANNELS = 4
+"""Maps at stride 2: foreground, distance, flow along y and x."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +62,14 @@ class TinyConfig:
         Channels of the embedding and of the prompt tokens; a multiple of 32.
     detail : int
         Channels of the detail features.
+    flow : int
+        Channels from which the flow maps are made; 0 for a network without them.
     """
 
     backbone: str = "hgnetv2_b0"
     width: int = 96
     detail: int = 48
+    flow: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +82,31 @@ class TinyFeatures:
         Features that prompts are decoded on.
     detail : (B, D, H/4, W/4)
         Features that sharpen the masks.
-    maps : (B, 5, H/4, W/4)
+    maps : (B, 5 or 21, H/4, W/4)
         Foreground logit, distance to the border (1 deepest inside the object), offset to the
-        object's centre (dy, dx, in units of 32 pixels), log of the bandwidth.
+        object's centre (dy, dx, in units of 32 pixels), log of the bandwidth; then, where the
+        network has them, the flow maps with the 2 x 2 cells of each cell as channels.
     """
 
     embedding: Tensor
     detail: Tensor
     maps: Tensor
+
+
+def flow_maps(maps: Tensor) -> Tensor | None:
+    """Return the flow maps (..., 4, H/2, W/2) that maps hold, None where the network has none.
+
+    Foreground logit, distance to the border (1 deepest inside the object), direction towards the
+    centre along a path inside the object (dy, dx, of length 1).
+
+    Examples
+    --------
+    >>> flow_maps(torch.zeros(2, 21, 8, 8)).shape, flow_maps(torch.zeros(2, 5, 8, 8))
+    (torch.Size([2, 4, 16, 16]), None)
+    """
+    if maps.shape[-3] == COARSE_CHANNELS:
+        return None
+    return functional.pixel_shuffle(maps[..., COARSE_CHANNELS:, :, :], 2)
 
 
 def _conv(channels_in: int, channels_out: int, kernel: int = 3, groups: int = 1) -> nn.Sequential:
@@ -83,6 +115,27 @@ def _conv(channels_in: int, channels_out: int, kernel: int = 3, groups: int = 1)
         nn.BatchNorm2d(channels_out),
         nn.ReLU(inplace=True),
     )
+
+
+def _maps(channels_in: int, channels_out: int) -> nn.Conv2d:
+    maps = nn.Conv2d(channels_in, channels_out, 1)
+    nn.init.normal_(maps.weight, std=0.01)
+    nn.init.zeros_(maps.bias)  # type: ignore[arg-type]
+    return maps
+
+
+class _FlowHead(nn.Module):
+    """Flow maps from features of stride 4: (B, C, h, w) to (B, 16, h, w), see `flow_maps`."""
+
+    def __init__(self, channels_in: int, channels: int) -> None:
+        super().__init__()
+        self.enlarge = nn.Sequential(
+            _conv(channels_in, 4 * channels, 1), nn.PixelShuffle(2), _conv(channels, channels)
+        )
+        self.maps = _maps(channels, FLOW_CHANNELS)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return functional.pixel_unshuffle(self.maps(self.enlarge(features)), 2)
 
 
 class _Encoder(nn.Module):
@@ -100,10 +153,9 @@ class _Encoder(nn.Module):
         self.detail_lateral = nn.Conv2d(channels[0], detail, 1)
         self.detail_top = nn.Conv2d(width, detail, 1)
         self.detail_smooth = _conv(detail, detail)
-        maps = nn.Conv2d(detail, 5, 1)
-        nn.init.normal_(maps.weight, std=0.01)
-        nn.init.zeros_(maps.bias)  # type: ignore[arg-type]
+        maps = _maps(detail, COARSE_CHANNELS)
         self.head = nn.Sequential(_conv(detail, detail), _conv(detail, detail), maps)
+        self.flow = _FlowHead(detail, config.flow) if config.flow else None
 
     def forward(self, images: Tensor) -> TinyFeatures:
         return self.fuse(self.levels(images))
@@ -123,7 +175,11 @@ class _Encoder(nn.Module):
         level8 = self.smooth8(level8 + _resize(level16, level8, "nearest"))
         top = _resize(self.detail_top(level8), stride4, "bilinear")
         detail = self.detail_smooth(self.detail_lateral(stride4) + top)
-        return TinyFeatures(self.neck(level8), detail, self.head(detail))
+        shared = self.head[0](detail)
+        maps = self.head[2](self.head[1](shared))
+        if self.flow is not None:
+            maps = torch.cat([maps, self.flow(shared)], dim=1)
+        return TinyFeatures(self.neck(level8), detail, maps)
 
 
 def _resize(features: Tensor, like: Tensor, mode: str) -> Tensor:

@@ -107,21 +107,24 @@ class TinySegmenter(NetworkSegmenter):
 
 
 def maps_at_half(maps: torch.Tensor, image_shape: Shape2D) -> DenseMaps:
-    """Return the network's maps (5, h, w), a quarter of the image in size, at half of it."""
+    """Return the network's maps (C, h, w), a quarter of the image in size, at half of it."""
     import torch
     from torch.nn.functional import interpolate
 
     from napari_segmate._torch import to_array
-    from napari_segmate.models._tiny_network import OFFSET_UNIT
+    from napari_segmate.models._tiny_network import COARSE_CHANNELS, OFFSET_UNIT, flow_maps
 
-    height, width = image_shape
-    large = interpolate(maps[None], scale_factor=2.0, mode="bilinear", align_corners=False)
-    large = large[0, :, : -(-height // 2), : -(-width // 2)]
+    height, width = -(-image_shape[0] // 2), -(-image_shape[1] // 2)
+    coarse = maps[None, :COARSE_CHANNELS]
+    large = interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
+    large = large[0, :, :height, :width]
     off_centre = (large[2:4] * OFFSET_UNIT).square().sum(0)
-    near = torch.exp(-off_centre / (2 * CENTRE_RADIUS**2))
-    return DenseMaps(
-        to_array(large[0].sigmoid()), to_array(large[1].clamp(0, 1)), to_array(near), image_shape
-    )
+    near = to_array(torch.exp(-off_centre / (2 * CENTRE_RADIUS**2)))
+    fine = flow_maps(maps)
+    shown = large if fine is None else fine[:, :height, :width]
+    likely, depth = to_array(shown[0].sigmoid()), to_array(shown[1].clamp(0, 1))
+    flow = None if fine is None else to_array(shown[2:4].clamp(-1, 1))
+    return DenseMaps(likely, depth, near, image_shape, flow, (2.0, 2.0))
 
 
 def _padded_length(length: int) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_segmate.core.types import FloatArray
 from napari_segmate.training.data import Knowledge
 from napari_segmate.training.learner import DenseTruth, Features, Learner
-from napari_segmate.training.targets import STRIDE, dense_targets
+from napari_segmate.training.targets import FLOW_STRIDE, STRIDE, dense_targets, flow_targets
 from napari_segmate.training.views import View
 
 __all__ = ["Entry", "make_entry", "stack_features", "stack_truth"]
@@ -71,22 +71,39 @@ def make_entry(view: View, learner: Learner, teacher: Learner | None = None) -> 
         for name, value in learner.prepare(image.to(learner.device)).items()
     }
     prepared = {name: value.cpu() for name, value in prepared.items()}
-    truth = _truth(view, image, teacher) if learner.dense else None
+    truth = _truth(view, image, learner, teacher) if learner.dense else None
     return Entry(prepared, view.labels, view.known >= Knowledge.OBJECT, truth)
 
 
-def _truth(view: View, image: Tensor, teacher: Learner | None) -> DenseTruth:
-    targets = dense_targets(view.labels)
-    certain = _cells(view.known) == Knowledge.ALL
-    arrays = [targets.foreground[None], targets.distance[None], targets.offset_yx]
-    maps = np.concatenate(arrays).astype(np.float32)
-    weight = certain.astype(np.float32)
+def _truth(view: View, image: Tensor, learner: Learner, teacher: Learner | None) -> DenseTruth:
+    certain = view.known == Knowledge.ALL
+    thought = None
     if teacher is not None and not certain.all():
-        maps = np.where(certain, maps, _thought(image, teacher))
-        weight = np.where(certain, weight, np.float32(KEPT))
-    stacked = torch.from_numpy(np.ascontiguousarray(maps, dtype=np.float32))
+        thought = _thought(image, teacher)
+    targets = dense_targets(view.labels)
+    wanted = np.stack([targets.foreground, targets.distance, *targets.offset_yx])
+    opinion = None if teacher is None or thought is None else teacher.opinion(thought)
+    maps = _taught(wanted, _cells(certain), opinion)
     off_centre = torch.from_numpy(_off_centre(targets.offset_yx, _cells(view.labels)))
-    return DenseTruth(stacked[0], stacked[1], stacked[2:], off_centre, torch.from_numpy(weight))
+    flow = _flow_truth(view, thought, teacher) if learner.has_flow else torch.zeros(0)
+    return DenseTruth(maps[0], maps[1], maps[2:4], off_centre, maps[4], flow)
+
+
+def _flow_truth(view: View, thought: Tensor | None, teacher: Learner | None) -> Tensor:
+    targets = flow_targets(view.labels)
+    wanted = np.stack([targets.foreground, targets.distance, *targets.flow_yx])
+    opinion = None if teacher is None or thought is None else teacher.flow_opinion(thought)
+    certain = view.known[1::FLOW_STRIDE, 1::FLOW_STRIDE] == Knowledge.ALL
+    return _taught(wanted, certain, opinion)
+
+
+def _taught(wanted: FloatArray, certain: npt.NDArray[np.bool_], opinion: Tensor | None) -> Tensor:
+    """Return what maps (4, h, w) should be where that is certain, else an opinion; and weights."""
+    weight = certain.astype(np.float32)
+    if opinion is not None and not certain.all():
+        wanted = np.where(certain, wanted, opinion.float().cpu().numpy())
+        weight = np.where(certain, weight, np.float32(KEPT))
+    return torch.from_numpy(np.concatenate([wanted, weight[None]]).astype(np.float32))
 
 
 def _off_centre(offset_yx: FloatArray, labels: npt.NDArray[np.integer[Any]]) -> FloatArray:
@@ -98,18 +115,17 @@ def _off_centre(offset_yx: FloatArray, labels: npt.NDArray[np.integer[Any]]) -> 
     return np.where(labels > 0, shares, 1).astype(np.float32)
 
 
-def _cells(values: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.integer[Any]]:
+def _cells(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the value of the pixel nearest to the middle of each cell."""
     return values[1::2, 1::2][:: STRIDE // 2, :: STRIDE // 2]
 
 
 @torch.no_grad()
-def _thought(image: Tensor, teacher: Learner) -> FloatArray:
-    """Return foreground, distance and offset (4, h, w) as the network sees them."""
+def _thought(image: Tensor, teacher: Learner) -> Tensor:
+    """Return the maps of one image as the network sees them."""
     maps = teacher.maps(teacher.features(teacher.prepare(image.to(teacher.device))))
     assert maps is not None, "a network with an instance head"
-    thought: FloatArray = teacher.opinion(maps[0]).float().cpu().numpy()
-    return thought
+    return maps[0]
 
 
 def stack_features(entries: Sequence[Entry], device: str) -> Features:

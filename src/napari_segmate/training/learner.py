@@ -33,6 +33,9 @@ class DenseTruth:
         Distance to the centre of the object, 1 where it is largest; 1 outside.
     weight : (..., h, w)
         How much each cell counts, 0 to 1.
+    flow : (..., 5, 2 h, 2 w) or (..., 0)
+        Foreground, distance and flow as in `napari_segmate.training.targets.FlowTargets`, and how
+        much each of these cells counts; empty for a network without flow maps.
     """
 
     foreground: Tensor
@@ -40,6 +43,7 @@ class DenseTruth:
     offset_yx: Tensor
     off_centre: Tensor
     weight: Tensor
+    flow: Tensor
 
 
 Features: TypeAlias = Mapping[str, Tensor]
@@ -111,6 +115,11 @@ class Learner(ABC):
         """Return the dense maps (B, C, S / 4, S / 4), None without an instance head."""
         return None
 
+    @property
+    def has_flow(self) -> bool:
+        """Whether the dense maps hold flow maps."""
+        return False
+
     def dense_loss(self, maps: Tensor, truth: DenseTruth) -> Tensor:
         """Return how far maps are from the truth, a scalar."""
         raise NotImplementedError
@@ -121,6 +130,10 @@ class Learner(ABC):
 
     def opinion(self, maps: Tensor) -> Tensor:
         """Return foreground, depth and offset (4, h, w) that the maps of one view mean."""
+        raise NotImplementedError
+
+    def flow_opinion(self, maps: Tensor) -> Tensor:
+        """Return foreground, depth and flow (4, 2 h, 2 w) that the maps of one view mean."""
         raise NotImplementedError
 
     def extra_loss(

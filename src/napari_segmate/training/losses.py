@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["MaskLoss", "affinity_loss", "dense_loss", "dice_loss", "distance_loss", "mask_loss"]
+__all__ = [
+    "MaskLoss",
+    "affinity_loss",
+    "dense_loss",
+    "dice_loss",
+    "distance_loss",
+    "flow_loss",
+    "mask_loss",
+]
 
 
 def dice_loss(probability: Tensor, truth: Tensor) -> Tensor:
@@ -36,7 +44,7 @@ def dense_loss(
 
     Parameters
     ----------
-    maps : (B, 5, h, w)
+    maps : (B, 5 or more, h, w)
         As in `TinyFeatures.maps`; the bandwidth has no target and learns from `affinity_loss`.
     foreground, distance : (B, h, w)
         As in `DenseTargets`.
@@ -45,17 +53,52 @@ def dense_loss(
     known : (B, h, w), optional
         How much each cell counts, 0 to 1: what nobody annotated does not. Default: all 1.
     """
-    logits = maps[:, 0]
     if known is None:
-        known = torch.ones_like(logits)
+        known = torch.ones_like(foreground)
+    shape = _shape_loss(maps, foreground, distance, known)
+    return shape + 2 * _inside(maps[:, 2:4], offset_yx, foreground * known)
+
+
+def flow_loss(
+    maps: Tensor,
+    foreground: Tensor,
+    distance: Tensor,
+    flow_yx: Tensor,
+    known: Tensor | None = None,
+) -> Tensor:
+    """Return the loss of the flow maps, a scalar.
+
+    Parameters
+    ----------
+    maps : (B, 4, h, w)
+        As `flow_maps` returns them.
+    foreground, distance : (B, h, w)
+        As in `FlowTargets`.
+    flow_yx : (B, 2, h, w)
+        As in `FlowTargets`; counts inside objects only.
+    known : (B, h, w), optional
+        How much each cell counts, 0 to 1: what nobody annotated does not. Default: all 1.
+    """
+    if known is None:
+        known = torch.ones_like(foreground)
+    shape = _shape_loss(maps, foreground, distance, known)
+    return shape + _inside(maps[:, 2:4], flow_yx, (foreground >= 0.5) * known)
+
+
+def _shape_loss(maps: Tensor, foreground: Tensor, distance: Tensor, known: Tensor) -> Tensor:
+    """Return the loss of foreground and distance."""
+    logits = maps[:, 0]
     entropy = functional.binary_cross_entropy_with_logits(logits, foreground, reduction="none")
     dice = dice_loss(logits.sigmoid() * known, foreground * known).mean()
     depth = functional.smooth_l1_loss(maps[:, 1], distance, reduction="none", beta=0.1)
-    error = functional.smooth_l1_loss(maps[:, 2:4], offset_yx, reduction="none", beta=0.1)
-    inside = foreground * known
-    centre = (error * inside[:, None]).sum() / (2 * inside.sum() + 1)
     counted = known.sum().clamp(min=1)
-    return ((entropy + 2 * depth) * known).sum() / counted + 0.5 * dice + 2 * centre
+    return ((entropy + 2 * depth) * known).sum() / counted + 0.5 * dice
+
+
+def _inside(found: Tensor, wanted: Tensor, inside: Tensor) -> Tensor:
+    """Return the loss of vectors (B, 2, h, w) where objects are."""
+    error = functional.smooth_l1_loss(found, wanted, reduction="none", beta=0.1)
+    return (error * inside[:, None]).sum() / (2 * inside.sum() + 1)
 
 
 def distance_loss(maps: Tensor, truth: Tensor, known: Tensor) -> Tensor:

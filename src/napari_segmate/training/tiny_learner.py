@@ -13,11 +13,17 @@ from torch.nn import functional
 
 from napari_segmate.core.numbers.diameter import nearest_zoom
 from napari_segmate.core.types import DenseMaps
-from napari_segmate.models._tiny_network import FIELD, TinyFeatures, TinyNetwork, draw_prompts
+from napari_segmate.models._tiny_network import (
+    FIELD,
+    TinyFeatures,
+    TinyNetwork,
+    draw_prompts,
+    flow_maps,
+)
 from napari_segmate.models.tiny import maps_at_half
 from napari_segmate.training.data import Sample
 from napari_segmate.training.learner import DenseTruth, Features, Learner
-from napari_segmate.training.losses import affinity_loss, dense_loss
+from napari_segmate.training.losses import affinity_loss, dense_loss, flow_loss
 from napari_segmate.training.presets import Preset, Schedule
 from napari_segmate.training.prompting import Prompts
 
@@ -108,11 +114,27 @@ class TinyLearner(Learner):
 
     def dense_loss(self, maps: Tensor, truth: DenseTruth) -> Tensor:
         """Return the loss of the pre-training."""
-        return dense_loss(maps, truth.foreground, truth.distance, truth.offset_yx, truth.weight)
+        loss = dense_loss(maps, truth.foreground, truth.distance, truth.offset_yx, truth.weight)
+        flow = flow_maps(maps)
+        if flow is None:
+            return loss
+        foreground, distance, *flow_yx, weight = truth.flow.unbind(1)
+        return loss + flow_loss(flow, foreground, distance, torch.stack(flow_yx, 1), weight)
+
+    @property
+    def has_flow(self) -> bool:
+        """Whether the network has flow maps."""
+        return self.network.config.flow > 0
 
     def opinion(self, maps: Tensor) -> Tensor:
         """Return foreground, depth and offset."""
         return torch.cat([maps[:1].sigmoid(), maps[1:2].clamp(0, 1), maps[2:4]])
+
+    def flow_opinion(self, maps: Tensor) -> Tensor:
+        """Return foreground, depth and flow."""
+        flow = flow_maps(maps)
+        assert flow is not None, "a network with flow maps"
+        return self.opinion(flow)
 
     def dense_maps(self, maps: Tensor, size: int) -> DenseMaps:
         """Return the maps as `TinySegmenter.instance_maps` would."""

@@ -12,6 +12,7 @@ from skimage.segmentation import watershed
 
 from napari_segmate.core.errors import ImageError
 from napari_segmate.core.labels.enlarge import as_unit, enlarge_labels
+from napari_segmate.core.labels.flow import FlowParams, label_flow
 from napari_segmate.core.labels.seams import blocks
 from napari_segmate.core.types import DenseMaps, FloatArray, IntBoxYX
 
@@ -24,6 +25,11 @@ BLOCK = 2048
 """Side of the blocks in which large maps are worked on, in cells."""
 BLOCK_HALO = 256
 """Overlap of the blocks: larger than the objects that a model sees, in cells."""
+
+
+USUAL_SEED = 0.55
+LEAST_SEED = 0.25
+"""Below it the ends of paths of different objects would run together."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,25 @@ class InstanceParams:
     # The defaults come from a search over validation images of seven modalities: seeds from the
     # distance alone or from votes for the centre alone had a lower AP50 in most of them.
     foreground: float = 0.5
-    seed: float = 0.55
+    seed: float = USUAL_SEED
     centre_weight: float = 0.3
     centre_radius: float = 4.0
     smoothing: float = 1.0
     min_area: int = 20
     least_centre: float | None = None
+
+    @property
+    def flow_params(self) -> FlowParams:
+        """The same for maps with a flow: `seed` says how many paths must end where an object is.
+
+        Examples
+        --------
+        >>> InstanceParams().flow_params
+        FlowParams(foreground=0.5, density=2.5, join=1.8, depth=0.4)
+        """
+        usual = FlowParams()
+        share = max(self.seed, LEAST_SEED) / USUAL_SEED
+        return FlowParams(self.foreground, usual.density * share**2, usual.join / share)
 
 
 def instances_from_maps(
@@ -143,7 +162,9 @@ def instances_from_dense(maps: DenseMaps, params: InstanceParams | None = None) 
     """
     params = params or InstanceParams()
     cells = label_cells(maps, params)
-    enlarged = enlarge_labels(cells, maps.foreground, params.foreground, maps.image_shape)
+    enlarged = enlarge_labels(
+        cells, maps.foreground, params.foreground, maps.image_shape, maps.cell_yx
+    )
     return _without_small(enlarged, params.min_area)
 
 
@@ -151,8 +172,11 @@ def label_cells(maps: DenseMaps, params: InstanceParams) -> Labels:
     """Return the object of each cell of the maps, (h, w) int32 with 1 .. n and 0 for none.
 
     Maps of many cells are worked on block by block, which bounds the memory: seeds are numbered
-    once for all blocks, so that objects across borders stay whole.
+    once for all blocks, so that objects across borders stay whole. Where the maps have a flow, its
+    paths tell the objects apart instead of seeds.
     """
+    if maps.flow_yx is not None:
+        return label_flow(maps, params.flow_params)
     if np.prod(maps.shape) <= BLOCK**2:
         return _grown(maps, _numbered(_seeds(maps, params)), params)
     inside_seeds = np.zeros(maps.shape, bool)

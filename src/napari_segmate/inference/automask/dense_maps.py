@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.labels.enlarge import as_unit
-from napari_segmate.core.types import DenseMaps, FloatArray, Frame, MapArray, Shape2D
+from napari_segmate.core.labels.flow import as_signed
+from napari_segmate.core.types import DenseMaps, FloatArray, Frame, Shape2D
 from napari_segmate.inference.automask.tiles import Tile, shown
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.request import PlaneLike
@@ -40,7 +42,7 @@ def dense_maps(
     """Return the maps of a plane.
 
     Where tiles overlap their maps fade into each other, so that no seam cuts an object. Memory
-    grows with the plane by 5 bytes per cell, of 4 pixels at zoom 1.
+    grows with the plane by 5 bytes per cell, of 4 pixels at zoom 1, and 7 with a flow.
 
     Parameters
     ----------
@@ -62,10 +64,10 @@ def dense_maps(
     Returns
     -------
     DenseMaps
-        uint8.
+        uint8, and int8 for the flow.
     """
     context = context or Context()
-    canvas = _Canvas(plane.shape, zoom)
+    canvas = _Canvas(plane.shape, zoom, whole=_is_one_look(plane.shape, tiles))
     for number, tile in enumerate(tiles):
         context.report(number, len(tiles), "looking")
         keep = len(tiles) <= KEPT_TILES
@@ -109,14 +111,22 @@ def _cells(shape: Shape2D) -> Shape2D:
     return -(-shape[0] // STRIDE), -(-shape[1] // STRIDE)
 
 
+def _is_one_look(shape: Shape2D, tiles: Sequence[Tile]) -> bool:
+    return len(tiles) == 1 and tiles[0].frame.box_yx == (0, 0, *shape)
+
+
 class _Canvas:
     """The maps of a plane while its tiles come in."""
 
-    def __init__(self, shape: Shape2D, zoom: float) -> None:
+    def __init__(self, shape: Shape2D, zoom: float, *, whole: bool) -> None:
         self._zoom = zoom
-        cells = _cells((shown(shape[0], zoom), shown(shape[1], zoom)))
+        size = shown(shape[0], zoom), shown(shape[1], zoom)
+        cells = _cells(size)
+        # One tile is shown a little larger than its zoom where a side comes out as a fraction.
+        zooms = [size[axis] / shape[axis] if whole else zoom for axis in (0, 1)]
         arrays = [np.zeros(cells, np.uint8) for _ in NAMES]
-        self.maps = DenseMaps(arrays[0], arrays[1], arrays[2], shape)
+        cell_yx = STRIDE / zooms[0], STRIDE / zooms[1]
+        self.maps = DenseMaps(arrays[0], arrays[1], arrays[2], shape, None, cell_yx)
         self._weight = np.zeros(cells, np.float16)
 
     def add(self, tile: Tile, maps: DenseMaps) -> None:
@@ -128,9 +138,25 @@ class _Canvas:
         share = np.divide(faded, total, out=np.zeros_like(total), where=total > 0)
         for name in NAMES:
             kept: npt.NDArray[np.uint8] = getattr(self.maps, name)[place]
-            new = 255 * _resized(getattr(maps, name), size)
+            new = 255 * _resized(as_unit(getattr(maps, name)), size)
             kept[...] = np.rint(kept + share * (new - kept)).astype(np.uint8)
+        self._add_flow(maps, place, share)
         self._weight[place] = total
+
+    def _add_flow(self, maps: DenseMaps, place: Region, share: FloatArray) -> None:
+        if self.maps.flow_yx is None:
+            if maps.flow_yx is None:
+                return
+            empty = np.zeros((2, *self.maps.shape), np.int8)
+            self.maps = replace(self.maps, flow_yx=empty)
+        assert self.maps.flow_yx is not None
+        for axis in (0, 1):
+            kept = self.maps.flow_yx[axis][place]
+            # An even picture has no flow.
+            new: FloatArray | int = 0
+            if maps.flow_yx is not None:
+                new = 127 * _resized(as_signed(maps.flow_yx[axis]), share.shape)
+            kept[...] = np.rint(kept + share * (new - kept)).astype(np.int8)
 
     def _place(self, frame: Frame) -> tuple[Region, Shape2D]:
         """Return where the cells of a frame lie, and how many they are."""
@@ -166,11 +192,11 @@ def _ramp(cells: int, before: float, after: float) -> FloatArray:
     return weights.astype(np.float32)
 
 
-def _resized(values: MapArray, size: Shape2D) -> FloatArray:
+def _resized(values: FloatArray, size: tuple[int, ...]) -> FloatArray:
     """Return a map of a head of another stride with the cells of the canvas."""
     if values.shape == size:
-        return as_unit(values)
+        return values
     from skimage.transform import resize
 
-    found = resize(as_unit(values), size, order=1, anti_aliasing=True)  # type: ignore[no-untyped-call]
+    found = resize(values, size, order=1, anti_aliasing=True)  # type: ignore[no-untyped-call]
     return np.asarray(found, dtype=np.float32)
