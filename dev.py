@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 OUTPUT = ROOT / "demo-output"
 MINIMUM_PYTHON = (3, 11)
+MOST_WORKERS = 4
+"""More processes than this need more memory than a laptop has: each loads torch and napari."""
 MINIMUM_PIP = "25.1"  # the first that installs dependency groups
 
 NEEDS = {
@@ -230,13 +232,24 @@ def demo(arguments: argparse.Namespace) -> int:
     return run_with_screen()
 
 
+def parallel_options(arguments: Sequence[str], cores: int) -> list[str]:
+    """Return what spreads the whole suite over the cores; parts of it run in one process."""
+    if arguments or cores < 2:
+        return []
+    # A file stays in one process: its fixtures, models and windows are made once.
+    return ["-n", str(min(cores, MOST_WORKERS)), "--dist", "loadfile"]
+
+
 def test(arguments: argparse.Namespace) -> int:
     install("dev")
-    pytest = [venv_python(), "-m", "pytest", *arguments.rest]
+    options = parallel_options(arguments.rest, os.cpu_count() or 1)
+    pytest = [venv_python(), "-m", "pytest", *options, *arguments.rest]
+    # Each process has a core to itself; threads of torch would only wait for one another.
+    environment = {**os.environ, **({"OMP_NUM_THREADS": "1"} if options else {})}
     see_to_system_packages(has_screen())
     if has_screen():
-        return call(pytest)
-    return call([*XVFB, *pytest], env={**os.environ, "QT_QPA_PLATFORM": "xcb"})
+        return call(pytest, env=environment)
+    return call([*XVFB, *pytest], env={**environment, "QT_QPA_PLATFORM": "xcb"})
 
 
 def lint(arguments: argparse.Namespace) -> int:

@@ -136,6 +136,14 @@ def test_options_of_the_tests_go_to_pytest():
     assert dev.parse(["test", "-x", "tests/core"]).rest == ["-x", "tests/core"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "cores", "workers"),
+    [([], 2, ["-n", "2"]), ([], 64, ["-n", "4"]), ([], 1, []), (["tests/core"], 8, [])],
+)
+def test_the_whole_suite_runs_on_all_cores_and_parts_in_one_process(arguments, cores, workers):
+    assert dev.parallel_options(arguments, cores)[:2] == workers
+
+
 def test_options_that_nobody_knows_are_refused(capsys):
     with pytest.raises(SystemExit):
         dev.parse(["demo", "--fast"])
