@@ -14,7 +14,7 @@ from napari_segmate.core.errors import ImageError, ParameterError
 from napari_segmate.core.masks.object_masks import paste
 from napari_segmate.core.masks.rle import compress_rle, encode_instance
 from napari_segmate.core.types import Instance, IntBoxYX, RGBImage, Shape2D
-from napari_segmate.inference.automask.grid import Found, filter_proposals, grid_proposals
+from napari_segmate.inference.automask.grid import GridMask, filter_proposals, grid_proposals
 from napari_segmate.inference.automask.grid_params import GridParams
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.models import DEFAULT_MODEL, load_model
@@ -156,13 +156,13 @@ class _Picture:
 
 
 def records(
-    found: Sequence[Found], shape: Shape2D, output_mode: str = "binary_mask"
+    found: Sequence[GridMask], shape: Shape2D, output_mode: str = "binary_mask"
 ) -> list[dict[str, Any]]:
     """Return masks as ``SamAutomaticMaskGenerator.generate`` does.
 
     Parameters
     ----------
-    found : sequence of Found
+    found : sequence of GridMask
         The masks.
     shape : (height, width)
         Size of the image.
@@ -187,7 +187,7 @@ def records(
     return [_record(one, shape, output_mode) for one in found]
 
 
-def _record(one: Found, shape: Shape2D, output_mode: str) -> dict[str, Any]:
+def _record(one: GridMask, shape: Shape2D, output_mode: str) -> dict[str, Any]:
     instance = one.instance
     y0, x0, y1, x1 = instance.box_yx
     return {

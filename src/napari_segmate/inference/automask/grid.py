@@ -23,7 +23,7 @@ from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.request import PlaneLike
 from napari_segmate.models.base import Segmenter
 
-__all__ = ["Found", "GridParams", "Proposals", "filter_proposals", "grid_proposals"]
+__all__ = ["GridMask", "GridParams", "Proposals", "filter_proposals", "grid_proposals"]
 
 DUPLICATE = 0.98
 """IoU of boxes from which the worse of two masks is a duplicate, whatever the thresholds are.
@@ -33,7 +33,7 @@ Less is not enough: the better one may itself give way to a third one, which is 
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class GridMask:
     """A mask, and where it comes from.
 
     Parameters
@@ -145,7 +145,9 @@ def grid_proposals(
     return found
 
 
-def filter_proposals(proposals: Proposals, params: GridParams | None = None) -> tuple[Found, ...]:
+def filter_proposals(
+    proposals: Proposals, params: GridParams | None = None
+) -> tuple[GridMask, ...]:
     """Return the masks that pass the thresholds, each once: the fast step.
 
     Parameters
@@ -157,7 +159,7 @@ def filter_proposals(proposals: Proposals, params: GridParams | None = None) -> 
 
     Returns
     -------
-    tuple of Found
+    tuple of GridMask
         Best score first; with several crops, those of smaller crops first.
     """
     params = params or proposals.params
@@ -169,7 +171,9 @@ def filter_proposals(proposals: Proposals, params: GridParams | None = None) -> 
         areas = [np.prod(proposals.crops[one.crop].size, dtype=np.float64) for one in kept]
         chosen = box_nms(_boxes(kept), -np.array(areas), params.crop_nms_thresh)
         kept = [kept[number] for number in chosen]
-    found = [Found(one.instance(), one.point_yx, proposals.crops[one.crop].box_yx) for one in kept]
+    found = [
+        GridMask(one.instance(), one.point_yx, proposals.crops[one.crop].box_yx) for one in kept
+    ]
     if params.min_mask_region_area > 0:
         found = _tidied(found, proposals.shape, params)
     return tuple(found)
@@ -193,7 +197,7 @@ def _boxes(candidates: Sequence[Candidate | Instance]) -> npt.NDArray[np.float32
     return boxes
 
 
-def _tidied(found: Sequence[Found], shape: Shape2D, params: GridParams) -> list[Found]:
+def _tidied(found: Sequence[GridMask], shape: Shape2D, params: GridParams) -> list[GridMask]:
     """Return masks without small regions; of new duplicates those that had none come first."""
     area = params.min_mask_region_area
     tidy = [_without_small_regions(one.instance, shape, area) for one in found]

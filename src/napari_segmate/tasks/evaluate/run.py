@@ -16,7 +16,7 @@ from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.automask import run as auto
 from napari_segmate.tasks.base import Task
-from napari_segmate.tasks.evaluate.simulated_prompts import Prompted, known_among
+from napari_segmate.tasks.evaluate.simulated_prompts import PromptSimulation, sample_objects
 from napari_segmate.training.data import Knowledge, Sample
 from napari_segmate.training.judge import known_objects
 
@@ -127,9 +127,9 @@ def run(
     for number, sample in enumerate(samples):
         context.report(number, len(samples), "judging")
         plane = plane_of(sample)
-        objects = known_among(sample.labels, params.objects, MIN_AREA)
+        objects = sample_objects(sample.labels, params.objects, MIN_AREA)
         if objects:
-            found = Prompted(plane, objects, model, store, within)
+            found = PromptSimulation(plane, objects, model, store, within)
             one, counts = found.clicks(params.clicks, params.target)
             ious["click"] += one
             clicks += counts
@@ -166,10 +166,10 @@ def label_by_boxes(
     sample: Sample, model: Segmenter, store: EmbeddingStore, context: Context
 ) -> LabelArray:
     """Return what a model makes of the boxes round the labelled objects."""
-    plane, objects = plane_of(sample), known_among(sample.labels, Params().objects, MIN_AREA)
+    plane, objects = plane_of(sample), sample_objects(sample.labels, Params().objects, MIN_AREA)
     labels: LabelArray = np.zeros(sample.shape, np.int32)
     if objects:
-        masks = Prompted(plane, objects, model, store, context).masks_of_boxes()
+        masks = PromptSimulation(plane, objects, model, store, context).masks_of_boxes()
         for number, mask in enumerate(masks, start=1):
             labels[mask] = number
     return labels

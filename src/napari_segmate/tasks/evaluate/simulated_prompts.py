@@ -16,14 +16,14 @@ from napari_segmate.inference.prompts.predict import predict
 from napari_segmate.inference.prompts.request import ObjectResult, PlaneLike, Previous, Request
 from napari_segmate.models.base import Segmenter
 
-__all__ = ["Known", "Prompted", "known_among"]
+__all__ = ["PromptSimulation", "TrueObject", "sample_objects"]
 
 BATCH = 32
 """Objects that the model is asked for at once."""
 
 
 @dataclass(frozen=True)
-class Known:
+class TrueObject:
     """An object whose mask is known: that mask, and the box (y0, x0, y1, x1) it fills."""
 
     mask: BoolArray
@@ -37,7 +37,7 @@ class Known:
         return float(y + self.box_yx[0]), float(x + self.box_yx[1])
 
 
-def known_among(labels: LabelArray, most: int, min_area: int) -> list[Known]:
+def sample_objects(labels: LabelArray, most: int, min_area: int) -> list[TrueObject]:
     """Return objects of (H, W) labels, spread evenly over their numbers.
 
     Parameters
@@ -52,7 +52,7 @@ def known_among(labels: LabelArray, most: int, min_area: int) -> list[Known]:
     --------
     >>> labels = np.zeros((6, 9), int)
     >>> labels[1:3, 1:3], labels[4, 4], labels[1:5, 6:8] = 1, 2, 3
-    >>> [one.box_yx for one in known_among(labels, 8, 2)]
+    >>> [one.box_yx for one in sample_objects(labels, 8, 2)]
     [(1, 1, 3, 3), (1, 6, 5, 8)]
     """
     found = []
@@ -62,18 +62,18 @@ def known_among(labels: LabelArray, most: int, min_area: int) -> list[Known]:
             rows, columns = box
             yx = rows.start, columns.start, rows.stop, columns.stop
             if np.count_nonzero(mask) >= min_area and min(mask.shape) > 1:
-                found.append(Known(mask, yx))
+                found.append(TrueObject(mask, yx))
     chosen = np.unique(np.linspace(0, len(found) - 1, min(most, len(found))).astype(int))
     return [found[number] for number in chosen]
 
 
-class Prompted:
+class PromptSimulation:
     """Objects of one plane, and what a model answers to prompts for them."""
 
     def __init__(
         self,
         plane: PlaneLike,
-        objects: Sequence[Known],
+        objects: Sequence[TrueObject],
         model: Segmenter,
         store: EmbeddingStore,
         context: Context,
