@@ -17,14 +17,17 @@ from napari_segmate.inference.prompts.request import (
     Prediction,
     Request,
 )
-from napari_segmate.sessions import hints
-from napari_segmate.sessions.commit import Commit, make_commit
-from napari_segmate.sessions.history import Entry, Histories
-from napari_segmate.sessions.objects import resolve
-from napari_segmate.sessions.plan import Plan, make_plan
-from napari_segmate.sessions.prompt_set import PointMode, PromptSet
-from napari_segmate.sessions.snapshot import Situation, Words, snapshot
-from napari_segmate.sessions.state import KeyNames, Progress, SessionState
+from napari_segmate.sessions.history import Commit, Entry, Histories, Plan, make_commit, make_plan
+from napari_segmate.sessions.prompt_set import PointMode, PromptSet, resolve
+from napari_segmate.sessions.state import (
+    CANCELLED,
+    KeyNames,
+    Progress,
+    SessionState,
+    Situation,
+    Words,
+    snapshot,
+)
 
 __all__ = ["Commit", "Session"]
 
@@ -284,7 +287,7 @@ class Session:
         """Stop waiting for the answer on its way; the prompts stay."""
         if self._pending is not None:
             self._drop_pending()
-            self._words = Words(notice=hints.CANCELLED)
+            self._words = Words(notice=CANCELLED)
             self._publish()
 
     # What the model answers

@@ -16,8 +16,7 @@ from napari_segmate.plugin.labels.label_arrays import empty_labels
 from napari_segmate.plugin.labels.label_planes import object_mask
 from napari_segmate.plugin.labels.output_layer import OutputLabels
 from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
-from napari_segmate.sessions.commit import Commit
-from napari_segmate.sessions.history import Entry
+from napari_segmate.sessions.history import Commit, Entry
 
 FLAT = DisplayedPlane(ImageAxes(0, 1), (0, 0), (600, 700))
 

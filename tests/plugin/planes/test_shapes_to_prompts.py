@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_segmate.core.errors import PromptError
-from napari_segmate.plugin.planes.shapes_to_prompts import Drawn, from_prompts, to_prompts
+from napari_segmate.sessions.prompt_set import Drawn, from_prompts, to_prompts
 
 SQUARE = np.array([[2, 3], [2, 9], [8, 9], [8, 3]], float)
 

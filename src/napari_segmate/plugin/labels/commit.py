@@ -17,9 +17,9 @@ from napari_segmate.plugin.labels.output_layer import OutputLabels, Written
 from napari_segmate.plugin.labels.prepare_layer import Preparer
 from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane, plane_in_labels, to_pixels
 from napari_segmate.plugin.worker.runner import Runner
-from napari_segmate.sessions import hints
-from napari_segmate.sessions.commit import Commit
+from napari_segmate.sessions.history import Commit
 from napari_segmate.sessions.interactive import Session
+from napari_segmate.sessions.state import nothing_new_texts, written_note
 
 __all__ = ["Committer"]
 
@@ -83,9 +83,7 @@ class Committer:
         self.written(written)
         self.changed()
         keys, edited = self._session.keys, commit.replaced_id
-        note = hints.written(
-            written.new, layer.name, keys, edited=edited, left_out=written.left_out
-        )
+        note = written_note(written.new, layer.name, keys, edited=edited, left_out=written.left_out)
         self._session.say(note=note)
 
     def _give_back(self, commit: Commit, error: BaseException) -> None:
@@ -93,7 +91,7 @@ class Committer:
         text = str(error) or type(error).__name__
         if isinstance(error, NothingNewError):
             edited = commit.replaced_id
-            self._session.say(*hints.nothing_new(error.labels, self._session.keys, edited=edited))
+            self._session.say(*nothing_new_texts(error.labels, self._session.keys, edited=edited))
         else:
             self._session.refuse(error if isinstance(error, LabelsError) else LabelsError(text))
         self.changed()

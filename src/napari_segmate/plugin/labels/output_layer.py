@@ -30,7 +30,7 @@ from napari_segmate.plugin.planes.displayed_plane import (
     spatial_shape,
 )
 from napari_segmate.plugin.planes.geometry import Geometry
-from napari_segmate.sessions.commit import Commit
+from napari_segmate.sessions.history import Commit
 
 __all__ = [
     "OutputLabels",

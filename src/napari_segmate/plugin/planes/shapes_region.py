@@ -15,7 +15,7 @@ from napari_segmate.core.masks.object_masks import ellipse_mask, polygon_mask
 from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.core.types import BoxYX
 from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane, convert
-from napari_segmate.plugin.planes.shapes_to_prompts import Drawn, to_prompts
+from napari_segmate.sessions.prompt_set import Drawn, to_prompts
 
 __all__ = ["region_of_shapes"]
 

@@ -16,17 +16,15 @@ from napari_segmate.plugin.labels.commit import Committer
 from napari_segmate.plugin.planes.image_planes import ViewedPlane
 from napari_segmate.plugin.planes.image_view import View
 from napari_segmate.plugin.segment.editing import Editing
-from napari_segmate.plugin.segment.model_loading import Loading
 from napari_segmate.plugin.segment.prefetcher import Ahead
 from napari_segmate.plugin.segment.preview_layer import Preview
 from napari_segmate.plugin.segment.prompt_layers import TOOLS, PromptLayers
 from napari_segmate.plugin.worker.debounce import Deferred
 from napari_segmate.plugin.worker.engine import Answerer, ModelChoice
 from napari_segmate.plugin.worker.runner import Job, Runner
-from napari_segmate.sessions import hints
 from napari_segmate.sessions.interactive import Session
 from napari_segmate.sessions.prompt_set import PromptSet
-from napari_segmate.sessions.state import Phase, SessionState
+from napari_segmate.sessions.state import NO_IMAGE, Loading, Phase, SessionState
 from napari_segmate.widgets.actions import Action
 from napari_segmate.widgets.options_view import OptionValues
 
@@ -245,7 +243,7 @@ class Controller:
         layer, image = event.value, self.view.image
         if image is not None and layer is image:
             self.choose_image(None)
-            self._say(f"'{image.name}' was removed. {hints.NO_IMAGE}")
+            self._say(f"'{image.name}' was removed. {NO_IMAGE}")
         elif layer in (self.prompts.points, self.prompts.shapes):
             self._on_drawn()
         self.committer.forget(layer)
