@@ -7,8 +7,7 @@ from transforms import TRANSFORMS
 
 from napari_segmate.core.images.image_source import ImageAxes
 from napari_segmate.core.types import Instance
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
-from napari_segmate.plugin.planes.geometry import Geometry
+from napari_segmate.plugin.planes.geometry import DisplayedPlane, Geometry
 from napari_segmate.plugin.segment.preview_layer import Preview, draw_objects
 
 DISC = np.hypot(*np.mgrid[-8:9, -8:9]) <= 8

@@ -13,8 +13,7 @@ from napari_segmate.core.errors import PromptError, SegmateError
 from napari_segmate.core.types import Instance
 from napari_segmate.inference.prompts.request import MaskOptions, Prediction, Request
 from napari_segmate.plugin.labels.commit import Committer
-from napari_segmate.plugin.planes.image_planes import ViewedPlane
-from napari_segmate.plugin.planes.image_view import View
+from napari_segmate.plugin.planes.image_view import View, ViewedPlane
 from napari_segmate.plugin.segment.editing import Editing
 from napari_segmate.plugin.segment.prefetcher import Ahead
 from napari_segmate.plugin.segment.preview_layer import Preview

@@ -16,11 +16,11 @@ from napari_segmate.plugin.docks.dock import Dock, warn, warn_from_any_thread
 from napari_segmate.plugin.docks.keys import KeyBindings
 from napari_segmate.plugin.docks.layer_choosers import LayerChooser, OutputChooser
 from napari_segmate.plugin.docks.model_lists import follow_models, tips_of
-from napari_segmate.plugin.labels.output_layer import Written
+from napari_segmate.plugin.labels.commit import Written
 from napari_segmate.plugin.labels.recovery import RecoveryKeeper
 from napari_segmate.plugin.labels.writer import adopt_records
 from napari_segmate.plugin.planes.geometry import micrometres_per_pixel
-from napari_segmate.plugin.planes.image_planes import channels_on_offer
+from napari_segmate.plugin.planes.image_view import channels_on_offer
 from napari_segmate.plugin.segment.controller import Controller
 from napari_segmate.plugin.settings import follow_keys, read_general, read_keys
 from napari_segmate.plugin.worker.debounce import Deferred

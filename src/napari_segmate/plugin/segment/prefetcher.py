@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 from napari_segmate.core.context import Context
-from napari_segmate.plugin.planes.image_planes import ViewedPlane
-from napari_segmate.plugin.planes.image_view import View
+from napari_segmate.plugin.planes.image_view import View, ViewedPlane
 from napari_segmate.plugin.worker.engine import Answerer, ModelChoice
 from napari_segmate.plugin.worker.runner import Job, Runner
 from napari_segmate.sessions.interactive import Session

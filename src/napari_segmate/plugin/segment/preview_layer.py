@@ -13,8 +13,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_segmate.core.types import BoolArray, Instance, IntBoxYX
 from napari_segmate.plugin.labels.layer_names import PREVIEW_NAME
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane, show
-from napari_segmate.plugin.planes.geometry import Geometry
+from napari_segmate.plugin.planes.geometry import DisplayedPlane, Geometry, show
 
 __all__ = ["Preview", "draw_objects"]
 

@@ -14,8 +14,7 @@ from napari.layers import Layer, Points, Shapes
 from napari.layers.base import ActionType
 
 from napari_segmate.core.prompts import Points as PointPrompts
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane, show
-from napari_segmate.plugin.planes.geometry import Geometry
+from napari_segmate.plugin.planes.geometry import DisplayedPlane, Geometry, show
 from napari_segmate.sessions.prompt_set import Drawn, PromptSet, from_prompts, to_prompts
 
 __all__ = ["POINTS_NAME", "SHAPES_NAME", "TOOLS", "PromptLayers"]
