@@ -4,8 +4,8 @@ from fakes import ArrayPlane
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled
 from napari_segmate.core.prompts import ObjectPrompts, Points
-from napari_segmate.inference.embeddings.crop_window import choose_frame
-from napari_segmate.inference.embeddings.prefetch import (
+from napari_segmate.inference.embeddings.crop_window import (
+    choose_frame,
     first_frame,
     frames_in_view,
     neighbours,

@@ -17,9 +17,9 @@ from napari_segmate.core.types import DenseMaps, Instance, IntBoxYX, LabelArray,
 from napari_segmate.inference.automask.diameter import survey
 from napari_segmate.inference.automask.grid import Proposals
 from napari_segmate.inference.automask.tiles import tile_grid
+from napari_segmate.inference.embeddings.crop_window import nearest_zoom
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.request import PlaneLike
-from napari_segmate.inference.prompts.zoom import nearest_zoom
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.automask.labels import Proposal, labels_of_maps, labels_of_masks
 from napari_segmate.tasks.automask.look_at_plane import Look, chosen_masks
