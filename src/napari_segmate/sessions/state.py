@@ -12,7 +12,7 @@ from napari_segmate.sessions.prompt_set import PointMode
 
 __all__ = [
     "KeyNames",
-    "Loading",
+    "ModelLoading",
     "Phase",
     "Progress",
     "SessionState",
@@ -400,17 +400,17 @@ LOADING_FAILED = "Choose another model, or try again"
 LOADING_CANCELLED = "The model was not loaded. Choose another one, or try again"
 
 
-class Loading:
-    """How far the model is; laid over what the session says.
+class ModelLoading:
+    """How far the loading of a model is; replaces what the session says while it matters more.
 
     Examples
     --------
-    >>> loading = Loading()
+    >>> loading = ModelLoading()
     >>> loading.start()
-    >>> loading.over(SessionState()).hint
+    >>> loading.apply_to(SessionState()).hint
     'Loading the model …'
     >>> loading.finish(None)
-    >>> loading.over(SessionState()) == SessionState()
+    >>> loading.apply_to(SessionState()) == SessionState()
     True
     """
 
@@ -435,7 +435,7 @@ class Loading:
         """True when there is no model because of an error, or because the user cancelled."""
         return self._error is not None
 
-    def over(self, state: SessionState) -> SessionState:
+    def apply_to(self, state: SessionState) -> SessionState:
         """Return what to show: the session's state, unless the model matters more."""
         if self._progress is not None and not state.phase.busy:
             return replace(state, phase=Phase.ENCODING, hint=LOADING_MODEL, progress=self._progress)

@@ -27,7 +27,7 @@ from napari_segmate.plugin.worker.debounce import Deferred
 from napari_segmate.plugin.worker.engine import Answerer, ModelChoice, default_answerer
 from napari_segmate.plugin.worker.runner import Job
 from napari_segmate.sessions.interactive import Session
-from napari_segmate.sessions.state import KeyNames, SessionState
+from napari_segmate.sessions.state import KeyNames
 from napari_segmate.widgets.actions import Action
 from napari_segmate.widgets.options_view import OptionValues
 from napari_segmate.widgets.segment_panel import SegmentPanel
@@ -66,11 +66,9 @@ class SegmentDock(Dock):
             self.viewer,
             self.session,
             self._answerer,
-            show=self._show,
-            show_tool=self._show_tool,
             notify=warn,
         )
-        self.controller.ahead.neighbours = general.prefetch
+        self.controller.prefetcher.neighbours = general.prefetch
         folder = recovery_folder or cache_folder() / "recovery"
         self.recovery = RecoveryKeeper(folder, self.controller.runner, warn_from_any_thread)
         self._images = LayerChooser(self.viewer, self._is_image, self._on_image)
@@ -93,8 +91,11 @@ class SegmentDock(Dock):
         panel.options.changed.connect(self._on_options)
         panel.tools.tool_chosen.connect(self.controller.prompts.take_tool)
         panel.tools.polarity_chosen.connect(self._set_polarity)
+        self.controller.show = panel.show_state
+        self.controller.show_tool = panel.tools.show_tool
+        self.controller.show_image = self._show_pixel_size
         self.controller.loaded = self._on_loaded
-        self.controller.ahead.estimated = panel.options.show_estimate
+        self.controller.prefetcher.estimated = panel.options.show_estimate
         self.controller.committer.changed = self._show_output
         self.controller.committer.written = self._on_written
         self.controller.committer.taken_back = self.recovery.taken_back
@@ -135,7 +136,7 @@ class SegmentDock(Dock):
     def _on_button(self, action: Action) -> None:
         if action is Action.EDIT_OBJECT:
             # The mouse is on the button: the user still has to point at the object.
-            self.controller.editing.next_click()
+            self.controller.object_picker.pick_next_click()
         else:
             self._trigger(action)
 
@@ -234,14 +235,8 @@ class SegmentDock(Dock):
 
     # To the panel
 
-    def _show(self, state: SessionState) -> None:
-        if hasattr(self, "panel"):
-            self.panel.show_state(state)
-            self.panel.options.show_pixel_size(micrometres_per_pixel(self.controller.image))
-
-    def _show_tool(self, name: str | None) -> None:
-        if hasattr(self, "panel"):
-            self.panel.tools.show_tool(name)
+    def _show_pixel_size(self, image: Image | None) -> None:
+        self.panel.options.show_pixel_size(micrometres_per_pixel(image))
 
     def _show_output(self) -> None:
         committer = self.controller.committer
