@@ -60,6 +60,7 @@ class SegmentPanel(QWidget):
         self._mask = QLabel()
         self._buttons: dict[Action, QPushButton] = {}
         self._keys: Mapping[Action, str] = DEFAULT_KEYS
+        self._named_count = 1
         self.status.triggered.connect(self.triggered)
         self._lay_out(image_chooser, output_chooser)
         self.show_keys(DEFAULT_KEYS)
@@ -114,9 +115,11 @@ class SegmentPanel(QWidget):
         }
         for action, on in enabled.items():
             self._buttons[action].setEnabled(on)
-        self._name_commit(state.n_objects)
+        if max(state.n_objects, 1) != self._named_count:
+            self._name_commit(max(state.n_objects, 1))
 
     def _name_commit(self, count: int) -> None:
+        self._named_count = count
         title = Action.COMMIT.title if count < 2 else f"Commit {count} objects"
         self._buttons[Action.COMMIT].setText(with_key(title, self._keys.get(Action.COMMIT, "")))
 
@@ -130,7 +133,7 @@ class SegmentPanel(QWidget):
 
     def show_keys(self, keys: Mapping[Action, str]) -> None:
         """Name the keys on the buttons."""
-        self._keys = keys
+        self._keys, self._named_count = keys, 1
         for action, button in self._buttons.items():
             key = keys.get(action, "")
             button.setText(with_key(action.title, key))

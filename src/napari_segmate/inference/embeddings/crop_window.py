@@ -23,7 +23,6 @@ __all__ = [
     "grow",
     "is_cut",
     "nearest_zoom",
-    "neighbours",
     "prefetch",
     "shift",
     "zoom_of",
@@ -219,31 +218,6 @@ def _shown(box_yx: IntBoxYX, scale: float, input_size: int) -> Frame:
     y0, x0, y1, x1 = box_yx
     height, width = (max(1, min(input_size, round(n * scale))) for n in (y1 - y0, x1 - x0))
     return Frame(box_yx, (height, width))
-
-
-def neighbours(index: tuple[int, ...], shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-    """Return the planes next to one in a stack: next before previous, last axis first.
-
-    Parameters
-    ----------
-    index : tuple of int
-        One number per axis of the stack.
-    shape : tuple of int
-        Number of planes along each of these axes.
-
-    Examples
-    --------
-    >>> neighbours((0, 5), (3, 10))
-    ((0, 6), (0, 4), (1, 5))
-    >>> neighbours((), ())
-    ()
-    """
-    found = []
-    for axis in reversed(range(len(index))):
-        for step in (1, -1):
-            if 0 <= index[axis] + step < shape[axis]:
-                found.append((*index[:axis], index[axis] + step, *index[axis + 1 :]))
-    return tuple(found)
 
 
 def first_frame(

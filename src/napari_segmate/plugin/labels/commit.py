@@ -13,8 +13,7 @@ from napari.components import Dims, ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_segmate.core.errors import LabelsError, NothingNewError
-from napari_segmate.core.labels.commit import Change, CommitPolicy, commit
-from napari_segmate.core.labels.find_duplicate import twin
+from napari_segmate.core.labels.commit import Change, CommitPolicy, commit, find_duplicate
 from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.io.provenance import METADATA_KEY, to_json
 from napari_segmate.plugin.labels.label_pixels import (
@@ -188,7 +187,7 @@ class OutputLabels:
             No label value is left, or nothing would change.
         """
         asked, view = len(taken.instances), PlaneView(layer.data, plane)
-        there = {} if policy is CommitPolicy.OVERWRITE else _twins(view, taken)
+        there = {} if policy is CommitPolicy.OVERWRITE else _find_duplicates(view, taken)
         taken = taken.without(there)
         if not taken.instances:
             raise _nothing_new(layer, there.values())
@@ -238,10 +237,10 @@ def _write_change(
     return write_pixels(layer, plane.indices(rows, columns), before, change.value)
 
 
-def _twins(view: PlaneView, taken: Commit) -> dict[int, int]:
+def _find_duplicates(view: PlaneView, taken: Commit) -> dict[int, int]:
     """Return the labels of the objects that are there already, by their number in the commit."""
     first = 0 if taken.replaced_id is None else 1
-    found = {at: twin(view, one) for at, one in enumerate(taken.instances) if at >= first}
+    found = {at: find_duplicate(view, one) for at, one in enumerate(taken.instances) if at >= first}
     return {at: label for at, label in found.items() if label}
 
 

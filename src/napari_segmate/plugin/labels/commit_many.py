@@ -16,8 +16,7 @@ from napari.layers import Image, Labels, Layer
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import LabelsError
-from napari_segmate.core.labels.commit import MOST_OVERLAP, Change, CommitPolicy
-from napari_segmate.core.labels.find_duplicate import MOST_COVERED
+from napari_segmate.core.labels.commit import MOST_COVERED, MOST_OVERLAP, Change, CommitPolicy
 from napari_segmate.io.provenance import Record, to_json
 from napari_segmate.plugin.labels.commit import OutputLabels, set_records
 from napari_segmate.plugin.labels.label_pixels import (

@@ -72,6 +72,7 @@ class SegmentDock(Dock):
         folder = recovery_folder or cache_folder() / "recovery"
         self.recovery = RecoveryKeeper(folder, self.controller.runner, warn_from_any_thread)
         self._images = LayerChooser(self.viewer, self._is_image, self._on_image)
+        self._shown_output: Labels | None = None
         self._outputs = OutputChooser(
             self.viewer, self.controller.labels_accepts, self._on_output, self.controller.view
         )
@@ -202,7 +203,7 @@ class SegmentDock(Dock):
 
     def _on_output(self, layer: Layer | None) -> None:
         labels = layer if isinstance(layer, Labels) else None
-        self.controller.committer.output.layer = labels
+        self.controller.committer.output.layer = self._shown_output = labels
         if labels is not None:
             self.recovery.follow(labels, self.controller.image)
             try:
@@ -240,7 +241,9 @@ class SegmentDock(Dock):
 
     def _show_output(self) -> None:
         committer = self.controller.committer
-        self._outputs.choose(committer.output.layer)
+        if committer.output.layer is not self._shown_output:
+            self._shown_output = committer.output.layer
+            self._outputs.choose(self._shown_output)
         self.panel.show_can_take_back(committer.can_take_back)
         self._show_can_edit()
 
