@@ -534,11 +534,11 @@ def test_what_is_said_stays_until_the_next_change(desk):
 
 def test_without_a_tool_in_hand_the_hints_say_how_to_take_one(desk):
     desk.session.set_keys(KeyNames(commit="K", tool="H"))
-    desk.session.set_in_hand(False)
+    desk.session.set_tool_active(False)
     assert desk.state.hint.startswith("Press Point (or H) to go on")
     desk.click_and_answer(A)
     assert desk.state.hint == "Press K to commit the object, press Point (or H) to refine it"
-    desk.session.set_in_hand(True)
+    desk.session.set_tool_active(True)
     assert "click to refine it" in desk.state.hint
 
 

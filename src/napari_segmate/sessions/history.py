@@ -56,7 +56,7 @@ class Entry:
     results: tuple[ObjectResult, ...] | None = None
 
     @property
-    def untouched(self) -> tuple[Instance, ...]:
+    def unedited_object(self) -> tuple[Instance, ...]:
         """The object that was picked up and not yet changed; none otherwise."""
         if self.editing is None or self.prompts.mask is None or self.results:
             return ()
@@ -79,8 +79,8 @@ class History:
         self._at = 0
         self._plane: ReferenceType[PlaneLike] | None = None
 
-    def look_at(self, plane: PlaneLike | None) -> None:
-        """Say which plane answers come from; those of another one are forgotten."""
+    def set_plane(self, plane: PlaneLike | None) -> None:
+        """Set which plane answers come from; those of another one are dropped."""
         if self._plane is not None and self._plane() is not plane:
             self.drop_results()
         self._plane = ref(plane) if plane is not None else None
@@ -183,7 +183,7 @@ class Slot:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """One slot per object."""
+    """Which objects keep their answers and which are asked: one slot per object."""
 
     slots: tuple[Slot, ...]
 
@@ -304,7 +304,7 @@ def _slot(prompts: ObjectPrompts, earlier: _Earlier, reuse: bool) -> Slot:
 
 @dataclass(frozen=True, eq=False)
 class Commit:
-    """What a user has accepted.
+    """The objects that a user has accepted, with a record of each.
 
     Parameters
     ----------

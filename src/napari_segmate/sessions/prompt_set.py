@@ -15,7 +15,7 @@ from napari_segmate.core.masks.object_masks import ellipse_mask, polygon_mask
 from napari_segmate.core.prompts import Box, MaskPrompt, ObjectPrompts, Points, Scribble
 from napari_segmate.core.types import BoxYX, Shape2D
 
-__all__ = ["Drawn", "PointMode", "PromptSet", "from_prompts", "resolve", "to_prompts"]
+__all__ = ["DrawnShape", "PointMode", "PromptSet", "from_prompts", "resolve", "to_prompts"]
 
 SAME_PX = 1e-3
 """Prompts closer than this are the same: layer transforms there and back cost rounding errors."""
@@ -120,7 +120,7 @@ ALIGNED_PX = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class DrawnShape:
     """One shape on the plane: its napari type, vertices (V, 2) in (y, x), and polarity."""
 
     kind: str
@@ -129,7 +129,7 @@ class Drawn:
 
 
 def to_prompts(
-    points_yx: npt.ArrayLike, positive: Sequence[bool], shapes: Iterable[Drawn]
+    points_yx: npt.ArrayLike, positive: Sequence[bool], shapes: Iterable[DrawnShape]
 ) -> PromptSet:
     """Return what is drawn on a plane as prompts.
 
@@ -142,7 +142,7 @@ def to_prompts(
         Positions of the points.
     positive : sequence of N bool
         Whether each point includes.
-    shapes : iterable of Drawn
+    shapes : iterable of DrawnShape
         The shapes.
 
     Raises
@@ -153,7 +153,7 @@ def to_prompts(
     Examples
     --------
     >>> square = np.array([[2, 2], [2, 9], [9, 9], [9, 2]], float)
-    >>> to_prompts([[5, 5]], [True], [Drawn("rectangle", square)]).boxes
+    >>> to_prompts([[5, 5]], [True], [DrawnShape("rectangle", square)]).boxes
     (Box(box_yx=(2.0, 2.0, 9.0, 9.0)),)
     """
     boxes: list[Box] = []
@@ -181,12 +181,12 @@ def to_prompts(
     )
 
 
-def from_prompts(prompts: PromptSet) -> tuple[Drawn, ...]:
+def from_prompts(prompts: PromptSet) -> tuple[DrawnShape, ...]:
     """Return the shapes that draw the boxes, polygons, ellipses and scribbles of `prompts`."""
-    drawn = [Drawn("rectangle", _corners(box.box_yx)) for box in prompts.boxes]
-    drawn += [Drawn("polygon", np.asarray(polygon, float)) for polygon in prompts.polygons]
-    drawn += [Drawn("ellipse", _corners(ellipse)) for ellipse in prompts.ellipses]
-    drawn += [Drawn("path", one.path_yx, one.positive) for one in prompts.scribbles]
+    drawn = [DrawnShape("rectangle", _corners(box.box_yx)) for box in prompts.boxes]
+    drawn += [DrawnShape("polygon", np.asarray(polygon, float)) for polygon in prompts.polygons]
+    drawn += [DrawnShape("ellipse", _corners(ellipse)) for ellipse in prompts.ellipses]
+    drawn += [DrawnShape("path", one.path_yx, one.positive) for one in prompts.scribbles]
     return tuple(drawn)
 
 

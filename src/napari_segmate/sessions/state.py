@@ -11,13 +11,13 @@ from napari_segmate.sessions.history import Entry
 from napari_segmate.sessions.prompt_set import PointMode
 
 __all__ = [
+    "HintText",
     "KeyNames",
     "ModelLoading",
     "Phase",
     "Progress",
+    "SessionFacts",
     "SessionState",
-    "Situation",
-    "Words",
     "editing_hint",
     "error_hint",
     "no_tool_hint",
@@ -154,7 +154,9 @@ def no_tool_hint(keys: KeyNames) -> str:
     return f"{press} to go on: no tool is in hand, so clicks add nothing"
 
 
-def review_hint(n_objects: int, n_candidates: int, keys: KeyNames, *, in_hand: bool = True) -> str:
+def review_hint(
+    n_objects: int, n_candidates: int, keys: KeyNames, *, tool_active: bool = True
+) -> str:
     """Return the hint for a preview; clicks refine it while a tool is in hand.
 
     Examples
@@ -165,7 +167,7 @@ def review_hint(n_objects: int, n_candidates: int, keys: KeyNames, *, in_hand: b
     what = "the object" if n_objects == 1 else f"{n_objects} objects"
     commit = f"Press {keys.commit} to commit {what}" if keys.commit else f"Commit {what}"
     take = f"press Point (or {keys.tool})" if keys.tool else "press Point"
-    refine = "click to refine" if in_hand else f"{take} to refine"
+    refine = "click to refine" if tool_active else f"{take} to refine"
     parts = [commit, f"{refine} it" if n_objects == 1 else f"{refine} them"]
     if n_candidates > 1 and keys.next_candidate:
         parts.append(f"press {keys.next_candidate} for another mask ({n_candidates})")
@@ -259,7 +261,7 @@ def nothing_new_texts(
 
 
 @dataclass(frozen=True)
-class Words:
+class HintText:
     """What there is to say besides what follows from the prompts; over with the next change.
 
     Parameters
@@ -281,19 +283,19 @@ class Words:
 
 
 @dataclass(frozen=True, eq=False)
-class Situation:
-    """Everything about a session that a panel may want to know.
+class SessionFacts:
+    """Input of `snapshot`: everything about a session that a panel shows.
 
     Parameters
     ----------
     has_plane, has_model : bool
-        Whether there is an image, and someone to answer.
-    in_hand : bool
+        Whether there is an image, and a model.
+    tool_active : bool
         The user has a tool to click with.
     awaiting : bool
         A request is on its way.
-    words : Words
-        What else there is to say.
+    hint_text : HintText
+        Error, progress, and texts in place of the usual hint.
     mode : PointMode
         Whether the points of a plane belong together.
     keys : KeyNames
@@ -310,9 +312,9 @@ class Situation:
 
     has_plane: bool
     has_model: bool
-    in_hand: bool
+    tool_active: bool
     awaiting: bool
-    words: Words
+    hint_text: HintText
     mode: PointMode
     keys: KeyNames
     entry: Entry
@@ -322,8 +324,8 @@ class Situation:
     generation: int
 
 
-def snapshot(now: Situation) -> SessionState:
-    """Return what a panel shows of a session."""
+def snapshot(now: SessionFacts) -> SessionState:
+    """Return the state that a panel shows, with phase and hint."""
     phase = _phase(now)
     results = now.entry.results or ()
     last = results[-1] if results else None
@@ -331,9 +333,9 @@ def snapshot(now: Situation) -> SessionState:
     return SessionState(
         phase=phase,
         hint=_hint(phase, now),
-        note=now.words.note,
-        error=now.words.error,
-        progress=now.words.progress,
+        note=now.hint_text.note,
+        error=now.hint_text.error,
+        progress=now.hint_text.progress,
         n_objects=now.n_shown,
         candidate=last.chosen if last is not None else 0,
         n_candidates=len(last.candidates) if last is not None else 0,
@@ -348,19 +350,19 @@ def snapshot(now: Situation) -> SessionState:
     )
 
 
-def _phase(now: Situation) -> Phase:
+def _phase(now: SessionFacts) -> Phase:
     if not now.has_plane:
         return Phase.IDLE
-    if now.words.error:
+    if now.hint_text.error:
         return Phase.ERROR
     if now.awaiting:
-        return Phase.DECODING if now.words.progress is None else Phase.ENCODING
+        return Phase.DECODING if now.hint_text.progress is None else Phase.ENCODING
     if not now.has_model:
         return Phase.IDLE
     return Phase.PREVIEW if now.entry.results and now.n_shown else Phase.NEEDS_PROMPT
 
 
-def _hint(phase: Phase, now: Situation) -> str:
+def _hint(phase: Phase, now: SessionFacts) -> str:
     match phase:
         case Phase.IDLE:
             return NO_MODEL if now.has_plane else NO_IMAGE
@@ -372,20 +374,20 @@ def _hint(phase: Phase, now: Situation) -> str:
         case Phase.DECODING:
             return DECODING
         case Phase.PREVIEW:
-            if now.words.notice:
-                return now.words.notice
+            if now.hint_text.notice:
+                return now.hint_text.notice
             results = now.entry.results or ()
             count = len(results[-1].candidates)
-            return review_hint(now.n_shown, count, now.keys, in_hand=now.in_hand)
+            return review_hint(now.n_shown, count, now.keys, tool_active=now.tool_active)
         case Phase.NEEDS_PROMPT:
             return _prompt_hint(now)
 
 
-def _prompt_hint(now: Situation) -> str:
-    if not now.in_hand:
+def _prompt_hint(now: SessionFacts) -> str:
+    if not now.tool_active:
         return no_tool_hint(now.keys)
-    if now.words.notice:
-        return now.words.notice
+    if now.hint_text.notice:
+        return now.hint_text.notice
     if now.entry.prompts.only_negative:
         return ONLY_NEGATIVE
     if now.entry.results:

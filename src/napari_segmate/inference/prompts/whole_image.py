@@ -109,7 +109,7 @@ def prompts_of(
     points: tuple[npt.ArrayLike, npt.ArrayLike] | None,
     boxes: npt.ArrayLike | None,
     masks: npt.ArrayLike | None,
-    whole: WholeImage,
+    image: WholeImage,
 ) -> list[ObjectPrompts]:
     """Return what points, boxes and masks say about objects.
 
@@ -121,7 +121,7 @@ def prompts_of(
         x0, y0, x1, y1.
     masks : (N, H, W) array_like, optional
         Masks of the size of the picture, or low-resolution logits.
-    whole : WholeImage
+    image : WholeImage
         The picture.
 
     Raises
@@ -135,7 +135,7 @@ def prompts_of(
     if boxes is not None:
         parts["box"] = _boxes(boxes)
     if masks is not None:
-        parts["mask"], parts["logits"] = _masks(masks, whole)
+        parts["mask"], parts["logits"] = _masks(masks, image)
     counts = {name: len(values) for name, values in parts.items()}
     if not counts or not max(counts.values()):
         raise PromptError("no prompt: give points_prompt, boxes_prompt or mask_input")
@@ -179,7 +179,7 @@ def _boxes(boxes_xyxy: npt.ArrayLike) -> list[Box]:
 
 
 def _masks(
-    masks: npt.ArrayLike, whole: WholeImage
+    masks: npt.ArrayLike, image: WholeImage
 ) -> tuple[list[MaskPrompt], list[npt.NDArray[np.float32]]]:
     values = np.asarray(masks)
     if values.ndim == 4 and values.shape[1] == 1:
@@ -187,18 +187,18 @@ def _masks(
     values = values[None] if values.ndim == 2 else values
     if values.ndim != 3:
         raise PromptError(f"mask_input has shape (N, H, W), not {np.shape(masks)}")
-    full = values.shape[1:] == whole.shape and values.dtype.kind in "bui"
+    full = values.shape[1:] == image.shape and values.dtype.kind in "bui"
     if not full and values.dtype.kind != "f":
         raise PromptError(
-            f"masks of {values.shape[1:]} pixels for an image of {whole.shape}; give masks as "
+            f"masks of {values.shape[1:]} pixels for an image of {image.shape}; give masks as "
             "large as the image, or low-resolution logits"
         )
     if full:
         inner = values != 0
-        logits = [whole.mask_input(one) for one in inner]
+        logits = [image.mask_input(one) for one in inner]
     else:
         logits = [one.astype(np.float32) for one in values]
-        inner = whole.upscale(values.astype(np.float32)) > 0
+        inner = image.upscale(values.astype(np.float32)) > 0
     rough = [_rough(one) for one in inner]
     return rough, [one.reshape(one.shape[-2:]) for one in logits]
 

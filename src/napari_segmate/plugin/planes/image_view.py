@@ -157,7 +157,7 @@ DIMS_EVENTS = ("point", "order", "ndisplay", "ndim", "units")
 
 
 class View:
-    """What a dock looks at in its viewer.
+    """The image that a dock works on, and the plane of it on the screen.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ class View:
             getattr(viewer.dims.events, name).connect(self._on_moved)
 
     def close(self) -> None:
-        """Follow nothing any more."""
+        """Disconnect from viewer and image."""
         for name in DIMS_EVENTS:
             getattr(self._viewer.dims.events, name).disconnect(self._on_moved)
         self.choose(None)
@@ -194,7 +194,7 @@ class View:
     # What is looked at
 
     def choose(self, image: Image | None) -> None:
-        """Look at another image, or at none."""
+        """Set the image; None for none."""
         for layer, act in ((self.image, "disconnect"), (image, "connect")):
             if layer is not None:
                 for name in IMAGE_EVENTS:
@@ -212,7 +212,7 @@ class View:
         return changed
 
     def update(self) -> ViewedPlane | None:
-        """Find out what is on the screen and return it; None without an image.
+        """Return the plane that is on the screen now; None without an image.
 
         Raises
         ------

@@ -17,7 +17,7 @@ from napari_segmate.core.masks.object_masks import ellipse_mask, polygon_mask
 from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.core.types import BoxYX, IntBoxYX
 from napari_segmate.plugin.planes.geometry import DisplayedPlane, Geometry, convert, show
-from napari_segmate.sessions.prompt_set import Drawn, to_prompts
+from napari_segmate.sessions.prompt_set import DrawnShape, to_prompts
 
 __all__ = ["REGION_NAME", "RegionLayer", "region_of_shapes"]
 
@@ -114,7 +114,7 @@ def region_of_shapes(shapes: Shapes, image: Image, plane: DisplayedPlane, dims: 
         No shape encloses a pixel of the plane.
     """
     drawn = [
-        Drawn(str(kind), plane.to_plane(convert(shapes, image, vertices, dims)))
+        DrawnShape(str(kind), plane.to_plane(convert(shapes, image, vertices, dims)))
         for kind, vertices in zip(shapes.shape_type, shapes.data, strict=True)
     ]
     prompts = to_prompts(np.zeros((0, 2)), (), drawn)

@@ -233,7 +233,7 @@ class Controller:
 
     def _on_tool(self, name: str | None) -> None:
         self.show_tool(name)
-        self.session.set_in_hand(name is not None)
+        self.session.set_tool_active(name is not None)
 
     def _show_notice(self, text: str) -> None:
         """Show a hint in place of the session's until something else happens."""

@@ -31,7 +31,7 @@ class ObjectPicker:
     session : Session
         Takes the object.
     prompts : PromptLayers
-        Give the tool in hand, and get it back.
+        Give the active tool, and get it back.
     committer : Committer
         Knows the labels.
     show_notice : callable
