@@ -22,7 +22,7 @@ from benchmarks._report import Table, report
 from benchmarks._timing import Times, repeat
 from napari_segmate.core.images.image_source import ContrastMode, ImageAxes, ImageSource
 from napari_segmate.core.prompts import ObjectPrompts, Points
-from napari_segmate.inference.embeddings.prefetch import first_frame, prefetch
+from napari_segmate.inference.embeddings.crop_window import first_frame, prefetch
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.predict import predict
 from napari_segmate.inference.prompts.request import Request

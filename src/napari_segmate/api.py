@@ -18,8 +18,7 @@ from napari_segmate.core.training_events import Event, Result
 from napari_segmate.core.types import BoolArray, LabelArray
 from napari_segmate.grounding import GroundingDINO, ObjectDetector, TextPrompt
 from napari_segmate.inference.embeddings.store import EmbeddingStore
-from napari_segmate.inference.prompts.whole_image import WholeImage
-from napari_segmate.inference.prompts.xy_prompts import prompts_of
+from napari_segmate.inference.prompts.whole_image import WholeImage, prompts_of
 from napari_segmate.io.pictures import PathLike, as_picture, as_source
 from napari_segmate.io.pixel_size import diameter_of
 from napari_segmate.models import DEFAULT_MODEL, load_model

@@ -211,12 +211,12 @@ class Hands(Bench):
 def make_hands(make_napari_viewer, qtbot, tmp_path) -> Callable[..., Hands]:
     """Docks in windows on a real OpenGL canvas."""
 
-    def make(*images, **options) -> Hands:
+    def make(*images, model=None, **options) -> Hands:
         viewer = make_napari_viewer(show=True)
         viewer.window._qt_window.resize(1000, 700)
         for number, image in enumerate(images):
             viewer.add_image(image, name=f"image {number}", **options)
-        hands = Hands(qtbot, viewer, tmp_path)
+        hands = Hands(qtbot, viewer, tmp_path, model)
         viewer.window.add_dock_widget(hands.dock, name="Segment", area="right")
         qtbot.wait(300)
         viewer.reset_view()

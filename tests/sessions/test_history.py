@@ -38,11 +38,11 @@ def test_only_the_latest_entries_keep_their_answers():
 
 def test_answers_of_another_plane_are_forgotten():
     history, first = History(), plane()
-    history.look_at(first)
+    history.set_plane(first)
     history.push(Entry(editing=1, results=()))
-    history.look_at(first)
+    history.set_plane(first)
     assert history.current.results == ()
-    history.look_at(plane())
+    history.set_plane(plane())
     assert history.current.results is None
     assert history.current.editing == 1
 
@@ -52,7 +52,7 @@ def test_the_plane_is_not_kept_alive():
     import weakref
 
     history, shown = History(), plane()
-    history.look_at(shown)
+    history.set_plane(shown)
     alive = weakref.ref(shown)
     del shown
     gc.collect()

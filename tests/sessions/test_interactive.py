@@ -7,10 +7,9 @@ from fakes import ArrayPlane
 from napari_segmate.core.errors import Cancelled, ModelError
 from napari_segmate.core.prompts import Box, MaskPrompt, Points
 from napari_segmate.inference.prompts.request import MaskOptions
-from napari_segmate.sessions import hints
 from napari_segmate.sessions.interactive import Session
 from napari_segmate.sessions.prompt_set import PointMode, PromptSet
-from napari_segmate.sessions.state import KeyNames, Phase
+from napari_segmate.sessions.state import KeyNames, Phase, nothing_new_texts
 
 A, B, C = (12, 12), (10, 40), (34, 30)
 """One position in each blob."""
@@ -535,11 +534,11 @@ def test_what_is_said_stays_until_the_next_change(desk):
 
 def test_without_a_tool_in_hand_the_hints_say_how_to_take_one(desk):
     desk.session.set_keys(KeyNames(commit="K", tool="H"))
-    desk.session.set_in_hand(False)
+    desk.session.set_tool_active(False)
     assert desk.state.hint.startswith("Press Point (or H) to go on")
     desk.click_and_answer(A)
     assert desk.state.hint == "Press K to commit the object, press Point (or H) to refine it"
-    desk.session.set_in_hand(True)
+    desk.session.set_tool_active(True)
     assert "click to refine it" in desk.state.hint
 
 
@@ -562,7 +561,7 @@ def test_a_note_leaves_the_hint_and_goes_with_the_next_click(desk):
 )
 @pytest.mark.parametrize("keys", [KeyNames(), KeyNames(clear="J", edit="W")])
 def test_nothing_new_names_the_objects_and_how_to_go_on(labels, edited, said, keys):
-    hint, note = hints.nothing_new(labels, keys, edited=edited)
+    hint, note = nothing_new_texts(labels, keys, edited=edited)
     assert said in hint
     assert "To go on, press " + ("J (Clear)" if keys.clear else "Clear") in note
 

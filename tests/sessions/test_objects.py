@@ -3,8 +3,7 @@ import pytest
 
 from napari_segmate.core.errors import PromptError
 from napari_segmate.core.prompts import Box, MaskPrompt, Points, Scribble
-from napari_segmate.sessions.objects import resolve
-from napari_segmate.sessions.prompt_set import PointMode, PromptSet
+from napari_segmate.sessions.prompt_set import PointMode, PromptSet, resolve
 
 SHAPE = (100, 120)
 ONE, EACH = PointMode.ONE_OBJECT, PointMode.EACH_POINT

@@ -4,7 +4,7 @@ import pytest
 from napari_segmate.core.prompts import Box, MaskPrompt, ObjectPrompts, Points
 from napari_segmate.core.types import Frame, Instance
 from napari_segmate.inference.prompts.request import ObjectResult
-from napari_segmate.sessions.plan import extends, make_plan, same_prompts
+from napari_segmate.sessions.history import extends, make_plan, same_prompts
 
 FRAME = Frame((0, 0, 8, 8), (8, 8))
 BOX, OTHER = Box((0, 0, 5, 5)), Box((0, 0, 6, 6))

@@ -248,8 +248,7 @@ class _Drawn:
         import numpy as np
 
         from napari_segmate.core.prompts import Box, Points
-        from napari_segmate.sessions.objects import resolve
-        from napari_segmate.sessions.prompt_set import PointMode, PromptSet
+        from napari_segmate.sessions.prompt_set import PointMode, PromptSet, resolve
 
         at = np.array([*self.points, *self.negatives], dtype=np.float64)
         positive = np.arange(len(at)) < len(self.points)

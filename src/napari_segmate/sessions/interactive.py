@@ -17,14 +17,17 @@ from napari_segmate.inference.prompts.request import (
     Prediction,
     Request,
 )
-from napari_segmate.sessions import hints
-from napari_segmate.sessions.commit import Commit, make_commit
-from napari_segmate.sessions.history import Entry, Histories
-from napari_segmate.sessions.objects import resolve
-from napari_segmate.sessions.plan import Plan, make_plan
-from napari_segmate.sessions.prompt_set import PointMode, PromptSet
-from napari_segmate.sessions.snapshot import Situation, Words, snapshot
-from napari_segmate.sessions.state import KeyNames, Progress, SessionState
+from napari_segmate.sessions.history import Commit, Entry, Histories, Plan, make_commit, make_plan
+from napari_segmate.sessions.prompt_set import PointMode, PromptSet, resolve
+from napari_segmate.sessions.state import (
+    CANCELLED,
+    HintText,
+    KeyNames,
+    Progress,
+    SessionFacts,
+    SessionState,
+    snapshot,
+)
 
 __all__ = ["Commit", "Session"]
 
@@ -38,7 +41,7 @@ class _Pending:
 
 
 class Session:
-    """What a user does on one image, without Qt and without napari.
+    """Prompts, requests, answers and commits of one image, without Qt and napari.
 
     Not thread-safe: every method is called on one thread. A controller connects to `requested`,
     runs `inference.prompts.predict.predict` in a worker and hands the outcome to `accept`
@@ -86,8 +89,8 @@ class Session:
         self._generation = 0
         self._pending: _Pending | None = None
         self._commit_waits = False
-        self._in_hand = True
-        self._words = Words()
+        self._tool_active = True
+        self._hint_text = HintText()
         self._shown: tuple[Instance, ...] = ()
         self._state = SessionState()
         self._publish()
@@ -143,7 +146,7 @@ class Session:
         *,
         index: tuple[int, ...] = (),
     ) -> None:
-        """Look at another plane, or at other pixels of the same one (new contrast, new data).
+        """Set the plane in view, or the same one with other pixels (new contrast, new data).
 
         Parameters
         ----------
@@ -161,44 +164,44 @@ class Session:
             return
         self._plane, self._plane_key, self._index = plane, plane_key, index
         self._history = self._histories.of(plane_key)
-        self._history.look_at(plane)
+        self._history.set_plane(plane)
         self._refresh(self._history.latest_results())
 
     def set_visible(self, box_yx: IntBoxYX | None) -> None:
-        """Say which part of the plane is on the screen; counts from the next request on."""
+        """Set which part of the plane is on the screen; counts from the next request on."""
         self._visible_yx = box_yx
 
     def set_model_name(self, name: str | None) -> None:
-        """Say which model answers from now on; None when there is none."""
+        """Set which model answers from now on; None when there is none."""
         if name != self._model_name:
             self._model_name = name
             self.invalidate()
 
     def invalidate(self) -> None:
-        """Ask for everything again: the model or its weights were replaced."""
+        """Drop all answers and request new ones: the model or its weights were replaced."""
         self._histories.drop_results()
         self._refresh()
 
     def set_mode(self, mode: PointMode) -> None:
-        """Say whether points belong together."""
+        """Set whether points belong together."""
         if mode is not self._mode:
             self._mode = mode
             self._ask_again()
 
     def set_options(self, options: MaskOptions) -> None:
-        """Say how logits become masks; the preview follows."""
+        """Set how logits become masks; the preview follows."""
         if options != self._options:
             self._options = options
             self._ask_again(reuse=False)
 
     def set_keys(self, keys: KeyNames) -> None:
-        """Say how the hints name the keys."""
+        """Set how the hints name the keys."""
         self._keys = keys
         self._publish()
 
-    def set_in_hand(self, in_hand: bool) -> None:
-        """Say whether the user has a tool to click with; the hints follow."""
-        self._in_hand = in_hand
+    def set_tool_active(self, tool_active: bool) -> None:
+        """Set whether a drawing tool is active; the hints follow."""
+        self._tool_active = tool_active
         self._publish()
 
     def forget(self, plane_key: Hashable) -> None:
@@ -234,12 +237,12 @@ class Session:
 
     def refuse(self, error: Exception) -> None:
         """Show why something drawn cannot be used; the prompts in force stay."""
-        self._words = replace(self._words, error=str(error))
+        self._hint_text = replace(self._hint_text, error=str(error))
         self._publish()
 
     def say(self, hint: str = "", note: str = "") -> None:
         """Show a hint in place of the usual one, and a note below it, until the next change."""
-        self._words = Words(self._words.progress, notice=hint, note=note)
+        self._hint_text = HintText(self._hint_text.progress, notice=hint, note=note)
         self._publish()
 
     def edit_object(self, label: int, mask: MaskPrompt) -> None:
@@ -255,7 +258,7 @@ class Session:
             return
         last = results[-1]
         chosen = (last.chosen + step) % len(last.candidates)
-        self._words = Words()
+        self._hint_text = HintText()
         self._settle((*results[:-1], replace(last, chosen=chosen)))
 
     def undo(self) -> None:
@@ -284,7 +287,7 @@ class Session:
         """Stop waiting for the answer on its way; the prompts stay."""
         if self._pending is not None:
             self._drop_pending()
-            self._words = Words(notice=hints.CANCELLED)
+            self._hint_text = HintText(notice=CANCELLED)
             self._publish()
 
     # What the model answers
@@ -292,7 +295,7 @@ class Session:
     def report_progress(self, generation: int, done: int, total: int, text: str = "") -> None:
         """Show how far the answer to a request is."""
         if self.is_current(generation):
-            self._words = replace(self._words, progress=Progress(done, total, text))
+            self._hint_text = replace(self._hint_text, progress=Progress(done, total, text))
             self._publish()
 
     def accept(self, prediction: Prediction) -> bool:
@@ -333,7 +336,7 @@ class Session:
             return None
         self._histories.forget(self._plane_key)
         self._history = self._histories.of(self._plane_key)
-        self._history.look_at(self._plane)
+        self._history.set_plane(self._plane)
         self._restored()
         self.committed.emit(commit)
         return commit
@@ -372,11 +375,11 @@ class Session:
 
     def _drop_pending(self, *, keep_commit: bool = False) -> None:
         self._pending = None
-        self._words = Words()
+        self._hint_text = HintText()
         self._commit_waits = self._commit_waits and keep_commit
 
     def _refresh(self, base: tuple[ObjectResult, ...] = (), *, reuse: bool = True) -> None:
-        """Ask for what the current prompts need, given earlier answers."""
+        """Request what the current prompts need, given earlier answers."""
         self._drop_pending()
         self._generation += 1
         try:
@@ -415,7 +418,7 @@ class Session:
         self._history.amend(replace(self._history.current, results=results))
         found = [result.instance for result in results]
         self._show(
-            tuple(one for one in found if one is not None) or self._history.current.untouched
+            tuple(one for one in found if one is not None) or self._history.current.unedited_object
         )
         self._publish()
 
@@ -425,7 +428,7 @@ class Session:
             self.preview_changed.emit(instances)
 
     def _fail(self, text: str) -> None:
-        self._words = Words(error=text)
+        self._hint_text = HintText(error=text)
         self._show(())
         self._publish()
 
@@ -437,12 +440,12 @@ class Session:
 
     def _snapshot(self) -> SessionState:
         return snapshot(
-            Situation(
+            SessionFacts(
                 has_plane=self._plane is not None,
                 has_model=self._model_name is not None,
-                in_hand=self._in_hand,
+                tool_active=self._tool_active,
                 awaiting=self._pending is not None,
-                words=self._words,
+                hint_text=self._hint_text,
                 mode=self._mode,
                 keys=self._keys,
                 entry=self._history.current,

@@ -62,6 +62,7 @@ class SegmentPanel(QWidget):
         self._keys: Mapping[SegmentAction, str] = default_keys(SegmentAction)
         self.status.cancel_clicked.connect(lambda: self.triggered.emit(SegmentAction.CANCEL))
         self.status.retry_clicked.connect(lambda: self.triggered.emit(SegmentAction.RETRY))
+        self._named_count = 1
         self._lay_out(image_chooser, output_chooser)
         self.show_keys(default_keys(SegmentAction))
         self.show_state(SessionState())
@@ -115,9 +116,11 @@ class SegmentPanel(QWidget):
         }
         for action, on in enabled.items():
             self._buttons[action].setEnabled(on)
-        self._name_commit(state.n_objects)
+        if max(state.n_objects, 1) != self._named_count:
+            self._name_commit(max(state.n_objects, 1))
 
     def _name_commit(self, count: int) -> None:
+        self._named_count = count
         title = SegmentAction.COMMIT.title if count < 2 else f"Commit {count} objects"
         self._buttons[SegmentAction.COMMIT].setText(
             with_key(title, self._keys.get(SegmentAction.COMMIT, ""))
@@ -133,7 +136,7 @@ class SegmentPanel(QWidget):
 
     def show_keys(self, keys: Mapping[SegmentAction, str]) -> None:
         """Name the keys on the buttons."""
-        self._keys = keys
+        self._keys, self._named_count = keys, 1
         for action, button in self._buttons.items():
             key = keys.get(action, "")
             button.setText(with_key(action.title, key))

@@ -4,11 +4,10 @@ from fakes import ArrayPlane
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled
 from napari_segmate.core.prompts import ObjectPrompts, Points
-from napari_segmate.inference.embeddings.crop_window import choose_frame
-from napari_segmate.inference.embeddings.prefetch import (
+from napari_segmate.inference.embeddings.crop_window import (
+    choose_frame,
     first_frame,
     frames_in_view,
-    neighbours,
     prefetch,
 )
 from napari_segmate.inference.embeddings.store import EmbeddingStore
@@ -18,20 +17,6 @@ from napari_segmate.inference.prompts.request import Request
 
 def planes(count):
     return [ArrayPlane.with_blobs((48, 60), [(8, 8, 20, 22 + n)]) for n in range(count)]
-
-
-@pytest.mark.parametrize(
-    ("index", "shape", "expected"),
-    [
-        ((3,), (7,), ((4,), (2,))),
-        ((0,), (7,), ((1,),)),
-        ((6,), (7,), ((5,),)),
-        ((0,), (1,), ()),
-        ((1, 1), (3, 3), ((1, 2), (1, 0), (2, 1), (0, 1))),
-    ],
-)
-def test_neighbours_lie_inside_the_stack_next_first(index, shape, expected):
-    assert neighbours(index, shape) == expected
 
 
 def test_a_prefetched_plane_answers_without_encoding(fake_model):

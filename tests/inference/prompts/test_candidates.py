@@ -4,7 +4,7 @@ from fakes import FakeSegmenter
 
 from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.core.types import Frame
-from napari_segmate.inference.prompts.candidates import grid_of, mask_in_frame, to_instance
+from napari_segmate.inference.prompts.decoding import grid_of, mask_in_frame, to_instance
 from napari_segmate.inference.prompts.request import MaskOptions
 
 RAW = MaskOptions(fill_holes=False)
@@ -98,7 +98,7 @@ def test_an_object_of_many_million_pixels_is_interpolated_in_strips(monkeypatch)
     low = _smooth_logits(model.low, np.random.default_rng(3))
     grid, frame = grid_of(model, low.shape, (64, 64)), Frame((0, 0, 320, 320), (64, 64))
     whole = to_instance(low, 0.5, grid, frame, RAW)
-    monkeypatch.setattr("napari_segmate.inference.prompts.candidates.STRIP_PX", 1000)
+    monkeypatch.setattr("napari_segmate.inference.prompts.decoding.STRIP_PX", 1000)
     strips = to_instance(low, 0.5, grid, frame, RAW)
     assert whole is not None and strips is not None
     np.testing.assert_array_equal(whole.mask, strips.mask)

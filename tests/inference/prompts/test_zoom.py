@@ -9,10 +9,10 @@ from fakes import ArrayPlane, FakeSegmenter
 from napari_segmate.core.errors import PromptError
 from napari_segmate.core.prompts import ObjectPrompts, Points
 from napari_segmate.core.types import DenseMaps
+from napari_segmate.inference.embeddings.crop_window import zoom_of
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.predict import predict
 from napari_segmate.inference.prompts.request import MaskOptions, Request
-from napari_segmate.inference.prompts.zoom import zoom_of
 
 
 class SizedSegmenter(FakeSegmenter):

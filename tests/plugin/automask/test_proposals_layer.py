@@ -10,7 +10,7 @@ from napari_segmate.plugin.automask import proposals
 from napari_segmate.plugin.automask import proposals_layer as proposal_drawing
 from napari_segmate.plugin.automask.proposals import PlaneProposal, Proposals
 from napari_segmate.plugin.automask.proposals_layer import ProposalDrawing, redraw
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
+from napari_segmate.plugin.planes.geometry import DisplayedPlane
 from napari_segmate.tasks.automask.run import Proposal
 
 pytestmark = pytest.mark.gui

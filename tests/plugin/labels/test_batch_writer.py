@@ -12,11 +12,10 @@ from napari_segmate.core.images.image_source import ImageAxes
 from napari_segmate.core.labels.commit import CommitPolicy, commit
 from napari_segmate.core.types import Instance
 from napari_segmate.io.provenance import METADATA_KEY, Record
-from napari_segmate.plugin.labels import patches as many_patches
-from napari_segmate.plugin.labels.batch_writer import ManyWriter
-from napari_segmate.plugin.labels.output_layer import OutputLabels
-from napari_segmate.plugin.labels.patches import ManyObjects, Patch
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
+from napari_segmate.plugin.labels import commit_many
+from napari_segmate.plugin.labels.commit import OutputLabels
+from napari_segmate.plugin.labels.commit_many import ManyObjects, ManyWriter, Patch
+from napari_segmate.plugin.planes.geometry import DisplayedPlane
 
 pytestmark = pytest.mark.gui
 
@@ -124,7 +123,7 @@ def test_taking_back_leaves_what_was_painted_since(desk) -> None:
     desk.layer.data[:, :5] = 1
     written = desk.write(three(), CommitPolicy.OVERWRITE)
     desk.layer.paint((25, 35), 77)
-    assert desk.output.next_id(desk.layer) == 78
+    assert desk.output.ids.next_id(desk.layer) == 78
     desk.take_back(written)
     assert set(np.unique(desk.layer.data)) == {0, 1, 77}
     assert (desk.layer.data[:, :5] == 1).all()
@@ -188,7 +187,7 @@ def test_two_hundred_objects_enter_within_a_blink(qtbot) -> None:
 
 
 def test_many_pixels_of_one_plane_are_written_piece_by_piece(desk, monkeypatch) -> None:
-    monkeypatch.setattr(many_patches, "PIECE", 50)
+    monkeypatch.setattr(commit_many, "PIECE", 50)
     whole = three()
     split = whole.prepared()
     assert [np.unique(one.number).tolist() for one in split.patches] == [[1], [2], [3]]
@@ -202,7 +201,7 @@ def test_many_pixels_of_one_plane_are_written_piece_by_piece(desk, monkeypatch) 
 
 
 def test_objects_stay_whole_in_pieces(monkeypatch) -> None:
-    monkeypatch.setattr(many_patches, "PIECE", 10)
+    monkeypatch.setattr(commit_many, "PIECE", 10)
     rng = np.random.default_rng(0)
     number = rng.integers(1, 30, 400)
     y, x = np.divmod(np.arange(400), 50)
@@ -214,8 +213,8 @@ def test_objects_stay_whole_in_pieces(monkeypatch) -> None:
 
 
 def test_pieces_are_near_each_other(monkeypatch) -> None:
-    monkeypatch.setattr(many_patches, "PIECE", 40)
-    monkeypatch.setattr(many_patches, "TILE", 10)
+    monkeypatch.setattr(commit_many, "PIECE", 40)
+    monkeypatch.setattr(commit_many, "TILE", 10)
     y, x = np.mgrid[0:40, 0:40].reshape(2, -1)
     number = 1 + (y // 2) * 20 + x // 2
     for piece in Patch(plane_at(), y, x, number).pieces():

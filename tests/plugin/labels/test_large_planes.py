@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_segmate.plugin.labels import large_planes
-from napari_segmate.plugin.labels.large_planes import draw_changes_alone, thinned
+from napari_segmate.plugin.labels import label_pixels
+from napari_segmate.plugin.labels.label_pixels import draw_changes_alone, thinned
 
 pytestmark = [
     pytest.mark.gui,
@@ -78,7 +78,7 @@ def test_napari_draws_the_plane_when_the_texture_is_not_as_expected(
 ) -> None:
     viewer, layer = shown
     draw_changes_alone(layer, viewer)
-    monkeypatch.setattr(large_planes, "_plane", lambda *_: (7, 5))
+    monkeypatch.setattr(label_pixels, "_plane_on_screen", lambda *_: (7, 5))
     redrawn = count_redraws(layer)
     empty = middle_of(viewer, qtbot)
     paint(layer, 3)

@@ -10,14 +10,13 @@ from napari_segmate.core.images.image_source import ImageAxes
 from napari_segmate.core.labels.commit import CommitPolicy
 from napari_segmate.core.types import Instance
 from napari_segmate.io.provenance import METADATA_KEY, Record
-from napari_segmate.plugin.labels import label_planes
+from napari_segmate.plugin.labels import label_pixels
 from napari_segmate.plugin.labels.chunked_labels import ChunkedLabels
-from napari_segmate.plugin.labels.label_arrays import empty_labels
-from napari_segmate.plugin.labels.label_planes import object_mask
-from napari_segmate.plugin.labels.output_layer import OutputLabels
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
-from napari_segmate.sessions.commit import Commit
-from napari_segmate.sessions.history import Entry
+from napari_segmate.plugin.labels.commit import OutputLabels
+from napari_segmate.plugin.labels.label_pixels import object_mask
+from napari_segmate.plugin.labels.prepare_layer import empty_labels
+from napari_segmate.plugin.planes.geometry import DisplayedPlane
+from napari_segmate.sessions.history import Commit, Entry
 
 FLAT = DisplayedPlane(ImageAxes(0, 1), (0, 0), (600, 700))
 
@@ -33,7 +32,7 @@ def test_small_labels_are_numpy_and_large_ones_live_in_chunks() -> None:
 @pytest.mark.parametrize("small", [True, False])
 def test_object_under_a_pixel_is_cut_out_whole(monkeypatch, small) -> None:
     if not small:
-        monkeypatch.setattr(label_planes, "SMALL_PLANE_PIXELS", 0)
+        monkeypatch.setattr(label_pixels, "SMALL_PLANE_PIXELS", 0)
     labels = np.zeros((600, 700), np.uint16)
     labels[10:580, 300:320] = 4
     labels[20, 315:690] = 4
@@ -70,7 +69,7 @@ def test_objects_that_get_no_pixel_are_refused_and_leave_no_trace(policy) -> Non
         labels.write(layer, plane, taken, policy)
     assert (layer.data == 1).all()
     assert not layer.metadata
-    assert labels.next_id(layer) == 2
+    assert labels.ids.next_id(layer) == 2
 
 
 def committed(
@@ -178,7 +177,7 @@ def test_a_commit_touches_its_box_of_a_large_plane_only() -> None:
     labels.ids.count(layer, 0)
     data.read = data.written = 0
     written = labels.write(layer, plane, taken_at(900, 15_000), CommitPolicy.KEEP_OBJECTS)
-    assert labels.next_id(layer) == 2
+    assert labels.ids.next_id(layer) == 2
     assert written.is_there
     labels.take_back(written)
     assert not written.is_there

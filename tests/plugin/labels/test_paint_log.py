@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 
-from napari_segmate.plugin.labels import paint_log as painting
+from napari_segmate.plugin.labels import recovery
 from napari_segmate.plugin.labels.chunked_labels import ChunkedLabels
-from napari_segmate.plugin.labels.paint_log import PaintLog, Window, filled, windows_of
+from napari_segmate.plugin.labels.recovery import PaintLog, Window, filled, windows_of
 
 SHAPE = (3, 40, 50)
 
@@ -90,7 +90,7 @@ def test_nothing_is_told_when_nothing_has_changed(followed) -> None:
 
 
 def test_windows_of_scattered_pixels_are_small(monkeypatch) -> None:
-    monkeypatch.setattr(painting, "TILE", 10)
+    monkeypatch.setattr(recovery, "TILE", 10)
     y, x = np.array([1, 2, 95, 97]), np.array([3, 4, 93, 99])
     found = list(windows_of(((y, x), None, 1)))
     assert found == [Window((), (1, 3, 3, 5)), Window((), (95, 93, 98, 100))]
@@ -105,7 +105,7 @@ def test_windows_of_scattered_pixels_are_small(monkeypatch) -> None:
 
 @pytest.mark.parametrize("chunked", [True, False])
 def test_all_that_is_filled_comes_back(monkeypatch, chunked) -> None:
-    monkeypatch.setattr(painting, "TILE", 16)
+    monkeypatch.setattr(recovery, "TILE", 16)
     data = ChunkedLabels(SHAPE, np.uint16) if chunked else np.zeros(SHAPE, np.uint16)
     data[1, 3:30, 7:9] = 5
     data[2, 39, 49] = 6
@@ -118,7 +118,7 @@ def test_all_that_is_filled_comes_back(monkeypatch, chunked) -> None:
 
 def test_no_more_is_compared_than_there_is_time_for(monkeypatch) -> None:
     followed = Followed(np.zeros((1000, 1000), np.uint16))
-    monkeypatch.setattr(painting, "REMEMBERED_PIXELS", 5000)
+    monkeypatch.setattr(recovery, "REMEMBERED_PIXELS", 5000)
     for number in range(20):
         box = np.mgrid[50 * number : 50 * number + 40, 0:40].reshape(2, -1)
         followed.layer.data_setitem(tuple(box), number + 1)

@@ -9,7 +9,7 @@ from napari.components import ViewerModel
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.plugin.labels import prepare_layer as preparing
 from napari_segmate.plugin.labels.chunked_labels import ChunkedLabels
-from napari_segmate.plugin.labels.output_layer import OutputLabels
+from napari_segmate.plugin.labels.commit import OutputLabels
 from napari_segmate.plugin.labels.prepare_layer import Preparer
 from napari_segmate.plugin.worker.runner import Runner
 
@@ -27,7 +27,8 @@ class Desk:
         self.layer.data[3, 4] = 7
         self.output = OutputLabels(self.viewer)
         self.runner = Runner()
-        self.preparer = Preparer(self.viewer, self.output, self.runner, lambda text: None)
+        self.preparer = Preparer(self.viewer, self.output.ids, self.runner, lambda text: None)
+        self.output.chosen = self.preparer.count_when_idle
         self.ready: list[np.dtype] = []
         self.failed: list[BaseException] = []
 
@@ -58,7 +59,7 @@ def test_a_large_layer_is_counted_in_the_worker(make_desk) -> None:
     desk.prepare()
     assert not desk.ready
     desk.wait()
-    assert desk.output.next_id(desk.layer) == 8
+    assert desk.output.ids.next_id(desk.layer) == 8
 
 
 def test_what_is_painted_while_counting_counts(make_desk, monkeypatch) -> None:
@@ -71,7 +72,7 @@ def test_what_is_painted_while_counting_counts(make_desk, monkeypatch) -> None:
     desk.layer.data_setitem((np.array([0]), np.array([0])), 0)
     gate.set()
     desk.wait()
-    assert desk.output.next_id(desk.layer) == 91
+    assert desk.output.ids.next_id(desk.layer) == 91
 
 
 def test_a_chosen_layer_is_counted_ahead(make_desk) -> None:
@@ -102,7 +103,7 @@ def test_a_type_too_small_grows_in_the_worker_and_loses_no_stroke(make_desk, mon
     assert desk.ready == [np.uint16]
     assert desk.layer.data[1, 1] == 5 and desk.layer.data[3, 4] == 7
     assert len(copies) == 2
-    assert desk.output.next_id(desk.layer) == 251
+    assert desk.output.ids.next_id(desk.layer) == 251
 
 
 def test_chunked_labels_grow_too(make_desk) -> None:

@@ -9,7 +9,7 @@ from blob_images import blob_image, centre
 from napari.layers import Labels
 
 from napari_segmate.io.provenance import METADATA_KEY
-from napari_segmate.plugin.labels import paint_log as painting
+from napari_segmate.plugin.labels import recovery
 from napari_segmate.sessions.recovery import leftovers
 from napari_segmate.widgets.actions import SegmentAction
 
@@ -194,13 +194,13 @@ def test_another_array_starts_another_file(make_bench, tmp_path) -> None:
 
 def test_what_a_commit_touches_is_read_away_from_the_window(make_bench, monkeypatch) -> None:
     readers = []
-    read = painting.Window.read
+    read = recovery.Window.read
 
     def noted(self, data):
         readers.append(threading.current_thread().name)
         return read(self, data)
 
-    monkeypatch.setattr(painting.Window, "read", noted)
+    monkeypatch.setattr(recovery.Window, "read", noted)
     bench = make_bench(blob_image())
     for number in range(2):
         bench.point(*centre(number))

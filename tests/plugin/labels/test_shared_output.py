@@ -13,8 +13,8 @@ from napari.layers import Image, Labels
 
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.plugin.automask.dock import AutoDock
+from napari_segmate.plugin.labels.commit import OutputLabels, labels_for, made_for
 from napari_segmate.plugin.labels.layer_names import OUTPUT_NAME
-from napari_segmate.plugin.labels.output_layer import OutputLabels, labels_for, made_for
 from napari_segmate.plugin.text.dock import TextDock
 from napari_segmate.plugin.worker.engine import ModelEngine
 from napari_segmate.widgets.actions import SegmentAction
@@ -131,5 +131,5 @@ def test_label_values_that_one_panel_holds_are_not_given_to_another() -> None:
     viewer = ViewerModel()
     layer = viewer.add_labels(np.zeros((20, 30), np.uint16))
     one, other = OutputLabels(viewer), OutputLabels(viewer)
-    assert one.reserve(layer, 5) == 1
-    assert other.next_id(layer) == 6
+    assert one.ids.reserve(layer, 5) == 1
+    assert other.ids.next_id(layer) == 6

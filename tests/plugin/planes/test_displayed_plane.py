@@ -9,8 +9,9 @@ from transforms import TRANSFORMS, image_with
 
 from napari_segmate.core.errors import ImageError, LabelsError
 from napari_segmate.core.images.image_source import ImageAxes
-from napari_segmate.plugin.planes.displayed_plane import (
+from napari_segmate.plugin.planes.geometry import (
     DisplayedPlane,
+    Geometry,
     convert,
     displayed_plane,
     plane_in_labels,
@@ -18,7 +19,6 @@ from napari_segmate.plugin.planes.displayed_plane import (
     to_world,
     visible_box,
 )
-from napari_segmate.plugin.planes.geometry import Geometry
 
 
 @pytest.fixture(params=list(TRANSFORMS))

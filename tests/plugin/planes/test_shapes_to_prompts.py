@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_segmate.core.errors import PromptError
-from napari_segmate.plugin.planes.shapes_to_prompts import Drawn, from_prompts, to_prompts
+from napari_segmate.sessions.prompt_set import DrawnShape, from_prompts, to_prompts
 
 SQUARE = np.array([[2, 3], [2, 9], [8, 9], [8, 3]], float)
 
@@ -18,11 +18,11 @@ def turned(vertices, degrees):
 
 def test_each_kind_becomes_its_prompt() -> None:
     drawn = [
-        Drawn("rectangle", SQUARE),
-        Drawn("ellipse", SQUARE),
-        Drawn("polygon", SQUARE[:3]),
-        Drawn("path", SQUARE[:2]),
-        Drawn("line", SQUARE[1:3], positive=False),
+        DrawnShape("rectangle", SQUARE),
+        DrawnShape("ellipse", SQUARE),
+        DrawnShape("polygon", SQUARE[:3]),
+        DrawnShape("path", SQUARE[:2]),
+        DrawnShape("line", SQUARE[1:3], positive=False),
     ]
     prompts = to_prompts([[1, 2]], [False], drawn)
     assert prompts.boxes[0].box_yx == (2, 3, 8, 9)
@@ -38,16 +38,16 @@ def test_nothing_drawn_is_empty() -> None:
 
 
 def test_turned_rectangle_becomes_a_polygon() -> None:
-    prompts = to_prompts(np.zeros((0, 2)), [], [Drawn("rectangle", turned(SQUARE, 20))])
+    prompts = to_prompts(np.zeros((0, 2)), [], [DrawnShape("rectangle", turned(SQUARE, 20))])
     assert not prompts.boxes
     np.testing.assert_allclose(prompts.polygons[0], turned(SQUARE, 20))
 
 
 def test_turned_ellipse_becomes_its_outline() -> None:
     flat = SQUARE * [0.5, 1]
-    prompts = to_prompts(np.zeros((0, 2)), [], [Drawn("ellipse", turned(flat, 90))])
+    prompts = to_prompts(np.zeros((0, 2)), [], [DrawnShape("ellipse", turned(flat, 90))])
     assert prompts.ellipses
-    prompts = to_prompts(np.zeros((0, 2)), [], [Drawn("ellipse", turned(flat, 45))])
+    prompts = to_prompts(np.zeros((0, 2)), [], [DrawnShape("ellipse", turned(flat, 45))])
     outline = prompts.polygons[0]
     distances = np.hypot(*(outline - outline.mean(axis=0)).T)
     assert distances.max() == pytest.approx(3, abs=0.02)
@@ -56,11 +56,15 @@ def test_turned_ellipse_becomes_its_outline() -> None:
 
 def test_rectangle_without_area_is_refused() -> None:
     with pytest.raises(PromptError, match="at least 1 x 1"):
-        to_prompts(np.zeros((0, 2)), [], [Drawn("rectangle", np.full((4, 2), 5.0))])
+        to_prompts(np.zeros((0, 2)), [], [DrawnShape("rectangle", np.full((4, 2), 5.0))])
 
 
 def test_prompts_can_be_drawn_again() -> None:
-    drawn = [Drawn("rectangle", SQUARE), Drawn("ellipse", SQUARE), Drawn("path", SQUARE[:2], False)]
+    drawn = [
+        DrawnShape("rectangle", SQUARE),
+        DrawnShape("ellipse", SQUARE),
+        DrawnShape("path", SQUARE[:2], False),
+    ]
     prompts = to_prompts([[1, 2]], [True], drawn)
     again = to_prompts([[1, 2]], [True], from_prompts(prompts))
     assert again.same_as(prompts)

@@ -7,9 +7,8 @@ from transforms import TRANSFORMS
 
 from napari_segmate.core.images.image_source import ImageAxes
 from napari_segmate.core.types import Instance
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
-from napari_segmate.plugin.planes.geometry import Geometry
-from napari_segmate.plugin.segment.preview_layer import Preview, draw_objects
+from napari_segmate.plugin.planes.geometry import DisplayedPlane, Geometry
+from napari_segmate.plugin.segment.preview_layer import PreviewLayer, draw_objects
 
 DISC = np.hypot(*np.mgrid[-8:9, -8:9]) <= 8
 
@@ -32,7 +31,7 @@ def test_objects_get_colours_of_their_own_in_one_picture() -> None:
 def test_preview_lies_on_its_object(name) -> None:
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((60, 70)), **TRANSFORMS[name])
-    preview = Preview(viewer)
+    preview = PreviewLayer(viewer)
     plane = DisplayedPlane(ImageAxes(0, 1), (0, 0), (60, 70))
     preview.show([Instance((20, 30, 37, 47), DISC)], plane, Geometry.of(image), 1)
     world = image.data_to_world((28, 38))
@@ -43,7 +42,7 @@ def test_preview_lies_on_its_object(name) -> None:
 def test_preview_of_a_stack_is_on_one_plane_only() -> None:
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((5, 60, 70)), scale=(3, 1, 1))
-    preview = Preview(viewer)
+    preview = PreviewLayer(viewer)
     plane = DisplayedPlane(ImageAxes(1, 2), (3, 0, 0), (60, 70))
     preview.show([Instance((20, 30, 37, 47), DISC)], plane, Geometry.of(image), 1)
     assert preview.layer.data.shape == (1, 17, 17)
@@ -54,7 +53,7 @@ def test_sliders_and_active_layer_stay_while_the_preview_changes() -> None:
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((5, 60, 70)), scale=(3, 1, 1))
     viewer.dims.point = (9, 0, 0)
-    preview = Preview(viewer)
+    preview = PreviewLayer(viewer)
     plane = DisplayedPlane(ImageAxes(1, 2), (3, 0, 0), (60, 70))
     for at in (5, 15):
         shown = [Instance((at, at, at + 17, at + 17), DISC)]
@@ -66,7 +65,7 @@ def test_sliders_and_active_layer_stay_while_the_preview_changes() -> None:
 def test_preview_is_hidden_without_objects_and_made_again_when_deleted() -> None:
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((60, 70)))
-    preview = Preview(viewer)
+    preview = PreviewLayer(viewer)
     plane = DisplayedPlane(ImageAxes(0, 1), (0, 0), (60, 70))
     shown = [Instance((20, 30, 37, 47), DISC)]
     preview.show(shown, plane, Geometry.of(image), 1)
@@ -82,7 +81,7 @@ def test_preview_lies_below_the_prompts() -> None:
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((60, 70)))
     points = viewer.add_points()
-    preview = Preview(viewer, lambda: (points,))
+    preview = PreviewLayer(viewer, lambda: (points,))
     plane = DisplayedPlane(ImageAxes(0, 1), (0, 0), (60, 70))
     preview.show([Instance((20, 30, 37, 47), DISC)], plane, Geometry.of(image), 1)
     assert list(viewer.layers) == [image, preview.layer, points]

@@ -7,8 +7,7 @@ from napari.components import ViewerModel
 from napari_segmate.core.errors import PromptError
 from napari_segmate.core.images.image_source import ImageAxes
 from napari_segmate.core.prompts import Box, Points, Scribble
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
-from napari_segmate.plugin.planes.geometry import Geometry
+from napari_segmate.plugin.planes.geometry import DisplayedPlane, Geometry
 from napari_segmate.plugin.segment.prompt_layers import POLARITY, PromptLayers
 from napari_segmate.sessions.prompt_set import PromptSet
 

@@ -9,9 +9,8 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_segmate.core.images.image_source import ImageAxes
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
-from napari_segmate.plugin.planes.geometry import Geometry
-from napari_segmate.plugin.planes.region_layer import RegionLayer
+from napari_segmate.plugin.planes.geometry import DisplayedPlane, Geometry
+from napari_segmate.plugin.planes.region import RegionLayer
 from napari_segmate.plugin.text.box_layer import BOXES_NAME, BoxLayer
 from napari_segmate.plugin.text.box_table import corners_of
 from napari_segmate.sessions.text_boxes import COLOURS, BoxBook, Origin, TextBox

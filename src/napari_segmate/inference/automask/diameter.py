@@ -8,7 +8,7 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.numbers.diameter import FEWEST, estimate_size
 from napari_segmate.core.types import Frame, IntBoxYX, Shape2D
 from napari_segmate.inference.automask.dense_maps import maps_of_frame
-from napari_segmate.inference.embeddings.prefetch import first_frame
+from napari_segmate.inference.embeddings.crop_window import first_frame
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.request import PlaneLike
 from napari_segmate.models.base import Segmenter

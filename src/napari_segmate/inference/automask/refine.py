@@ -12,7 +12,7 @@ from napari_segmate.core.prompts import Box, MaskPrompt, ObjectPrompts
 from napari_segmate.core.types import Instance, IntBoxYX, LabelArray
 from napari_segmate.inference.automask.tiles import Tile
 from napari_segmate.inference.embeddings.store import EmbeddingStore
-from napari_segmate.inference.prompts.decoding import BATCH, Decoder, Question
+from napari_segmate.inference.prompts.decoding import BATCH, Decoder, ObjectQuery
 from napari_segmate.inference.prompts.request import MaskOptions, ObjectResult, PlaneLike
 from napari_segmate.models.base import Segmenter
 
@@ -64,7 +64,7 @@ def refine(
         for first in range(0, len(asked), BATCH):
             context.report(done, len(prompts), "drawing objects")
             batch = asked[first : first + BATCH]
-            answers = decoder.answer(tile.frame, [Question(one, None, False) for one in batch])
+            answers = decoder.decode(tile.frame, [ObjectQuery(one, None, False) for one in batch])
             found += [one for one in map(_best, answers) if one is not None]
             done += len(batch)
     context.report(done, len(prompts), "drawing objects")

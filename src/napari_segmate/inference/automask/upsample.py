@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from napari_segmate.core.masks.object_masks import instance_from_mask
 from napari_segmate.core.types import FloatArray, Frame, Instance, IntBoxYX, Shape2D
-from napari_segmate.inference.prompts.candidates import grid_of
+from napari_segmate.inference.prompts.decoding import grid_of
 from napari_segmate.models.base import Segmenter
 
 __all__ = ["Sampler", "Window", "sampler_of", "window_of"]

@@ -1,15 +1,32 @@
-"""Which part of a plane a model looks at, and how large it is shown."""
+"""Which part of a plane a model looks at, how large it is shown, and what is encoded beforehand."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import count
 
 import numpy as np
 
+from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ImageError
+from napari_segmate.core.numbers.diameter import ZOOMS, estimate_diameter, nearest_zoom
 from napari_segmate.core.types import BoxYX, Frame, IntBoxYX, Shape2D
+from napari_segmate.inference.embeddings.store import EmbeddingStore
+from napari_segmate.inference.prompts.request import PlaneLike
+from napari_segmate.models.base import Segmenter
 
-__all__ = ["choose_frame", "grow", "is_cut", "shift"]
+__all__ = [
+    "ZOOMS",
+    "choose_frame",
+    "first_frame",
+    "frames_in_view",
+    "grow",
+    "is_cut",
+    "nearest_zoom",
+    "prefetch",
+    "shift",
+    "zoom_of",
+]
 
 WHOLE = 1.25
 """A plane up to this many model inputs wide is looked at whole, shown a little smaller."""
@@ -201,3 +218,163 @@ def _shown(box_yx: IntBoxYX, scale: float, input_size: int) -> Frame:
     y0, x0, y1, x1 = box_yx
     height, width = (max(1, min(input_size, round(n * scale))) for n in (y1 - y0, x1 - x0))
     return Frame(box_yx, (height, width))
+
+
+def first_frame(
+    image_shape: Shape2D,
+    input_size: int,
+    visible_yx: IntBoxYX | None = None,
+    zoom: float = 1.0,
+) -> Frame:
+    """Return the frame that a click in the middle of the visible part would use."""
+    y0, x0, y1, x1 = visible_yx if visible_yx is not None else (0, 0, *image_shape)
+    middle_y, middle_x = (y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2
+    middle: BoxYX = (middle_y, middle_x, middle_y, middle_x)
+    return choose_frame(image_shape, middle, input_size, visible_yx=visible_yx, zoom=zoom)
+
+
+def frames_in_view(
+    image_shape: Shape2D,
+    input_size: int,
+    visible_yx: IntBoxYX | None = None,
+    zoom: float = 1.0,
+) -> tuple[Frame, ...]:
+    """Return the frames that clicks on the screen would use, from the middle outwards.
+
+    Parameters
+    ----------
+    image_shape : (height, width)
+        Size of the plane.
+    input_size : int
+        Side in pixels of the largest square that the model sees without shrinking it.
+    visible_yx : (y0, x0, y1, x1), optional
+        Part on the screen; default the whole plane.
+    zoom : float
+        Frame pixels per plane pixel to start from.
+
+    Examples
+    --------
+    >>> len(frames_in_view((600, 600), 512)), len(frames_in_view((1024, 1024), 512))
+    (1, 9)
+    """
+    middle = first_frame(image_shape, input_size, visible_yx, zoom)
+    y0, x0, y1, x1 = visible_yx if visible_yx is not None else (0, 0, *image_shape)
+    step = max(1, min(middle.size) // 2)
+    clicks = [
+        (float(y), float(x))
+        for y in _spread(y0, y1, step, image_shape[0])
+        for x in _spread(x0, x1, step, image_shape[1])
+    ]
+    frames = {
+        choose_frame(image_shape, (*at, *at), input_size, visible_yx=visible_yx, zoom=zoom)
+        for at in clicks
+    }
+    return (middle, *sorted(frames - {middle}, key=lambda frame: _distance(frame, middle)))
+
+
+def _spread(low: int, high: int, step: int, length: int) -> list[int]:
+    """Return positions from `low` to `high` about `step` apart, inside the image."""
+    first, last = max(low, 0), min(high, length) - 1
+    count = 1 + -(-max(last - first, 0) // step)
+    return [first + round(n * (last - first) / max(count - 1, 1)) for n in range(count)]
+
+
+def _distance(frame: Frame, middle: Frame) -> tuple[int, IntBoxYX]:
+    """Return how far a frame is from the middle one; its box decides between equals."""
+    offsets = [
+        a + b - c - d
+        for a, b, c, d in zip(
+            frame.box_yx[:2], frame.box_yx[2:], middle.box_yx[:2], middle.box_yx[2:], strict=True
+        )
+    ]
+    return sum(offset * offset for offset in offsets), frame.box_yx
+
+
+def prefetch(
+    planes: Iterable[tuple[PlaneLike, Frame]],
+    model: Segmenter,
+    store: EmbeddingStore,
+    context: Context | None = None,
+) -> int:
+    """Encode parts of planes ahead of time and return how many were not in memory.
+
+    Cancel it as soon as the user asks for something: it holds the model while it encodes.
+
+    Parameters
+    ----------
+    planes : iterable of (Plane, Frame)
+        What to encode, most likely first; consumed one by one, so it may be a generator.
+    model : Segmenter
+        Who encodes.
+    store : EmbeddingStore
+        Where the embeddings go.
+    context : Context, optional
+        Cancellation.
+
+    Raises
+    ------
+    Cancelled
+        The job was stopped; what was finished stays in the store.
+    """
+    context = context or Context()
+    encoded = 0
+    for plane, frame in planes:
+        context.check()
+        if not store.holds(plane, frame, model):
+            store.of_plane(plane, frame, model, context)
+            encoded += 1
+    return encoded
+
+
+def zoom_of(
+    plane: PlaneLike,
+    model: Segmenter,
+    store: EmbeddingStore,
+    *,
+    diameter: float = 0.0,
+    visible_yx: IntBoxYX | None = None,
+    context: Context | None = None,
+) -> float:
+    """Return how much larger or smaller than it is a plane should be shown.
+
+    Parameters
+    ----------
+    plane : Plane
+        Where to read pixels.
+    model : Segmenter
+        Who will look at it. Models that do not say which size they like see it as it is.
+    store : EmbeddingStore
+        Keeps the embedding of the part that is looked at, and the answer.
+    diameter : float
+        Typical object in plane pixels; 0 estimates it once per plane, from the objects found in
+        the part on the screen.
+    visible_yx : (y0, x0, y1, x1), optional
+        Part of the plane on the screen.
+    context : Context, optional
+        Progress and cancellation.
+    """
+    wanted = model.info.diameter
+    if not wanted:
+        return 1.0
+    if not diameter:
+        diameter = _estimated(plane, model, store, visible_yx, context or Context())
+    return nearest_zoom(wanted, diameter) if diameter else 1.0
+
+
+def _estimated(
+    plane: PlaneLike,
+    model: Segmenter,
+    store: EmbeddingStore,
+    visible_yx: IntBoxYX | None,
+    context: Context,
+) -> float:
+    """Return the typical diameter in plane pixels, 0 where there are too few objects to tell."""
+    known = store.diameter(plane, model.key)
+    if known:
+        return known
+    frame = first_frame(plane.shape, model.input_size, visible_yx)
+    maps = model.instance_maps(store.of_plane(plane, frame, model, context))
+    found = estimate_diameter(maps) / max(frame.zoom_yx)
+    if found:
+        store.remember_diameter(plane, model.key, found)
+    return found

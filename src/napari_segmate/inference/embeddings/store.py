@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock, RLock
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,7 +16,6 @@ import numpy as np
 from napari_segmate.core.context import Context
 from napari_segmate.core.types import Embedding, Frame, RGBImage
 from napari_segmate.inference.embeddings.disk import DiskCache
-from napari_segmate.inference.prompts.candidates import Grid
 from napari_segmate.inference.prompts.request import PlaneLike
 from napari_segmate.models.base import Segmenter
 
@@ -23,9 +23,11 @@ __all__ = ["EmbeddingStore", "embedding_key"]
 
 MEMORY_BYTES = 512 * 2**20
 DISK_BYTES = 4 * 2**30
-MAX_GRIDS = 32
+MAX_REMEMBERED = 32
 WAIT_S = 0.05
 """How often a job that waits for the model looks whether it was cancelled."""
+
+Made = TypeVar("Made")
 
 
 def _ignore(message: str) -> None:
@@ -84,7 +86,7 @@ class EmbeddingStore:
         self._lock = RLock()
         self._model_lock = Lock()
         self._memory: OrderedDict[str, Embedding] = OrderedDict()
-        self._grids: OrderedDict[Hashable, Grid] = OrderedDict()
+        self._remembered: OrderedDict[Hashable, Any] = OrderedDict()
         self._diameters: WeakKeyDictionary[PlaneLike, dict[str, float]] = WeakKeyDictionary()
         self._keys: WeakKeyDictionary[PlaneLike, dict[tuple[str, Frame], str]] = WeakKeyDictionary()
 
@@ -165,15 +167,16 @@ class EmbeddingStore:
         finally:
             self._model_lock.release()
 
-    def grid(self, key: Hashable, make: Callable[[], Grid]) -> Grid:
-        """Return the grid remembered under `key`, made when there is none."""
+    def remembered(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what is remembered under `key`, made when there is nothing; for small values."""
         with self._lock:
-            if key not in self._grids:
-                self._grids[key] = make()
-            self._grids.move_to_end(key)
-            while len(self._grids) > MAX_GRIDS:
-                self._grids.popitem(last=False)
-            return self._grids[key]
+            if key not in self._remembered:
+                self._remembered[key] = make()
+            self._remembered.move_to_end(key)
+            while len(self._remembered) > MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
+            found: Made = self._remembered[key]
+            return found
 
     def _stored(self, key: str) -> Embedding | None:
         with self._lock:

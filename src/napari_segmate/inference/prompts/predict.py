@@ -8,9 +8,9 @@ import numpy as np
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.types import BoxYX, Frame
-from napari_segmate.inference.embeddings.crop_window import choose_frame, grow, shift
+from napari_segmate.inference.embeddings.crop_window import choose_frame, grow, shift, zoom_of
 from napari_segmate.inference.embeddings.store import EmbeddingStore
-from napari_segmate.inference.prompts.decoding import Decoder, Question
+from napari_segmate.inference.prompts.decoding import Decoder, ObjectQuery
 from napari_segmate.inference.prompts.request import (
     MaskOptions,
     ObjectResult,
@@ -18,7 +18,6 @@ from napari_segmate.inference.prompts.request import (
     Previous,
     Request,
 )
-from napari_segmate.inference.prompts.zoom import zoom_of
 from napari_segmate.models.base import Segmenter
 
 __all__ = ["MaskOptions", "ObjectResult", "Prediction", "Previous", "Request", "predict"]
@@ -58,13 +57,13 @@ def predict(
     context = context or Context()
     zoom = _zoom(request, model, store, context)
     decoder = Decoder(request.plane, model, store, request.options, context)
-    questions = [_question(request, number) for number in range(len(request.prompts))]
+    queries = [_query(request, number) for number in range(len(request.prompts))]
     waiting = _first_frames(request, model.input_size, zoom)
     tried: dict[int, set[Frame]] = {number: set() for number in waiting}
     results: dict[int, ObjectResult] = {}
     while waiting:
         for frame, numbers in _by_frame(waiting).items():
-            answers = decoder.answer(frame, [questions[number] for number in numbers])
+            answers = decoder.decode(frame, [queries[number] for number in numbers])
             results.update(zip(numbers, answers, strict=True))
             for number in numbers:
                 tried[number].add(frame)
@@ -74,7 +73,7 @@ def predict(
             if _unfinished(results[number])
         }
         waiting = {number: frame for number, frame in following.items() if frame is not None}
-    objects = tuple(results[number] for number in range(len(questions)))
+    objects = tuple(results[number] for number in range(len(queries)))
     diameter = request.options.diameter or store.diameter(request.plane, model.key)
     return Prediction(
         request.generation, model.info.name, model.key, objects, decoder.timings, diameter
@@ -92,10 +91,10 @@ def _zoom(request: Request, model: Segmenter, store: EmbeddingStore, context: Co
     )
 
 
-def _question(request: Request, number: int) -> Question:
+def _query(request: Request, number: int) -> ObjectQuery:
     prompts, previous = request.prompts[number], request.previous_of(number)
     ambiguous = prompts.ambiguous and previous is None
-    return Question(prompts, previous, request.multimask and ambiguous)
+    return ObjectQuery(prompts, previous, request.multimask and ambiguous)
 
 
 def _first_frames(request: Request, input_size: int, zoom: float) -> dict[int, Frame]:

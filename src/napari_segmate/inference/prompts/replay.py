@@ -8,7 +8,7 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ModelError
 from napari_segmate.core.types import Instance
 from napari_segmate.inference.embeddings.store import EmbeddingStore
-from napari_segmate.inference.prompts.decoding import Decoder, Question
+from napari_segmate.inference.prompts.decoding import Decoder, ObjectQuery
 from napari_segmate.inference.prompts.request import MaskOptions, ObjectResult, PlaneLike, Previous
 from napari_segmate.io.provenance import Record, Step
 from napari_segmate.models.base import Segmenter
@@ -82,6 +82,6 @@ def _object(
 
 
 def _chosen(decoder: Decoder, step: Step, previous: Previous | None) -> ObjectResult:
-    question = Question(step.prompts, previous, step.multimask)
-    (result,) = decoder.answer(step.frame, [question])
+    query = ObjectQuery(step.prompts, previous, step.multimask)
+    (result,) = decoder.decode(step.frame, [query])
     return result.choose(step.candidate)

@@ -11,9 +11,7 @@ from napari.layers import Image
 from napari_segmate.core.context import Context
 from napari_segmate.plugin.automask.objects_to_write import Accepted, accepted, objects_of
 from napari_segmate.plugin.automask.proposals import PlaneProposal
-from napari_segmate.plugin.labels.batch_writer import WrittenMany
-from napari_segmate.plugin.labels.commit_many import ManyCommitter, Places
-from napari_segmate.plugin.labels.patches import ManyObjects
+from napari_segmate.plugin.labels.commit_many import ManyCommitter, ManyObjects, Places, WrittenMany
 from napari_segmate.plugin.planes.image_view import View
 from napari_segmate.plugin.worker.jobs import Jobs
 

@@ -19,8 +19,7 @@ from napari_segmate.plugin.automask.search_job import Search
 from napari_segmate.plugin.automask.search_queue import Searching
 from napari_segmate.plugin.automask.settings import Asked, Sought
 from napari_segmate.plugin.planes.image_view import View
-from napari_segmate.plugin.planes.region_layer import RegionLayer
-from napari_segmate.plugin.planes.shapes_region import region_of_shapes
+from napari_segmate.plugin.planes.region import RegionLayer, region_of_shapes
 from napari_segmate.plugin.worker.debounce import Debouncer
 from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine
 from napari_segmate.plugin.worker.jobs import Jobs

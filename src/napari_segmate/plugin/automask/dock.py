@@ -20,7 +20,7 @@ from napari_segmate.plugin.docks.layer_choosers import LayerChooser, OutputChoos
 from napari_segmate.plugin.docks.model_lists import follow_models, model_tips
 from napari_segmate.plugin.docks.picking import Picker
 from napari_segmate.plugin.planes.geometry import micrometres_per_pixel
-from napari_segmate.plugin.planes.image_planes import channels_on_offer
+from napari_segmate.plugin.planes.image_view import channels_on_offer
 from napari_segmate.plugin.settings import (
     General,
     follow_keys,

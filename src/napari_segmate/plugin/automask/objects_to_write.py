@@ -14,8 +14,8 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.labels.link import Linker
 from napari_segmate.io.provenance import Record
 from napari_segmate.plugin.automask.proposals import Index, PlaneProposal, middles_of, pixels
-from napari_segmate.plugin.labels.patches import ManyObjects, Patch
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
+from napari_segmate.plugin.labels.commit_many import ManyObjects, Patch
+from napari_segmate.plugin.planes.geometry import DisplayedPlane
 from napari_segmate.tasks.automask.run import Params
 
 __all__ = ["Accepted", "accepted", "numbers_of", "objects_of"]

@@ -16,10 +16,10 @@ from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.core.types import LabelArray
 from napari_segmate.plugin.automask.proposals_layer import ProposalDrawing
 from napari_segmate.plugin.automask.proposals_style import Look
-from napari_segmate.plugin.labels.label_planes import object_mask
+from napari_segmate.plugin.labels.commit import labels_for
+from napari_segmate.plugin.labels.label_pixels import object_mask
 from napari_segmate.plugin.labels.layer_names import PROPOSALS_NAME
-from napari_segmate.plugin.labels.output_layer import labels_for
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane, to_pixels
+from napari_segmate.plugin.planes.geometry import DisplayedPlane, to_pixels
 from napari_segmate.tasks.automask.run import Params, Prepared, Proposal
 
 __all__ = ["Index", "PlaneProposal", "Proposals", "middles_of"]

@@ -10,7 +10,7 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_segmate.core.types import LabelArray
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
+from napari_segmate.plugin.planes.geometry import DisplayedPlane
 from napari_segmate.plugin.worker.debounce import IdleLoop
 
 __all__ = ["ProposalDrawing", "redraw"]

@@ -11,8 +11,8 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.types import IntBoxYX
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.automask.proposals import PlaneProposal
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
-from napari_segmate.plugin.planes.image_planes import ViewedPlane
+from napari_segmate.plugin.planes.geometry import DisplayedPlane
+from napari_segmate.plugin.planes.image_view import ViewedPlane
 from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine
 from napari_segmate.tasks.automask.prepare import LEAST_SCORE, LEAST_STABILITY
 from napari_segmate.tasks.automask.run import (

@@ -75,11 +75,11 @@ class Dock(QWidget):
         self._close = close
         self.destroyed.connect(lambda: close())
 
-    def event(self, a0: QEvent | None) -> bool:
+    def changeEvent(self, a0: QEvent | None) -> None:  # noqa: N802 - Qt's name
         """Notice when napari takes the widget out of its dock for good."""
         if a0 is not None and a0.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.shut_down()
-        return bool(super().event(a0))
+        super().changeEvent(a0)
 
     def shut_down(self) -> None:
         """End the workers and give keys and layers back to napari."""

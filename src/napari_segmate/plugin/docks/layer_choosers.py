@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 from qtpy.QtWidgets import QComboBox, QWidget
 
-from napari_segmate.plugin.labels.output_layer import made_for
+from napari_segmate.plugin.labels.commit import made_for
 from napari_segmate.plugin.planes.image_view import View
 
 __all__ = ["LayerChooser", "OutputChooser"]

@@ -14,7 +14,7 @@ from napari.layers import Image, Labels, Layer
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.images.image_source import ImageAxes
 from napari_segmate.core.types import IntBoxYX, LabelArray, Shape2D
-from napari_segmate.plugin.planes.displayed_plane import convert, spatial_shape
+from napari_segmate.plugin.planes.geometry import convert, spatial_shape
 
 __all__ = ["Alignment", "AxisMap", "align", "aligned_arrays"]
 

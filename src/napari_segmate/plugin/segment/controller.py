@@ -13,20 +13,17 @@ from napari_segmate.core.errors import PromptError, SegmateError
 from napari_segmate.core.types import Instance
 from napari_segmate.inference.prompts.request import MaskOptions, Prediction, Request
 from napari_segmate.plugin.labels.commit import Committer
-from napari_segmate.plugin.planes.image_planes import ViewedPlane
-from napari_segmate.plugin.planes.image_view import View
-from napari_segmate.plugin.segment.editing import Editing
-from napari_segmate.plugin.segment.model_loading import Loading
-from napari_segmate.plugin.segment.prefetcher import Ahead
-from napari_segmate.plugin.segment.preview_layer import Preview
+from napari_segmate.plugin.planes.image_view import View, ViewedPlane
+from napari_segmate.plugin.segment.object_picker import ObjectPicker
+from napari_segmate.plugin.segment.prefetcher import Prefetcher
+from napari_segmate.plugin.segment.preview_layer import PreviewLayer
 from napari_segmate.plugin.segment.prompt_layers import TOOLS, PromptLayers
 from napari_segmate.plugin.worker.debounce import Debouncer
 from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine
 from napari_segmate.plugin.worker.runner import Job, Runner
-from napari_segmate.sessions import hints
 from napari_segmate.sessions.interactive import Session
 from napari_segmate.sessions.prompt_set import PromptSet
-from napari_segmate.sessions.state import Phase, SessionState
+from napari_segmate.sessions.state import NO_IMAGE, ModelLoading, Phase, SessionState
 from napari_segmate.widgets.actions import SegmentAction
 from napari_segmate.widgets.options_view import OptionValues
 
@@ -51,19 +48,21 @@ class Controller:
         What the user does.
     engine : ModelEngine
         What the worker thread does.
-    show : callable
-        Called with the `SessionState` to show.
-    show_tool : callable
-        Called with the tool in hand.
     notify : callable
         Called with a sentence that the user should read even if it is not about this state.
 
     Attributes
     ----------
-    ahead : Ahead
-        Prepares planes while nothing else is to do.
-    editing : Editing
-        Picks up labelled objects.
+    prefetcher : Prefetcher
+        Encodes planes while the worker is idle.
+    object_picker : ObjectPicker
+        Picks labelled objects for correction.
+    show : callable
+        Called with the `SessionState` to show.
+    show_tool : callable
+        Called with the active tool, None without one.
+    show_image : callable
+        Called with the image on the screen, None without one, when its pixels may lie elsewhere.
     loaded : callable
         Called with the device of a model that has been loaded.
     """
@@ -74,35 +73,36 @@ class Controller:
         session: Session,
         engine: ModelEngine,
         *,
-        show: Callable[[SessionState], None],
-        show_tool: Callable[[str | None], None],
         notify: Callable[[str], None],
     ) -> None:
         self.viewer = viewer
         self.session = session
         self.runner = Runner()
+        self.show: Callable[[SessionState], None] = lambda state: None
+        self.show_tool: Callable[[str | None], None] = lambda tool: None
+        self.show_image: Callable[[Image | None], None] = lambda image: None
         self.loaded: Callable[[str], None] = lambda device: None
         self._engine = engine
-        self._show = show
-        self._show_tool = show_tool
         self._notice = ""
-        self._trouble = ""
+        self._plane_error = ""
         self._choice: ModelChoice | None = None
         self._job: Job | None = None
-        self._loading = Loading()
+        self._loading = ModelLoading()
         self._closed = False
         self._read_prompts = Debouncer(self._take_prompts)
-        self._look = Debouncer(self._update_plane)
-        self._look_later = Debouncer(self._update_plane, SETTLE_MS)
-        self._follow_camera = Debouncer(self._update_camera, SETTLE_MS)
-        self._look_ahead = Debouncer(self._prepare_ahead, IDLE_MS)
-        self.view = View(viewer, self._look, self._look_later)
+        self._update_plane_soon = Debouncer(self._update_plane)
+        self._update_plane_later = Debouncer(self._update_plane, SETTLE_MS)
+        self._camera_moved = Debouncer(self._update_camera, SETTLE_MS)
+        self._prefetch_later = Debouncer(self._prefetch, IDLE_MS)
+        self.view = View(viewer, self._update_plane_soon, self._update_plane_later)
         undo_keys = {"Control-Z": self._undo_latest, "Control-Shift-Z": self._redo}
         self.prompts = PromptLayers(viewer, self._on_drawn, self._on_tool, undo_keys)
-        self.preview = Preview(viewer, lambda: self.prompts.layers)
+        self.preview = PreviewLayer(viewer, lambda: self.prompts.layers)
         self.committer = Committer(viewer, session, self.runner, notify)
-        self.editing = Editing(viewer, self.view, session, self.prompts, self.committer, self._say)
-        self.ahead = Ahead(self.runner, engine, self.view, session)
+        self.object_picker = ObjectPicker(
+            viewer, self.view, session, self.prompts, self.committer, self._show_notice
+        )
+        self.prefetcher = Prefetcher(self.runner, engine, self.view, session)
         self._connect()
 
     def _connect(self) -> None:
@@ -114,7 +114,7 @@ class Controller:
         session.committed.connect(self._on_committed)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.selection.events.active.connect(self.prompts.report_tool)
-        viewer.scene.camera.events.connect(self._follow_camera)
+        viewer.scene.camera.events.connect(self._camera_moved)
 
     def close(self) -> None:
         """End the worker and let go of the viewer; what was drawn and committed stays."""
@@ -122,15 +122,15 @@ class Controller:
             return
         self._closed = True
         self.runner.close()
-        deferred = (self._read_prompts, self._look, self._look_later)
-        for one in (*deferred, self._follow_camera, self._look_ahead):
+        deferred = (self._read_prompts, self._update_plane_soon, self._update_plane_later)
+        for one in (*deferred, self._camera_moved, self._prefetch_later):
             one.stop()
         viewer = self.viewer
         viewer.layers.events.removed.disconnect(self._on_removed)
         viewer.layers.selection.events.active.disconnect(self.prompts.report_tool)
-        viewer.scene.camera.events.disconnect(self._follow_camera)
+        viewer.scene.camera.events.disconnect(self._camera_moved)
         self.view.close()
-        self.editing.stop_waiting()
+        self.object_picker.stop_waiting()
         self.preview.remove()
 
     # What the user chooses
@@ -187,13 +187,14 @@ class Controller:
             SegmentAction.NEXT_MASK: self.session.next_candidate,
             SegmentAction.UNDO: self.session.undo,
             SegmentAction.REDO: self.session.redo,
-            SegmentAction.EDIT_OBJECT: self.editing.under_cursor,
+            SegmentAction.EDIT_OBJECT: self.object_picker.pick_under_cursor,
             SegmentAction.TAKE_BACK: self._take_back,
             SegmentAction.SWITCH_TOOL: self._next_tool,
             SegmentAction.CANCEL: self._cancel,
             SegmentAction.RETRY: self._retry,
         }
-        self.editing.stop_waiting()
+        if self.object_picker.click is not None:
+            self.object_picker.stop_waiting()
         self._notice = ""
         self._catch_up()
         actions[action]()
@@ -226,16 +227,16 @@ class Controller:
     def _take_back(self) -> None:
         taken = self.committer.take_back()
         if taken is None:
-            self._say("There is no commit of this session left to take back")
+            self._show_notice("There is no commit of this session left to take back")
         elif self.view.shown is not None and taken.plane_key == self.session.plane_key:
             self.session.restore(taken)
 
     def _on_tool(self, name: str | None) -> None:
-        self._show_tool(name)
-        self.session.set_in_hand(name is not None)
+        self.show_tool(name)
+        self.session.set_tool_active(name is not None)
 
-    def _say(self, text: str) -> None:
-        """Show a hint of our own until the next thing happens."""
+    def _show_notice(self, text: str) -> None:
+        """Show a hint in place of the session's until something else happens."""
         self._notice = text
         self._on_state(self.session.state)
 
@@ -245,7 +246,7 @@ class Controller:
         layer, image = event.value, self.view.image
         if image is not None and layer is image:
             self.choose_image(None)
-            self._say(f"'{image.name}' was removed. {hints.NO_IMAGE}")
+            self._show_notice(f"'{image.name}' was removed. {NO_IMAGE}")
         elif layer in (self.prompts.points, self.prompts.shapes):
             self._on_drawn()
         self.committer.forget(layer)
@@ -270,25 +271,27 @@ class Controller:
         else:
             self._enter_plane(plane, was_shown)
 
-    def _leave_plane(self, trouble: str) -> None:
-        self._trouble = trouble
+    def _leave_plane(self, error: str) -> None:
+        self._plane_error = error
         self.session.set_plane(None)
         self.preview.clear()
-        self._say("")
+        self.show_image(self.view.image)
+        self._show_notice("")
 
     def _enter_plane(self, plane: ViewedPlane, was_shown: bool) -> None:
         view = self.view
         assert view.shown is not None
-        self._notice = self._trouble = ""
+        self._notice = self._plane_error = ""
         self.prompts.place(view.drawing_geometry.in_units(self.viewer.dims.units))
         self.prompts.ensure()
+        self.show_image(view.image)
         new = view.key != self.session.plane_key or not was_shown
         self.session.set_plane(plane, view.key, view.visible_yx, index=view.shown.index)
         if new:
             self._match_prompts()
         self._on_preview(self.session.preview)
         self._on_state(self.session.state)
-        self._look_ahead()
+        self._prefetch_later()
 
     def _match_prompts(self) -> None:
         """Let layers and session agree on what is drawn on a plane that comes into view."""
@@ -305,7 +308,7 @@ class Controller:
         self.prompts.set_width(2 * self.view.outline_width)
         if self.session.preview:
             self._on_preview(self.session.preview)
-        self._look_ahead()
+        self._prefetch_later()
 
     # Prompts, requests, answers
 
@@ -359,7 +362,7 @@ class Controller:
     def _on_answer(self, prediction: Prediction) -> None:
         if not self._closed:
             self.session.accept(prediction)
-            self._look_ahead()
+            self._prefetch_later()
 
     def _on_failure(self, generation: int, error: BaseException) -> None:
         if not self._closed:
@@ -368,12 +371,12 @@ class Controller:
     def _on_state(self, state: SessionState) -> None:
         if self._closed:
             return
-        said = self._notice or self._trouble
+        said = self._notice or self._plane_error
         if said:
             state = replace(state, hint=said)
             if self.view.shown is None:
                 state = replace(state, phase=Phase.IDLE, error="")
-        self._show(self._loading.over(state))
+        self.show(self._loading.apply_to(state))
 
     def _on_preview(self, instances: tuple[Instance, ...]) -> None:
         view = self.view
@@ -412,13 +415,13 @@ class Controller:
             self._loading.finish(None)
             self.loaded(device)
             self._on_state(self.session.state)
-            self._look_ahead()
+            self._prefetch_later()
 
     def _on_not_loaded(self, choice: ModelChoice, error: BaseException) -> None:
         if not self._closed and choice == self._choice:
             self._loading.finish(error)
             self._on_state(self.session.state)
 
-    def _prepare_ahead(self) -> None:
+    def _prefetch(self) -> None:
         if not self._closed and self._choice is not None and not self._loading.failed:
-            self.ahead.prepare(self._choice)
+            self.prefetcher.start(self._choice)

@@ -16,18 +16,18 @@ from napari_segmate.plugin.docks.dock import Dock, warn, warn_from_any_thread
 from napari_segmate.plugin.docks.keys import KeyBindings
 from napari_segmate.plugin.docks.layer_choosers import LayerChooser, OutputChooser
 from napari_segmate.plugin.docks.model_lists import follow_models, model_tips
-from napari_segmate.plugin.labels.output_layer import Written
+from napari_segmate.plugin.labels.commit import Written
 from napari_segmate.plugin.labels.recovery import RecoveryKeeper
 from napari_segmate.plugin.labels.writer import adopt_records
 from napari_segmate.plugin.planes.geometry import micrometres_per_pixel
-from napari_segmate.plugin.planes.image_planes import channels_on_offer
+from napari_segmate.plugin.planes.image_view import channels_on_offer
 from napari_segmate.plugin.segment.controller import Controller
 from napari_segmate.plugin.settings import follow_keys, read_general, read_keys
 from napari_segmate.plugin.worker.debounce import Debouncer
 from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine, default_engine
 from napari_segmate.plugin.worker.runner import Job
 from napari_segmate.sessions.interactive import Session
-from napari_segmate.sessions.state import KeyNames, SessionState
+from napari_segmate.sessions.state import KeyNames
 from napari_segmate.widgets.actions import SegmentAction
 from napari_segmate.widgets.options_view import OptionValues
 from napari_segmate.widgets.segment_panel import SegmentPanel
@@ -66,14 +66,13 @@ class SegmentDock(Dock):
             self.viewer,
             self.session,
             self._engine,
-            show=self._show,
-            show_tool=self._show_tool,
             notify=warn,
         )
-        self.controller.ahead.neighbours = general.prefetch
+        self.controller.prefetcher.neighbours = general.prefetch
         folder = recovery_folder or cache_folder() / "recovery"
         self.recovery = RecoveryKeeper(folder, self.controller.runner, warn_from_any_thread)
         self._images = LayerChooser(self.viewer, self._is_image, self._on_image)
+        self._shown_output: Labels | None = None
         self._outputs = OutputChooser(
             self.viewer, self.controller.labels_accepts, self._on_output, self.controller.view
         )
@@ -93,8 +92,11 @@ class SegmentDock(Dock):
         panel.options.changed.connect(self._on_options)
         panel.tools.tool_chosen.connect(self.controller.prompts.take_tool)
         panel.tools.polarity_chosen.connect(self._set_polarity)
+        self.controller.show = panel.show_state
+        self.controller.show_tool = panel.tools.show_tool
+        self.controller.show_image = self._show_pixel_size
         self.controller.loaded = self._on_loaded
-        self.controller.ahead.estimated = panel.options.show_estimate
+        self.controller.prefetcher.estimated = panel.options.show_estimate
         self.controller.committer.changed = self._show_output
         self.controller.committer.written = self._on_written
         self.controller.committer.taken_back = self.recovery.taken_back
@@ -135,7 +137,7 @@ class SegmentDock(Dock):
     def _on_button(self, action: SegmentAction) -> None:
         if action is SegmentAction.EDIT_OBJECT:
             # The mouse is on the button: the user still has to point at the object.
-            self.controller.editing.next_click()
+            self.controller.object_picker.pick_next_click()
         else:
             self._trigger(action)
 
@@ -201,7 +203,7 @@ class SegmentDock(Dock):
 
     def _on_output(self, layer: Layer | None) -> None:
         labels = layer if isinstance(layer, Labels) else None
-        self.controller.committer.output.layer = labels
+        self.controller.committer.output.layer = self._shown_output = labels
         if labels is not None:
             self.recovery.follow(labels, self.controller.image)
             try:
@@ -234,18 +236,14 @@ class SegmentDock(Dock):
 
     # To the panel
 
-    def _show(self, state: SessionState) -> None:
-        if hasattr(self, "panel"):
-            self.panel.show_state(state)
-            self.panel.options.show_pixel_size(micrometres_per_pixel(self.controller.image))
-
-    def _show_tool(self, name: str | None) -> None:
-        if hasattr(self, "panel"):
-            self.panel.tools.show_tool(name)
+    def _show_pixel_size(self, image: Image | None) -> None:
+        self.panel.options.show_pixel_size(micrometres_per_pixel(image))
 
     def _show_output(self) -> None:
         committer = self.controller.committer
-        self._outputs.choose(committer.output.layer)
+        if committer.output.layer is not self._shown_output:
+            self._shown_output = committer.output.layer
+            self._outputs.choose(self._shown_output)
         self.panel.show_can_take_back(committer.can_take_back)
         self._show_can_edit()
 

@@ -1,21 +1,20 @@
-"""What the user will probably want next, prepared while there is nothing else to do."""
+"""Encodes planes while the worker is idle, so that the next click costs a decode only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
 from napari_segmate.core.context import Context
-from napari_segmate.plugin.planes.image_planes import ViewedPlane
-from napari_segmate.plugin.planes.image_view import View
+from napari_segmate.plugin.planes.image_view import View, ViewedPlane
 from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine
 from napari_segmate.plugin.worker.runner import Job, Runner
 from napari_segmate.sessions.interactive import Session
 
-__all__ = ["Ahead"]
+__all__ = ["Prefetcher"]
 
 
-class Ahead:
-    """Encodes the plane in view and its neighbours.
+class Prefetcher:
+    """Submits idle jobs that encode the plane on the screen and its neighbours.
 
     Parameters
     ----------
@@ -42,8 +41,8 @@ class Ahead:
         self.neighbours = True
         self.estimated: Callable[[float], None] = lambda diameter: None
 
-    def prepare(self, choice: ModelChoice) -> None:
-        """Begin, unless there is something to do or nothing in view."""
+    def start(self, choice: ModelChoice) -> None:
+        """Submit the jobs, unless the worker is busy or there is no image."""
         if self._view.shown is None or not self._runner.idle:
             return
         current = self._view.update()

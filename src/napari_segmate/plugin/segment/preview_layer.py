@@ -13,10 +13,9 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_segmate.core.types import BoolArray, Instance, IntBoxYX
 from napari_segmate.plugin.labels.layer_names import PREVIEW_NAME
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane, show
-from napari_segmate.plugin.planes.geometry import Geometry
+from napari_segmate.plugin.planes.geometry import DisplayedPlane, Geometry, show
 
-__all__ = ["Preview", "draw_objects"]
+__all__ = ["PreviewLayer", "draw_objects"]
 
 COLOURS = ("#00e5ff", "#ffd600", "#ff6d00", "#76ff03", "#f48fb1", "#b388ff")
 """Told apart by people with the common colour blindnesses, and seen on grey and on H&E."""
@@ -71,7 +70,7 @@ def draw_objects(
     return picture, (int(y0), int(x0), int(y1), int(x1))
 
 
-class Preview:
+class PreviewLayer:
     """The preview layer of one viewer; made when there is something to show.
 
     Parameters

@@ -14,10 +14,8 @@ from napari.layers import Layer, Points, Shapes
 from napari.layers.base import ActionType
 
 from napari_segmate.core.prompts import Points as PointPrompts
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane, show
-from napari_segmate.plugin.planes.geometry import Geometry
-from napari_segmate.plugin.planes.shapes_to_prompts import Drawn, from_prompts, to_prompts
-from napari_segmate.sessions.prompt_set import PromptSet
+from napari_segmate.plugin.planes.geometry import DisplayedPlane, Geometry, show
+from napari_segmate.sessions.prompt_set import DrawnShape, PromptSet, from_prompts, to_prompts
 
 __all__ = ["POINTS_NAME", "SHAPES_NAME", "TOOLS", "PromptLayers"]
 
@@ -51,7 +49,7 @@ class PromptLayers:
     changed : callable
         Called without arguments after the user has drawn, moved or deleted something.
     tool_changed : callable
-        Called with the name of the tool in hand (one of `TOOLS`), or None.
+        Called with the name of the active tool (one of `TOOLS`), or None.
     keys : mapping of str to callable
         Keys of the two layers, beside those that napari gives them.
     """
@@ -189,7 +187,7 @@ class PromptLayers:
                 with layer.block_update_properties():
                     layer.current_edge_color = COLOURS[_polarity(positive)]
 
-    # The tool in hand
+    # The active tool
 
     @property
     def positive(self) -> bool:
@@ -204,7 +202,7 @@ class PromptLayers:
 
     @property
     def tool(self) -> str | None:
-        """The tool in hand, None when another layer or mode is active."""
+        """The active tool, None when another layer or mode is active."""
         active = self._viewer.layers.selection.active
         if active is None or active not in (self.points, self.shapes):
             return None
@@ -213,7 +211,7 @@ class PromptLayers:
         return names.get(mode, SAME_TOOL.get(mode))
 
     def take_tool(self, name: str) -> None:
-        """Take a tool in hand: make its layer active and set its mode."""
+        """Make a tool active: select its layer and set its mode."""
         self.ensure()
         layer = self.points if name == "point" else self.shapes
         if layer is None:
@@ -224,7 +222,7 @@ class PromptLayers:
         self.report_tool()
 
     def report_tool(self, event: Any = None) -> None:
-        """Tell the panel which tool is in hand."""
+        """Tell the panel which tool is active."""
         self._tool_changed(self.tool)
 
     def set_width(self, pixels: float) -> None:
@@ -272,15 +270,15 @@ class PromptLayers:
     def _are_positive(self, layer: Points | Shapes) -> Any:
         return layer.features[POLARITY].to_numpy() != "negative"
 
-    def _shapes_on(self, plane: DisplayedPlane) -> list[Drawn]:
+    def _shapes_on(self, plane: DisplayedPlane) -> list[DrawnShape]:
         return [shape for at, shape in enumerate(self._all_shapes(plane)) if self._is_on(at, plane)]
 
-    def _all_shapes(self, plane: DisplayedPlane) -> list[Drawn]:
+    def _all_shapes(self, plane: DisplayedPlane) -> list[DrawnShape]:
         layer = self.shapes
         if layer is None or layer not in self._viewer.layers:
             return []
         rows = zip(layer.shape_type, layer.data, self._are_positive(layer), strict=False)
-        drawn = [Drawn(str(kind), plane.to_plane(data), bool(yes)) for kind, data, yes in rows]
+        drawn = [DrawnShape(str(kind), plane.to_plane(data), bool(yes)) for kind, data, yes in rows]
         return drawn[:-1] if self._drawing else drawn
 
     def _is_on(self, number: int, plane: DisplayedPlane) -> bool:
@@ -302,7 +300,7 @@ class PromptLayers:
             layer.features = pd.DataFrame({POLARITY: polarity})
         layer.selected_data = set()
 
-    def _write_shapes(self, drawn: tuple[Drawn, ...], plane: DisplayedPlane) -> None:
+    def _write_shapes(self, drawn: tuple[DrawnShape, ...], plane: DisplayedPlane) -> None:
         layer = self.shapes
         if layer is None:
             return

@@ -11,8 +11,7 @@ from napari.components import ViewerModel
 from napari.layers import Shapes
 from napari.layers.base import ActionType
 
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane, show
-from napari_segmate.plugin.planes.geometry import Geometry
+from napari_segmate.plugin.planes.geometry import DisplayedPlane, Geometry, show
 from napari_segmate.plugin.text.box_table import (
     CONCEPT,
     NUMBER,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
+from napari_segmate.plugin.planes.geometry import DisplayedPlane
 from napari_segmate.sessions.text_boxes import BoxRow, Origin, TextBox
 
 __all__ = ["CONCEPT", "NUMBER", "corners_of", "drawn_next", "row_of", "table_of"]

@@ -13,7 +13,7 @@ from napari_segmate.core.errors import PromptError, SegmateError
 from napari_segmate.core.text.phrases import split_phrases
 from napari_segmate.plugin.labels.commit_many import ManyCommitter
 from napari_segmate.plugin.planes.image_view import View
-from napari_segmate.plugin.planes.region_layer import RegionLayer
+from napari_segmate.plugin.planes.region import RegionLayer
 from napari_segmate.plugin.text.boxes import TextBoxes
 from napari_segmate.plugin.text.engine_protocol import DetectorEngine
 from napari_segmate.plugin.text.search_runner import Asked, Finder

@@ -14,7 +14,7 @@ from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.docks.dock import Dock, warn, warn_from_any_thread
 from napari_segmate.plugin.docks.layer_choosers import LayerChooser, OutputChooser
 from napari_segmate.plugin.docks.model_lists import follow_models, model_tips
-from napari_segmate.plugin.planes.image_planes import channels_on_offer
+from napari_segmate.plugin.planes.image_view import channels_on_offer
 from napari_segmate.plugin.settings import General, read_general
 from napari_segmate.plugin.text.boxes import DEFAULT_CONCEPT
 from napari_segmate.plugin.text.controller import TextController

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from napari_segmate.plugin.labels.patches import ManyObjects, Patch
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
+from napari_segmate.plugin.labels.commit_many import ManyObjects, Patch
+from napari_segmate.plugin.planes.geometry import DisplayedPlane
 from napari_segmate.sessions.text_boxes import PlaneIndex, TextBox
 from napari_segmate.tasks.text.segment_boxes import SegmentedBoxes
 

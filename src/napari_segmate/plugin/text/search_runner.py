@@ -11,7 +11,7 @@ from napari_segmate.core.errors import OfflineError
 from napari_segmate.core.masks.coarse_masks import MaskSource
 from napari_segmate.core.types import IntBoxYX
 from napari_segmate.plugin.planes.image_view import View
-from napari_segmate.plugin.planes.region_layer import RegionLayer
+from napari_segmate.plugin.planes.region import RegionLayer
 from napari_segmate.plugin.text.detections import Findings
 from napari_segmate.plugin.text.engine_protocol import DetectorEngine, Found, Query
 from napari_segmate.plugin.worker.jobs import Jobs, error_text

@@ -10,9 +10,7 @@ from napari.layers import Image
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.masks.coarse_masks import MaskSource
-from napari_segmate.plugin.labels.batch_writer import WrittenMany
-from napari_segmate.plugin.labels.commit_many import ManyCommitter, Places
-from napari_segmate.plugin.labels.patches import ManyObjects
+from napari_segmate.plugin.labels.commit_many import ManyCommitter, ManyObjects, Places, WrittenMany
 from napari_segmate.plugin.planes.image_view import View
 from napari_segmate.plugin.text.boxes import TextBoxes
 from napari_segmate.plugin.text.objects_to_write import as_objects

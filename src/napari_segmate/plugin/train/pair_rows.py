@@ -18,9 +18,8 @@ from napari_segmate.core.types import IntBoxYX
 from napari_segmate.plugin.docks.layer_choosers import LayerChooser
 from napari_segmate.plugin.labels.layer_names import OUTPUT_NAME, PREVIEW_NAME, PROPOSALS_NAME
 from napari_segmate.plugin.planes.alignment import Alignment, align
-from napari_segmate.plugin.planes.displayed_plane import DisplayedPlane
-from napari_segmate.plugin.planes.geometry import Geometry
-from napari_segmate.plugin.planes.region_layer import RegionLayer
+from napari_segmate.plugin.planes.geometry import DisplayedPlane, Geometry
+from napari_segmate.plugin.planes.region import RegionLayer
 from napari_segmate.plugin.train.pairs import (
     Pair,
     Survey,

@@ -12,12 +12,17 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ModelError
 from napari_segmate.core.files.weights import cache_folder
 from napari_segmate.core.types import IntBoxYX
-from napari_segmate.inference.embeddings.prefetch import first_frame, frames_in_view
-from napari_segmate.inference.embeddings.prefetch import prefetch as prefetch_frames
+from napari_segmate.inference.embeddings.crop_window import (
+    first_frame,
+    frames_in_view,
+    zoom_of,
+)
+from napari_segmate.inference.embeddings.crop_window import (
+    prefetch as prefetch_frames,
+)
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.predict import predict as predict_masks
 from napari_segmate.inference.prompts.request import PlaneLike, Prediction, Request
-from napari_segmate.inference.prompts.zoom import zoom_of
 from napari_segmate.models.base import Segmenter
 from napari_segmate.plugin.settings import General
 

@@ -18,9 +18,9 @@ from napari_segmate.inference.automask.grid import Proposals, filter_proposals, 
 from napari_segmate.inference.automask.grid_params import Crop, GridParams
 from napari_segmate.inference.automask.refine import refine
 from napari_segmate.inference.automask.tiles import Tile, tile_grid
+from napari_segmate.inference.embeddings.crop_window import nearest_zoom
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.request import PlaneLike
-from napari_segmate.inference.prompts.zoom import nearest_zoom
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.automask.labels import Proposal, labels_of_maps, labels_of_masks
 from napari_segmate.tasks.automask.params import Mode, Params

@@ -1,4 +1,4 @@
-"""Labelled objects that are picked up to be corrected."""
+"""Picks a labelled object for correction: the one under the cursor, or the one clicked next."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from napari_segmate.plugin.planes.image_view import View
 from napari_segmate.plugin.segment.prompt_layers import PromptLayers
 from napari_segmate.sessions.interactive import Session
 
-__all__ = ["Editing"]
+__all__ = ["ObjectPicker"]
 
 USUAL_TOOL = "point"
 
 
-class Editing:
-    """Turns the object under the cursor into the one that prompts correct.
+class ObjectPicker:
+    """Hands an object of the output labels to the session, whose prompts then correct it.
 
     Parameters
     ----------
@@ -31,11 +31,16 @@ class Editing:
     session : Session
         Takes the object.
     prompts : PromptLayers
-        Give the tool in hand, and get it back.
+        Give the active tool, and get it back.
     committer : Committer
         Knows the labels.
-    say : callable
+    show_notice : callable
         Called with a hint for the user, empty to take it back.
+
+    Attributes
+    ----------
+    click : Picker, optional
+        Waits for the next click on the canvas; None unless one is awaited.
     """
 
     def __init__(
@@ -45,44 +50,49 @@ class Editing:
         session: Session,
         prompts: PromptLayers,
         committer: Committer,
-        say: Callable[[str], None],
+        show_notice: Callable[[str], None],
     ) -> None:
         self._viewer, self._view, self._session = viewer, view, session
-        self._prompts, self._committer, self._say = prompts, committer, say
-        self._picker = Picker(viewer)
+        self._prompts, self._committer, self._show_notice = prompts, committer, show_notice
+        self.click: Picker | None = None
 
     def stop_waiting(self) -> None:
-        """Leave the next click to others."""
-        self._picker.stop()
+        """Leave the next click to the tool."""
+        if self.click is not None:
+            self.click.stop()
+            self.click = None
 
-    def under_cursor(self) -> None:
+    def pick_under_cursor(self) -> None:
         """Pick up the object under the cursor."""
-        self._pick_up(self._viewer.cursor.position)
+        self._pick(self._viewer.cursor.position)
 
-    def next_click(self) -> None:
+    def pick_next_click(self) -> None:
         """Pick up the object that is clicked next, if there is a plane to click on."""
         if self._view.shown is None:
             return
+        self.stop_waiting()
         tool = self._prompts.tool or USUAL_TOOL
 
         def picked(position: Any) -> None:
-            self._say("")
-            self._pick_up(position)
+            self.click = None
+            self._show_notice("")
+            self._pick(position)
             self._prompts.take_tool(tool)
 
         for layer in self._prompts.layers:
             layer.mode = "pan_zoom"
-        self._picker.start(picked)
-        self._say("Click on the labelled object to correct")
+        self.click = Picker(self._viewer)
+        self.click.start(picked)
+        self._show_notice("Click on the labelled object to correct")
 
-    def _pick_up(self, position: Any) -> None:
+    def _pick(self, position: Any) -> None:
         image, shown = self._view.image, self._view.shown
         if image is None or shown is None:
             return
         try:
             label, mask = self._committer.pick(image, shown, self._viewer.dims, position)
         except LabelsError as error:
-            self._say(str(error))
+            self._show_notice(str(error))
             return
         self._session.edit_object(label, mask)
         if self._prompts.tool is None:
