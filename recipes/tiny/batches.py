@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import numpy.typing as npt
 import torch
-from pack import SYNTHETIC, SYNTHETIC_PARTS, Item
+from pack import SYNTHETIC, SYNTHETIC_PACKED, SYNTHETIC_PARTS, Item
 from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -48,6 +48,7 @@ WEIGHTS = {
     "plant_membrane_3d": 0.01,
     SYNTHETIC: 0.08,
     SYNTHETIC_PARTS: 0.12,
+    SYNTHETIC_PACKED: 0.06,
 }
 """Share of the crops per modality."""
 WINDOW = 128

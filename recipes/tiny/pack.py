@@ -16,7 +16,7 @@ from scipy import ndimage
 from skimage import io as skimage_io
 from skimage import measure
 
-from napari_segmate.core.synthetic import random_scene
+from napari_segmate.core.synthetic import Scene, packed_scene, random_scene
 from napari_segmate.training.sampling import renumber_layers
 
 
@@ -77,6 +77,10 @@ VALIDATION_SHARE = 7
 SYNTHETIC = "synthetic"
 SYNTHETIC_PARTS = "synthetic_parts"
 """Scenes whose objects have parts inside: drawn more often than they are made."""
+SYNTHETIC_PACKED = "synthetic_packed"
+"""Colonies, membranes and clear cells, of which there are few real images."""
+PACKED_SHARE = 3
+"""One such scene is made for so many of the others."""
 MIN_PIECE = 12
 """Pixels of the smallest piece of an object of a volume that a plane shows."""
 FULL_SIDE = 720
@@ -222,11 +226,24 @@ def synthetic_items(count: int, seed: int = 0, side: int = 256) -> Iterator[Item
     rng = np.random.default_rng(seed)
     for number in range(count):
         scene = random_scene(rng, (side, side))
-        is_grey = not np.ptp(scene.image, axis=2).any()
-        image = scene.image[..., 0] if is_grey else scene.image
-        layers = renumber_layers(np.stack([scene.labels, scene.parts]))
-        modality = SYNTHETIC_PARTS if layers[1].any() else SYNTHETIC
-        yield Item(f"{SYNTHETIC}_{number}", modality, False, image, layers)
+        modality = SYNTHETIC_PARTS if scene.parts.any() else SYNTHETIC
+        yield _scene_item(f"{SYNTHETIC}_{number}", modality, scene)
+
+
+def packed_items(count: int, seed: int = 0, side: int = 256) -> Iterator[Item]:
+    """Yield random scenes of kinds that are rare among the real images."""
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        scene = packed_scene(rng, (side, side))
+        yield _scene_item(f"{SYNTHETIC_PACKED}_{number}", SYNTHETIC_PACKED, scene)
+
+
+def _scene_item(name: str, modality: str, scene: Scene) -> Item:
+    is_grey = not np.ptp(scene.image, axis=2).any()
+    image = scene.image[..., 0] if is_grey else scene.image
+    return Item(
+        name, modality, False, image, renumber_layers(np.stack([scene.labels, scene.parts]))
+    )
 
 
 def write_pack(path: Path, items: Iterable[Item]) -> None:
@@ -272,8 +289,15 @@ def pack_images(data: Path | None, work: Path) -> list[Item]:
 
 
 def pack_scenes(work: Path, count: int) -> list[Item]:
-    """Return synthetic scenes, from the pack in `work`, which is made when missing."""
-    path = work / f"synthetic_{count}.npz"
-    if not path.exists():
-        write_pack(path, synthetic_items(count))
-    return read_pack(path)
+    """Return synthetic scenes, from the packs in `work`, which are made when missing."""
+    packed = -(-count // PACKED_SHARE)
+    found = []
+    for kind, number, make in (
+        (SYNTHETIC, count, synthetic_items),
+        (SYNTHETIC_PACKED, packed, packed_items),
+    ):
+        path = work / f"{kind}_{number}.npz"
+        if not path.exists():
+            write_pack(path, make(number))
+        found += read_pack(path)
+    return found
