@@ -268,7 +268,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--no-save", action="store_true", help="print, write no file")
     options = parser.parse_args(argv)
     folder = options.data
-    if folder is None or not any((Path(folder) / name).is_dir() for name in pack.SETS):
+    if folder is None or not any((Path(folder) / name).is_dir() for name in pack.SOURCES):
         print(f"skipped: no folder of data; give --data FOLDER or set {VARIABLE}")
         return
     model = load_model(options.model, device="auto")

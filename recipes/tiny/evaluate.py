@@ -309,13 +309,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder of the packed images")
     parser.add_argument("--data", type=Path, help="folder of the data sets, if not packed yet")
     parser.add_argument("--json", type=Path, help="write what is known about the weights here")
+    parser.add_argument("--images", type=int, help="of each kind; all if left")
+    parser.add_argument("--part-scenes", type=int, default=60, help="synthetic images with parts")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     held_out = [item for item in pack_images(options.data, options.work) if item.validation]
     network = load_tiny(options.weights).to(options.device)
-    table = score(network.to(memory_format=torch.channels_last), held_out, options.device)
+    network = network.to(memory_format=torch.channels_last)
+    table = score(network, held_out, options.device, options.images, options.part_scenes)
     if options.json:
         write_facts(options.weights, table, options.json)
     print(as_markdown(table))

@@ -1,41 +1,45 @@
 """Train the embedded model: pack → train → evaluate → export. Resumes where it was stopped.
 
-python recipes/tiny/train.py --data DIR --work DIR [--budget-minutes 95] [--device auto]
+python recipes/tiny/train.py --data DIR --work DIR [--budget-minutes 95] [--decay-minutes 20]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import FrameType
 
 import evaluate
 import numpy as np
 import torch
-from batches import Batch, BatchParams, load_batches
+from batches import Batch, BatchParams, Prompted, load_batches
 from pack import Item, pack_images, pack_scenes
 from torch import Tensor
 from torch.nn import functional
+from windows import windows_of
 
 from napari_segmate.models._tiny_network import (
+    COARSE_CHANNELS,
     FIELD,
     TinyConfig,
     TinyFeatures,
     TinyNetwork,
     draw_prompts,
+    flow_maps,
     load_tiny,
     save_tiny,
 )
 from napari_segmate.training.augment import AugmentParams
-from napari_segmate.training.losses import affinity_loss, dense_loss, mask_loss
+from napari_segmate.training.losses import affinity_loss, dense_loss, flow_loss, mask_loss
 from napari_segmate.training.sampling import correct, rough_mask
 
-ROUNDS = (0.32, 0.3, 0.23, 0.15)
+ROUNDS = (0.5, 0.35, 0.1, 0.05)
 """Chances of no, one, two or three corrective clicks in a step."""
 FORGET = 0.3
 """Share of the corrections that come without the last answer as mask input."""
@@ -43,6 +47,8 @@ DIAMETER = 30.0
 """Pixels of a typical object in most crops, as inference shows it too."""
 AFFINITY = 4
 """Channel of `draw_prompts` that holds the affinity with positive clicks."""
+BEFORE, AFTER = "checkpoint.pt", "decayed.pt"
+"""State before the rate decays, from which training can always go on; and while it does."""
 
 
 @dataclass(frozen=True)
@@ -51,34 +57,39 @@ class Settings:
 
     Parameters
     ----------
-    budget_s : float
-        Seconds of training, over all interruptions.
+    decay_s : float
+        Seconds of training in which the rate falls to nothing, at the end.
     rate : float
         Learning rate before it falls.
-    constant : float
-        Share of the budget before the rate falls along a cosine.
+    ramp : int
+        First steps, in which the rate rises.
     dense_only : int
         First steps, in which only the dense maps learn.
     ema : float
         Largest share of the averaged weights that a step keeps.
     rough_mask : float
         Chance that a rough mask comes with the first prompt.
+    prompted : float
+        Share of the steps in which prompts learn, too.
+    half : bool
+        Whether to compute in bfloat16.
     """
 
-    budget_s: float
+    decay_s: float = 1200
     batch: BatchParams = field(default_factory=BatchParams)
     network: TinyConfig = field(default_factory=TinyConfig)
     rate: float = 1.2e-3
     weight_decay: float = 0.02
     ramp: int = 100
-    constant: float = 0.3
     dense_only: int = 250
     clip: float = 1.0
     ema: float = 0.998
     rough_mask: float = 0.12
+    prompted: float = 1.0
+    half: bool = False
     seed: int = 17
     save_every_s: float = 180
-    evaluate_every_s: float = 900
+    evaluate_every_s: float = 1800
 
 
 class Trainer:
@@ -91,10 +102,13 @@ class Trainer:
         self.network = network.to(memory_format=torch.channels_last)
         self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
+            self.network.parameters(),
+            lr=settings.rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
         )
         self.rng = np.random.default_rng(settings.seed)
-        self.step, self.used_s = 0, 0.0
+        self.step, self.used_s, self.decayed_s = 0, 0.0, 0.0
 
     def save(self, path: Path) -> None:
         """Write the state, at once or not at all."""
@@ -104,6 +118,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "used_s": self.used_s,
+            "decayed_s": self.decayed_s,
             "torch_random": torch.get_rng_state(),
             "random": json.dumps(self.rng.bit_generator.state),
         }
@@ -117,14 +132,30 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.used_s = state["step"], state["used_s"]
+        self.step, self.used_s, self.decayed_s = (
+            state[name] for name in ("step", "used_s", "decayed_s")
+        )
         torch.set_rng_state(state["torch_random"].cpu())
         self.rng.bit_generator.state = json.loads(state["random"])
 
-    def start_from(self, weights: Path) -> None:
-        """Begin with the weights of an exported model."""
-        self.network.load_state_dict(load_tiny(weights).state_dict())
+    def start_from(self, weights: Path) -> list[str]:
+        """Begin with an exported model, or with the averaged weights of another run.
+
+        Returns what neither has for this network, and what therefore begins at random.
+        """
+        if weights.suffix == ".pt":
+            known = torch.load(weights, map_location=self.device, weights_only=True)["average"]
+        else:
+            known = load_tiny(weights).state_dict()
+        own = self.network.state_dict()
+        fitting = {
+            name: value
+            for name, value in known.items()
+            if name in own and own[name].shape == value.shape
+        }
+        self.network.load_state_dict(fitting, strict=False)
         self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
+        return sorted(set(own) - set(fitting))
 
     def averaged(self) -> TinyNetwork:
         """Return a network with the averaged weights, ready for inference."""
@@ -134,7 +165,8 @@ class Trainer:
 
     def train_step(self, batch: Batch) -> dict[str, float]:
         """Learn from one batch; return the parts of the loss."""
-        self._set_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
         self.network.train()
         batch = batch.to(self.device)
         with self._autocast():
@@ -142,42 +174,58 @@ class Trainer:
                 batch.images.contiguous(memory_format=torch.channels_last)
             )
         features = replace(features, maps=features.maps.float())
-        losses = {
-            "dense": dense_loss(features.maps, batch.foreground, batch.distance, batch.offset_yx)
-        }
+        losses = _dense_losses(features.maps, batch)
         shown: dict[str, float] = {}
-        if self.step >= self.settings.dense_only and len(batch.masks):
-            losses["mask"], shown["iou"] = self._prompted_loss(features, batch)
-        loss = torch.stack(list(losses.values())).sum()
-        self._descend(loss)
+        count = len(batch.near) + len(batch.wide)
+        asked = self.step >= self.settings.dense_only
+        if asked and count and self.rng.random() < self.settings.prompted:
+            losses["mask"], shown["iou"] = self._mask_loss(features, batch, count)
+        self._descend(torch.stack(list(losses.values())).sum())
         return {name: value.item() for name, value in losses.items()} | shown
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device, torch.bfloat16)
-
-    def _set_rate(self) -> None:
+    def rate(self) -> float:
+        """Return the learning rate: it rises, stays, and falls when the end is decided on."""
         settings = self.settings
-        done = min(self.used_s / settings.budget_s, 1)
-        falling = max(done - settings.constant, 0) / (1 - settings.constant)
-        rate = settings.rate * min(1, (self.step + 1) / settings.ramp)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * falling)))
+        left = max(1 - self.decayed_s / settings.decay_s, 0) if self.decayed_s else 1.0
+        return settings.rate * min(1, (self.step + 1) / settings.ramp) * max(left, 0.01)
 
-    def _prompted_loss(self, features: TinyFeatures, batch: Batch) -> tuple[Tensor, float]:
-        """Return the loss over first prompts and corrections, and the IoU after the first."""
-        half = functional.avg_pool2d(batch.masks[:, None].float(), 2)
-        truth = (half[:, 0] > 0.5).float()
-        other = (functional.avg_pool2d(batch.others[:, None].float(), 2)[:, 0] > 0.5).float()
-        points, labels = batch.points, batch.point_labels
-        origin = torch.from_numpy(self.rng.integers(0, 2, 2) * self.rng.integers(0, FIELD // 2, 2))
-        mask = rough_mask(batch.masks) if self.rng.random() < self.settings.rough_mask else None
-        loss = 0.5 * self._affinity_loss(features, batch, half)
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.settings.half)
+
+    def _mask_loss(self, features: TinyFeatures, batch: Batch, count: int) -> tuple[Tensor, float]:
+        """Return the loss of all prompts, and the IoU after the first."""
         rounds = int(self.rng.choice([1, 2, 3, 4], p=ROUNDS))
+        rough = self.rng.random() < self.settings.rough_mask
+        loss, reached = features.maps.new_zeros(()), 0.0
+        if len(batch.wide):
+            share = len(batch.wide) / count
+            one, iou = self._prompted_loss(features, batch.wide, rounds, rough)
+            loss, reached = loss + share * one, reached + share * iou
+        if len(batch.near):
+            near, share = batch.near, len(batch.near) / count
+            shown = windows_of(features, near.image_index, near.corner, near.masks.shape[-1])
+            rows = torch.arange(len(near), device=near.masks.device)
+            one, iou = self._prompted_loss(shown, replace(near, image_index=rows), rounds, rough)
+            loss, reached = loss + share * one, reached + share * iou
+        return loss, reached
+
+    def _prompted_loss(
+        self, features: TinyFeatures, objects: Prompted, rounds: int, rough: bool
+    ) -> tuple[Tensor, float]:
+        """Return the loss over first prompts and corrections, and the IoU after the first."""
+        half = functional.avg_pool2d(objects.masks[:, None].float(), 2)
+        truth = (half[:, 0] > 0.5).float()
+        other = (functional.avg_pool2d(objects.others[:, None].float(), 2)[:, 0] > 0.5).float()
+        points, labels = objects.points, objects.point_labels
+        last = int(FIELD) - objects.masks.shape[-1] + 1
+        origin = torch.from_numpy(self.rng.integers(0, 2) * self.rng.integers(0, max(last, 1), 2))
+        mask = rough_mask(objects.masks) if rough else None
+        loss = 0.5 * self._affinity_loss(features, objects, half)
         reached = 0.0
         for number in range(rounds):
             with self._autocast():
                 logits, scores = self.network.decode_indexed(
-                    features, batch.image_index, points, labels, batch.boxes, mask, origin
+                    features, objects.image_index, points, labels, objects.boxes, mask, origin
                 )
             logits = logits.float()
             # A second click settles what was meant.
@@ -189,18 +237,19 @@ class Trainer:
             if number + 1 < rounds:
                 rows = torch.arange(len(logits), device=logits.device)
                 mask = logits[rows, result.iou.argmax(1)].detach()[:, None]
-                points, labels = self._with_click(mask, batch.masks, points, labels)
+                points, labels = self._with_click(mask, objects.masks, points, labels)
                 if self.rng.random() < FORGET:
                     mask = None
         return loss, reached
 
-    def _affinity_loss(self, features: TinyFeatures, batch: Batch, half: Tensor) -> Tensor:
+    @staticmethod
+    def _affinity_loss(features: TinyFeatures, objects: Prompted, half: Tensor) -> Tensor:
         drawn = draw_prompts(
-            features.maps, batch.image_index, batch.points, batch.point_labels, None, None
+            features.maps, objects.image_index, objects.points, objects.point_labels, None, None
         )
         truth = functional.avg_pool2d(half, 2)[:, 0]
         # Parts share the centre of their whole, by which affinity is told.
-        clicked = ((batch.point_labels == 1).any(1) & batch.whole).float()
+        clicked = ((objects.point_labels == 1).any(1) & objects.whole).float()
         return affinity_loss(drawn[:, AFFINITY], truth, clicked)
 
     @staticmethod
@@ -215,40 +264,84 @@ class Trainer:
     def _descend(self, loss: Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.network.parameters(), self.settings.clip, foreach=True
+        )
         # One bad batch must not spoil the weights.
         if torch.isfinite(norm):
             self.optimizer.step()
         keep = min(self.settings.ema, (1 + self.step) / (20 + self.step))
-        for name, value in self.network.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.average[name].lerp_(value, 1 - keep)
-            else:
-                self.average[name].copy_(value)
+        state = self.network.state_dict()
+        floating = [name for name, value in state.items() if value.is_floating_point()]
+        torch._foreach_lerp_(
+            [self.average[name] for name in floating], [state[name] for name in floating], 1 - keep
+        )
+        for name in state.keys() - set(floating):
+            self.average[name].copy_(state[name])
         self.step += 1
 
 
-def run(trainer: Trainer, batches: Iterator[Batch], held_out: Sequence[Item], work: Path) -> None:
-    """Train until the budget is spent, with checkpoints and scores on the way."""
+def _dense_losses(maps: Tensor, batch: Batch) -> dict[str, Tensor]:
+    # The pixel nearest to the middle of each cell of the coarse maps.
+    known = batch.known[:, ::2, ::2]
+    coarse = maps[:, :COARSE_CHANNELS]
+    losses = {"dense": dense_loss(coarse, batch.foreground, batch.distance, batch.offset_yx, known)}
+    fine, truth = flow_maps(maps), batch.fine
+    if fine is not None:
+        losses["flow"] = flow_loss(fine, truth[:, 0], truth[:, 1], truth[:, 2:], batch.known)
+    return losses
+
+
+def fast_in_half(device: str) -> bool:
+    """Tell whether a device computes in bfloat16 without emulation."""
+    if device != "cpu":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error
+    """Raised by the signal that asks the process to end."""
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise _Stopped
+
+
+def run(
+    trainer: Trainer,
+    batches: Iterator[Batch],
+    held_out: Sequence[Item],
+    work: Path,
+    budget_s: float,
+) -> None:
+    """Train until the budget is spent, then while the rate falls; with checkpoints on the way."""
     settings = trainer.settings
     last = saved = evaluated = time.monotonic()
     history: list[dict[str, float]] = []
-    while trainer.used_s < settings.budget_s:
+    while trainer.used_s < budget_s or trainer.decayed_s < settings.decay_s:
+        if trainer.used_s >= budget_s and not trainer.decayed_s:
+            trainer.save(work / BEFORE)
         history.append(trainer.train_step(next(batches)))
         now = time.monotonic()
-        trainer.used_s, last = trainer.used_s + now - last, now
+        if trainer.used_s >= budget_s:
+            trainer.decayed_s += now - last
+        else:
+            trainer.used_s += now - last
+        last = now
         if trainer.step % 25 == 0:
-            _log(work, {"step": trainer.step, "minutes": trainer.used_s / 60, **_mean(history)})
+            minutes = (trainer.used_s + trainer.decayed_s) / 60
+            _log(work, {"step": trainer.step, "minutes": minutes, **_mean(history)})
             history = []
         if now - saved > settings.save_every_s:
-            trainer.save(work / "checkpoint.pt")
+            trainer.save(work / (AFTER if trainer.decayed_s else BEFORE))
             saved = time.monotonic()
         if now - evaluated > settings.evaluate_every_s:
             scores = evaluate.score(trainer.averaged(), held_out, trainer.device, 8, scenes=0)
             _log(work, {"step": trainer.step, "scores": scores})
             # Scoring is no training: it does not count against the budget.
             evaluated = last = time.monotonic()
-    trainer.save(work / "checkpoint.pt")
+    trainer.save(work / (AFTER if trainer.decayed_s else BEFORE))
 
 
 def _mean(history: list[dict[str, float]]) -> dict[str, float]:
@@ -267,7 +360,7 @@ def _log(work: Path, entry: dict[str, object]) -> None:
 
 def export(trainer: Trainer, path: Path, scores: evaluate.Table) -> None:
     """Write the averaged weights, and beside them what is known about them."""
-    minutes = f"{trainer.used_s / 60:.0f}"
+    minutes = f"{(trainer.used_s + trainer.decayed_s) / 60:.0f}"
     metadata = {"steps": str(trainer.step), "minutes": minutes, "device": trainer.device}
     save_tiny(path, trainer.averaged().cpu(), metadata)
     evaluate.write_facts(path, scores, path.with_suffix(".json"))
@@ -278,8 +371,18 @@ def _settings(options: argparse.Namespace, device: str) -> Settings:
     batch = BatchParams(crops=crops, augment=AugmentParams(options.crop_size, diameter=DIAMETER))
     # Eight times the batch bears about twice the rate.
     rate = options.rate or (1.2e-3 if device == "cpu" else 2e-3)
-    network = TinyConfig(width=options.width)
-    return Settings(options.budget_minutes * 60, batch, network, rate=rate)
+    network = TinyConfig(width=options.width, flow=options.flow)
+    settings = Settings(
+        max(options.decay_minutes * 60, 1e-3),
+        batch,
+        network,
+        rate=rate,
+        prompted=options.prompted,
+        half=fast_in_half(device),
+        evaluate_every_s=options.evaluate_minutes * 60,
+    )
+    # The features of weights to begin with are warm already.
+    return replace(settings, dense_only=0) if options.start_from else settings
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -287,17 +390,46 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of the data sets")
     parser.add_argument("--work", type=Path, required=True, help="packs, checkpoint, log, results")
-    parser.add_argument("--budget-minutes", type=float, default=95)
+    parser.add_argument(
+        "--budget-minutes", type=float, default=95, help="before the rate falls, over all runs"
+    )
+    parser.add_argument(
+        "--decay-minutes", type=float, default=20, help="in which the rate falls, afterwards"
+    )
+    parser.add_argument(
+        "--evaluate-minutes", type=float, default=30, help="between scores on the way"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--start-from", type=Path, help="exported weights to begin with")
+    parser.add_argument(
+        "--start-from", type=Path, help="exported weights or a checkpoint to begin with"
+    )
     parser.add_argument("--rate", type=float, default=0, help="learning rate; 0 chooses by device")
+    parser.add_argument("--prompted", type=float, default=1, help="share of steps with prompts")
     parser.add_argument("--scenes", type=int, default=450, help="synthetic images")
     parser.add_argument("--part-scenes", type=int, default=60, help="scenes of the final scores")
     parser.add_argument("--crops", type=int, default=0, help="per step; 0 chooses by device")
     parser.add_argument("--crop-size", type=int, default=256)
     parser.add_argument("--width", type=int, default=96, help="channels of the embedding")
+    parser.add_argument("--flow", type=int, default=16, help="channels of the flow head; 0: none")
     parser.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 16))
+    parser.add_argument("--workers", type=int, help="processes that prepare batches")
     return parser.parse_args(arguments)
+
+
+def resume(trainer: Trainer, options: argparse.Namespace) -> None:
+    """Load the last checkpoint that the budget allows, or the weights to begin with."""
+    before, after = options.work / BEFORE, options.work / AFTER
+    if before.exists():
+        trainer.load(before)
+        if trainer.used_s >= options.budget_minutes * 60 and after.exists():
+            # A decay that was interrupted goes on, unless training went on since.
+            decaying = Trainer(trainer.settings, trainer.device)
+            decaying.load(after)
+            if decaying.used_s == trainer.used_s:
+                trainer.load(after)
+    elif options.start_from:
+        missing = trainer.start_from(options.start_from)
+        _log(options.work, {"step": 0, "begun at random": missing})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -310,26 +442,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     items = pack_images(options.data, options.work) + pack_scenes(options.work, options.scenes)
     held_out = [item for item in items if item.validation]
-    settings = _settings(options, device)
-    if options.start_from:
-        # Its features are warm already.
-        settings = replace(settings, dense_only=0)
-    trainer = Trainer(settings, device)
-    checkpoint = options.work / "checkpoint.pt"
-    if checkpoint.exists():
-        trainer.load(checkpoint)
-    elif options.start_from:
-        trainer.start_from(options.start_from)
-    workers = 0 if device == "cpu" else options.threads - 1
+    trainer = Trainer(_settings(options, device), device)
+    resume(trainer, options)
+    workers = options.workers
+    if workers is None:
+        workers = 0 if device == "cpu" else options.threads - 1
     training = [item for item in items if not item.validation]
     # The seed depends on the step, so that a resumed run sees new crops.
     seed = trainer.settings.seed + trainer.step
-    run(
-        trainer,
-        load_batches(training, trainer.settings.batch, seed, workers),
-        held_out,
-        options.work,
-    )
+    batches = load_batches(training, trainer.settings.batch, seed, workers)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        run(trainer, batches, held_out, options.work, options.budget_minutes * 60)
+    except _Stopped:
+        trainer.save(options.work / (AFTER if trainer.decayed_s else BEFORE))
+        return
     trained = trainer.averaged()
     scores = evaluate.score(trained, held_out, device, scenes=options.part_scenes)
     export(trainer, options.work / "tiny.safetensors", scores)

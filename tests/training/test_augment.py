@@ -75,3 +75,16 @@ def test_objects_are_brought_to_the_wanted_diameter(side: int) -> None:
     areas = np.bincount(layers[0].ravel())[1:]
     # A square of 17.7 pixels has the area of a disc of 20.
     assert 16**2 <= areas.max() <= 20**2
+
+
+def test_looks_of_grey_and_colour_images_stay_in_range_with_uneven_light_and_large_pixels():
+    rng = np.random.default_rng(3)
+    colour = rng.random((40, 56, 3), dtype=np.float32)
+    for source in (colour, colour[..., :1]):
+        shown = [change_appearance(source, rng) for _ in range(120)]
+        assert all(each.shape == (40, 56, 3) for each in shown)
+        assert all(0 <= each.min() <= each.max() <= 255 for each in shown)
+    flat = np.full((40, 56, 1), 0.5, np.float32)
+    looks = [change_appearance(flat, rng)[..., 0] for _ in range(200)]
+    sloping = [np.abs(each[:, :8].mean() - each[:, -8:].mean()) > 8 for each in looks]
+    assert 2 < sum(sloping) < 60

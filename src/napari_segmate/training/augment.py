@@ -134,9 +134,9 @@ def change_appearance(
 ) -> FloatArray:
     """Return an (H, W, C) image, 0 to 1, as another instrument might show it: (H, W, 3), 0 to 255.
 
-    Changes polarity, gamma, brightness, contrast, sharpness, noise and colour. A `gentle` change
-    keeps most of the colour: the same instrument on another day; bright becomes dark with the
-    chance `polarity`, as where one learns from fluorescence and segments transmitted light.
+    Changes polarity, gamma, brightness, contrast, light, sharpness, noise and colour. A `gentle`
+    change keeps most of the colour: the same instrument on another day; bright becomes dark with
+    the chance `polarity`, as where one learns from fluorescence and segments transmitted light.
     """
     if gentle:
         if polarity and rng.random() < polarity:
@@ -146,6 +146,10 @@ def change_appearance(
         image = 1 - image
     image = np.clip(image, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.35)))
     image = image * np.float32(np.exp(rng.normal(0, 0.25))) + np.float32(rng.normal(0, 0.08))
+    if rng.random() < 0.15:
+        image = image + _slope(rng, (image.shape[0], image.shape[1]))
+    if rng.random() < 0.08:
+        image = _coarsen(image, rng)
     if rng.random() < 0.2:
         sigma = rng.uniform(0.3, 1.5)
         image = ndimage.gaussian_filter(image, (sigma, sigma, 0))
@@ -154,6 +158,26 @@ def change_appearance(
         image = image + strength * rng.standard_normal(image.shape, dtype=np.float32)
     image = np.clip(_change_colour(image, rng), 0, 1) * 255
     return np.asarray(np.broadcast_to(image, (*image.shape[:2], 3)), dtype=np.float32)
+
+
+def _slope(rng: np.random.Generator, shape: tuple[int, int]) -> FloatArray:
+    """Return uneven light, (H, W, 1): brighter towards one side."""
+    y, x = (np.linspace(-1, 1, length, dtype=np.float32) for length in shape)
+    angle, strength = rng.uniform(0, 2 * np.pi), np.float32(abs(rng.normal(0, 0.12)))
+    slope = np.sin(angle) * y[:, None] + np.cos(angle) * x
+    return np.asarray(strength * slope[..., None], dtype=np.float32)
+
+
+def _coarsen(image: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return an image as if taken with larger pixels and enlarged."""
+    height, width = image.shape[:2]
+    step = rng.uniform(1.3, 2.5)
+    small = ndimage.uniform_filter(image, (round(step), round(step), 1))
+    y, x = (
+        np.clip(np.round(np.floor(np.arange(length) / step) * step), 0, length - 1).astype(int)
+        for length in (height, width)
+    )
+    return np.asarray(small[y][:, x], dtype=np.float32)
 
 
 def _change_gently(image: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -180,4 +204,6 @@ def _change_colour(image: FloatArray, rng: np.random.Generator) -> FloatArray:
     if chance < 0.3:
         gain, shift = rng.uniform(0.7, 1.2, 3), rng.uniform(-0.1, 0.1, 3)
         return np.asarray(image * gain + shift, dtype=np.float32)
+    if chance > 0.9:
+        return image[..., rng.permutation(3)]
     return image.mean(axis=2, keepdims=True) if chance < 0.45 else image

@@ -204,7 +204,7 @@ def _against(logits: Tensor, truth: Tensor, known: Tensor) -> tuple[Tensor, Tens
     """Return loss and IoU, (N, M) each, of N x M masks against N objects, (N, h, w)."""
     target, counted = truth[:, None], known[:, None]
     # Pixels in and around the object weigh five times as much as the rest of the image.
-    weight = (1 + 4 * functional.max_pool2d(target, 9, 1, 4)) * counted
+    weight = (1 + 4 * _widened(target)) * counted
     entropy = functional.binary_cross_entropy_with_logits(
         logits, target.expand_as(logits), reduction="none"
     )
@@ -212,6 +212,12 @@ def _against(logits: Tensor, truth: Tensor, known: Tensor) -> tuple[Tensor, Tens
     loss = 3 * entropy + dice_loss(logits.sigmoid() * counted, target * counted)
     iou = _reached((logits.detach() > 0) & (counted > 0.5), (target > 0.5) & (counted > 0.5))
     return loss, iou
+
+
+def _widened(target: Tensor) -> Tensor:
+    """Return masks (N, 1, h, w) four cells wider on all sides, first along y and then along x."""
+    tall = functional.max_pool2d(target, (9, 1), 1, (4, 0))
+    return functional.max_pool2d(tall, (1, 9), 1, (0, 4))
 
 
 def _reached(found: Tensor, truth: Tensor) -> Tensor:

@@ -6,12 +6,14 @@ from scipy import ndimage
 
 from napari_segmate.core.synthetic import (
     nuclei,
+    packed_scene,
     random_scene,
     stack_3d,
     timelapse_divisions,
     touching_cells,
 )
-from napari_segmate.core.synthetic.appearance import STYLES, lay_out
+from napari_segmate.core.synthetic.appearance import PACKED_STYLES, STYLES, lay_out, speckle
+from napari_segmate.core.synthetic.packed import PACKED
 from napari_segmate.core.synthetic.shapes import SHAPES, smooth_noise
 
 SMALL = {
@@ -142,3 +144,50 @@ def test_noise_is_scaled_whatever_its_width(sigma):
     noise = smooth_noise(np.random.default_rng(0), (70, 90), sigma)
     assert noise.shape == (70, 90)
     assert abs(noise.mean()) < 1e-3 and abs(noise.std() - 1) < 1e-3
+
+
+@pytest.mark.parametrize("name", PACKED)
+@pytest.mark.parametrize("seed", range(3))
+def test_packed_objects_are_connected_and_touch_or_nearly(name, seed):
+    labels = PACKED[name](np.random.default_rng(seed), (128, 160), 8.0)
+    assert labels.shape == (128, 160) and labels.max() > 5
+    assert np.unique(labels).tolist() == list(range(int(labels.min()), labels.max() + 1))
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        assert ndimage.label(labels[box] == number)[1] == 1
+    # Most objects have another one within four pixels.
+    near = sum(
+        len(np.setdiff1d(labels[ndimage.binary_dilation(labels == number, iterations=4)], 0)) > 1
+        for number in range(1, labels.max() + 1)
+    )
+    assert near > 0.7 * labels.max()
+
+
+@pytest.mark.parametrize(
+    "style",
+    dict.fromkeys(style for styles in PACKED_STYLES.values() for style in styles),
+    ids=lambda style: style.__name__,
+)
+def test_packed_styles_show_the_borders_of_objects(style):
+    rng = np.random.default_rng(5)
+    labels = PACKED["colony"](rng, (128, 128), 7.0)
+    picture = style(rng, lay_out(rng, labels, np.zeros_like(labels), 7.0))
+    assert picture.shape == labels.shape and np.isfinite(picture).all()
+    assert picture.std() > 0.02
+
+
+def test_debris_lies_outside_of_objects():
+    labels = np.zeros((90, 90), np.int32)
+    labels[20:70, 20:70] = 1
+    shown = speckle(np.random.default_rng(0), np.zeros((90, 90)), labels)
+    assert not shown[labels > 0].any()
+    assert (np.abs(shown) > 0.1).sum() > 8
+
+
+def test_packed_scenes_are_of_several_kinds_and_the_same_for_a_seed():
+    scenes = [packed_scene(np.random.default_rng(seed), (96, 96)) for seed in range(12)]
+    again = packed_scene(np.random.default_rng(4), (96, 96))
+    np.testing.assert_array_equal(scenes[4].image, again.image)
+    np.testing.assert_array_equal(scenes[4].labels, again.labels)
+    cover = [(scene.labels > 0).mean() for scene in scenes]
+    assert min(cover) < 0.5 < 0.7 < max(cover)
+    assert all(scene.image.dtype == np.uint8 and np.ptp(scene.image) > 50 for scene in scenes)

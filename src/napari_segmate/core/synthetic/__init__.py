@@ -3,6 +3,7 @@
 from napari_segmate.core.synthetic.scenes import (
     Scene,
     nuclei,
+    packed_scene,
     random_scene,
     stack_3d,
     timelapse_divisions,
@@ -12,6 +13,7 @@ from napari_segmate.core.synthetic.scenes import (
 __all__ = [
     "Scene",
     "nuclei",
+    "packed_scene",
     "random_scene",
     "stack_3d",
     "timelapse_divisions",

@@ -13,7 +13,16 @@ from scipy import ndimage
 from napari_segmate.core.synthetic.shapes import smooth_noise
 from napari_segmate.core.types import BoolArray, FloatArray, LabelArray, RGBImage, Shape2D
 
-__all__ = ["STYLES", "Layout", "degrade", "inner_distance", "lay_out", "to_rgb"]
+__all__ = [
+    "PACKED_STYLES",
+    "STYLES",
+    "Layout",
+    "degrade",
+    "inner_distance",
+    "lay_out",
+    "speckle",
+    "to_rgb",
+]
 
 Picture: TypeAlias = npt.NDArray[np.floating[Any]]
 
@@ -157,6 +166,59 @@ STYLES: dict[str, Callable[[np.random.Generator, Layout], Picture]] = {
     "relief": _relief,
 }
 """Kinds of contrast by name; each returns an (H, W) or (H, W, 3) picture, about 0 to 1."""
+
+
+def _fringe(rng: np.random.Generator, layout: Layout) -> Picture:
+    """Clear objects with a dark and a bright fringe, as in brightfield out of focus."""
+    body = layout.inside.astype(np.float32)
+    narrow = rng.uniform(0.6, 1.6)
+    fringe = ndimage.gaussian_filter(body, narrow) - ndimage.gaussian_filter(body, 2.5 * narrow)
+    sign = rng.choice([-1.0, 1.0])
+    granules = np.clip(smooth_noise(rng, layout.shape, rng.uniform(0.8, 1.6)) - 1, 0, None)
+    inner = rng.uniform(-0.06, 0.06) + rng.uniform(0, 0.12) * granules * rng.choice([-1, 1])
+    shown: Picture = 0.5 + sign * rng.uniform(0.25, 0.8) * fringe + inner * body
+    return shown + 0.03 * smooth_noise(rng, layout.shape, rng.uniform(3, 12))
+
+
+def _shade_off(rng: np.random.Generator, layout: Layout) -> Picture:
+    """Dark objects in one bright halo round all of them, as colonies in phase contrast."""
+    outside = ndimage.distance_transform_edt(~ndimage.binary_closing(layout.inside, iterations=2))
+    halo = np.exp(-outside / rng.uniform(3, 12)) * (outside > 0)
+    depth = 1 - np.exp(-layout.depth / rng.uniform(0.8, 2.5))
+    body = rng.uniform(0.2, 0.6) * (0.6 + 0.4 * layout.value) * depth
+    grain = 0.04 * rng.random() * _texture(rng, layout) * layout.inside
+    shown: Picture = 0.6 - body * layout.inside + grain + rng.uniform(0.05, 0.4) * halo
+    return shown + 0.02 * smooth_noise(rng, layout.shape, 4)
+
+
+def _electron(rng: np.random.Generator, layout: Layout) -> Picture:
+    """Dark membranes, grey plasma and dark bodies inside cells, as in electron microscopy."""
+    ground = rng.uniform(0.5, 0.8) - 0.15 * (1 - layout.value) * layout.inside
+    bodies = smooth_noise(rng, layout.shape, rng.uniform(2, 4)) > rng.uniform(1.3, 2.2)
+    bodies = bodies & (layout.depth > 3)
+    membrane = ndimage.gaussian_filter((~layout.inside).astype(np.float32), 0.7)
+    grain = 0.08 * _texture(rng, layout)
+    shown: Picture = ground - rng.uniform(0.25, 0.5) * membrane - rng.uniform(0, 0.35) * bodies
+    return shown + grain
+
+
+PACKED_STYLES: dict[str, tuple[Callable[[np.random.Generator, Layout], Picture], ...]] = {
+    "colony": (_shade_off, _shade_off, _fringe, _phase, _fluorescence, _relief),
+    "mosaic": (_electron, _electron, _membrane),
+    "apart": (_fringe, _shade_off),
+}
+"""Kinds of contrast that packed label images, and objects that lie apart, are seen in."""
+
+
+def speckle(rng: np.random.Generator, picture: Picture, labels: LabelArray) -> Picture:
+    """Return a picture with debris: small bright or dark specks that belong to no object."""
+    count = int(rng.poisson(8))
+    specks = np.zeros(labels.shape, np.float32)
+    at = tuple(rng.integers(0, length, count) for length in labels.shape)
+    specks[at] = rng.uniform(0.3, 1, count) * rng.choice([-1, 1], count)
+    sigma = rng.uniform(0.7, 2)
+    blurred = ndimage.gaussian_filter(specks, sigma) * (2 * np.pi * sigma**2)
+    return np.asarray(picture + np.clip(blurred, -0.5, 0.5) * (labels == 0))
 
 
 def degrade(rng: np.random.Generator, picture: Picture) -> Picture:
