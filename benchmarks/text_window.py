@@ -23,9 +23,8 @@ from benchmarks._images import scene
 from benchmarks._report import Table, report
 from benchmarks._viewer import Driver, Heartbeat
 from napari_segmate.inference.embeddings.store import EmbeddingStore
-from napari_segmate.plugin.text.detection_engine import TextEngine
+from napari_segmate.plugin.text.detector_engine import Found, PackageDetectors
 from napari_segmate.plugin.text.dock import TextDock
-from napari_segmate.plugin.text.engine_protocol import Found
 from napari_segmate.plugin.worker.engine import ModelEngine
 from napari_segmate.widgets.actions import TextAction
 
@@ -61,7 +60,7 @@ def measure(act: Callable[[], None]) -> list[str]:
     return [f"{busy[-1]:.0f} ms", f"{np.percentile(busy, 99):.1f} ms", late, f"{gaps[-1]:.0f} ms"]
 
 
-class RandomBoxes(TextEngine):
+class RandomBoxes(PackageDetectors):
     """Boxes round known objects, and many of low score; takes as long as it is told."""
 
     def __init__(self, centres_yx: np.ndarray, seconds: float) -> None:

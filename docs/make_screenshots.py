@@ -248,7 +248,7 @@ class AutoStudio:
         wait(0.5)
         end = time.monotonic() + TRAINING_S
         controller = self.dock.controller
-        while controller.state.phase.busy or not controller.runner.idle:
+        while controller.state.status.phase.busy or not controller.runner.idle:
             assert time.monotonic() < end, "automask takes too long"
             wait(0.2)
         wait(0.5)
@@ -267,7 +267,7 @@ def automask(folder: Path) -> None:
     values = studio.dock.panel.values
     studio.do(AutoAction.RUN)
     studio.shoot("automask_found")
-    studio.dock.panel._set(smallest=float(np.quantile(studio.dock.controller.book.areas, 0.3)))
+    studio.dock.panel._set(smallest=float(np.quantile(studio.dock.controller.proposals.areas, 0.3)))
     studio.settle()
     studio.shoot("automask_sizes")
     studio.dock.panel._set(smallest=values.smallest)

@@ -18,9 +18,8 @@ from scipy import ndimage
 
 from napari_segmate.core import synthetic
 from napari_segmate.core.files.weights import cache_folder
-from napari_segmate.plugin.text.detection_engine import TextEngine
+from napari_segmate.plugin.text.detector_engine import Found, PackageDetectors
 from napari_segmate.plugin.text.dock import TextDock
-from napari_segmate.plugin.text.engine_protocol import Found
 from napari_segmate.widgets.actions import TextAction
 
 CACHE = "~/.cache/napari-segmate"
@@ -37,7 +36,7 @@ def wait(seconds: float) -> None:
         time.sleep(0.005)
 
 
-class MovedTruth(TextEngine):
+class MovedTruth(PackageDetectors):
     """Known boxes, moved and scored at random, among many of low score."""
 
     def __init__(self, labels: np.ndarray) -> None:

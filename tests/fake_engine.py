@@ -11,7 +11,7 @@ from scipy import ndimage
 from napari_segmate.core.errors import Cancelled, ModelError, PromptError
 from napari_segmate.core.masks.boxes import box_nms
 from napari_segmate.core.masks.coarse_masks import CoarseMask
-from napari_segmate.plugin.text.engine_protocol import DetectorEntry, Found
+from napari_segmate.plugin.text.detector_engine import DetectorEntry, Found
 from napari_segmate.sessions.text_state import Offer
 from napari_segmate.tasks.text.segment_boxes import Finder
 
@@ -84,7 +84,7 @@ class FakeEngine:
         everything, scores = np.concatenate([boxes, noise]), np.concatenate([scores, low])
         return self._seen(query, everything, scores)
 
-    def alike(self, query, box_yx, context):
+    def find_similar(self, query, box_yx, context):
         self.patterns.append(box_yx)
         boxes = self._bright(query)
         return self._seen(query, boxes, np.full((len(boxes), 1), 0.7))

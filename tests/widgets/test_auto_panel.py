@@ -6,6 +6,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
+from napari_segmate.sessions.panel_state import PanelState
 from napari_segmate.sessions.state import Phase, Progress, SessionState
 from napari_segmate.widgets.actions import AutoAction
 from napari_segmate.widgets.auto_panel import WIDTH_PX, AutoPanel, AutoValues
@@ -70,7 +71,7 @@ def test_shapes_are_asked_for_only_when_they_count(panel) -> None:
 
 
 def test_what_cannot_be_done_is_grey(panel) -> None:
-    panel.show_can([AutoAction.RUN])
+    panel.show_state(PanelState(actions=frozenset({"run"})))
     on = [action for action in AutoAction if action in panel._buttons]
     assert [action for action in on if panel.button(action).isEnabled()] == [AutoAction.RUN]
 
@@ -84,7 +85,8 @@ def test_keys_stand_on_the_buttons_and_go_again(panel) -> None:
 
 
 def test_cancel_in_the_status_is_told(panel, qtbot) -> None:
-    panel.show_state(SessionState(Phase.ENCODING, "Looking", progress=Progress(1, 4)))
+    status = SessionState(Phase.ENCODING, "Looking", progress=Progress(1, 4))
+    panel.show_state(PanelState(status))
     with qtbot.waitSignal(panel.triggered) as told:
         panel.status._cancel.click()
     assert told.args == [AutoAction.CANCEL]
@@ -102,7 +104,7 @@ def test_counts_are_said(panel) -> None:
     panel.show_found((7,), 4)
     assert panel._count.text() == "1 object proposed on 4 planes"
     panel.show_found((), 0)
-    assert not panel._tuning.isVisible()
+    assert not panel._limits.isVisible()
 
 
 def test_models_keep_the_choice(panel) -> None:

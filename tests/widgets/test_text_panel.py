@@ -5,8 +5,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QComboBox, QPushButton
 
 from napari_segmate.core.masks.coarse_masks import MaskSource
+from napari_segmate.sessions.panel_state import JobStatus
 from napari_segmate.sessions.state import Phase, Progress
-from napari_segmate.sessions.text_state import Offer, Offered, SearchFacts, TextState, state_of
+from napari_segmate.sessions.text_state import Offer, OfferState, TextFacts, TextState, text_state
 from napari_segmate.widgets.actions import TextAction
 from napari_segmate.widgets.concept_list import ConceptList
 from napari_segmate.widgets.offer_card import OfferCard
@@ -16,8 +17,8 @@ from napari_segmate.widgets.text_panel import TextPanel
 
 pytestmark = pytest.mark.gui
 
-FOUND = state_of(
-    SearchFacts(image=True, prompt=True, counts={"cell": 3}, n_boxes=3, n_planes=1, searched=True)
+FOUND = text_state(
+    TextFacts(image=True, prompt=True, counts={"cell": 3}, n_boxes=3, n_planes=1, searched=True)
 )
 
 
@@ -59,7 +60,9 @@ def test_enter_finds_only_when_the_button_could(panel, qtbot) -> None:
 
 
 def test_cancel_in_the_status_line(panel, qtbot) -> None:
-    panel.show_state(state_of(SearchFacts(), busy=Progress(1, 2), doing="Looking …"))
+    panel.show_state(
+        text_state(TextFacts(), JobStatus(progress=Progress(1, 2), activity="Looking …"))
+    )
     assert panel.status.isVisible()
     cancel = next(one for one in panel.status.findChildren(QPushButton) if one.isVisible())
     with qtbot.waitSignal(panel.triggered) as signal:
@@ -104,9 +107,9 @@ def test_masks_are_only_asked_for_where_the_detector_draws_some(panel, qtbot) ->
 
 
 def test_reason_is_given_when_a_box_cannot_be_a_pattern(panel) -> None:
-    panel.show_can_find_alike(False, "This detector only understands words")
+    panel.explain_find_similar("This detector only understands words")
     assert "only understands words" in panel.button(TextAction.FIND_SIMILAR).toolTip()
-    panel.show_can_find_alike(True)
+    panel.explain_find_similar("")
     assert "resembles" in panel.button(TextAction.FIND_SIMILAR).toolTip()
 
 
@@ -132,7 +135,7 @@ def press(card, title: str) -> None:
 
 
 def test_download_is_explained_and_agreed_to(panel, qtbot) -> None:
-    panel.offer.offer(Offered(OFFER))
+    panel.offer.offer(OfferState(OFFER))
     assert panel.offer.isVisible()
     assert plain(panel.offer._text).endswith("/home/me/cache")
     assert titles(panel.offer) == ["Download", "By hand …", "Not now"]
@@ -148,7 +151,7 @@ def test_download_is_explained_and_agreed_to(panel, qtbot) -> None:
 
 
 def test_download_by_hand_names_files_and_folder(panel, qtbot) -> None:
-    panel.offer.offer(Offered(OFFER))
+    panel.offer.offer(OfferState(OFFER))
     assert not panel.offer._manual.isVisible()
     press(panel.offer, "By hand …")
     assert "model.safetensors, vocab.txt" in plain(panel.offer._manual)
@@ -165,7 +168,7 @@ def test_download_by_hand_names_files_and_folder(panel, qtbot) -> None:
 
 
 def test_download_shows_how_far_it_is_and_can_be_cancelled(panel, qtbot) -> None:
-    panel.offer.offer(Offered(OFFER, running=True))
+    panel.offer.offer(OfferState(OFFER, running=True))
     assert titles(panel.offer) == ["Cancel"]
     # More bytes than Qt can count.
     panel.offer.show_progress(Progress(1 << 31, 1 << 32, "downloading model.safetensors"))
@@ -177,7 +180,7 @@ def test_download_shows_how_far_it_is_and_can_be_cancelled(panel, qtbot) -> None
 
 
 def test_download_that_failed_says_how_to_do_without(panel) -> None:
-    panel.offer.offer(Offered(OFFER, failed=True))
+    panel.offer.offer(OfferState(OFFER, failed=True))
     assert titles(panel.offer) == ["Look again", "Copy", "Try again", "Not now"]
     assert "/home/me/cache/dino" in plain(panel.offer._manual)
     assert not panel.offer._bar.isVisible()
@@ -247,13 +250,15 @@ def test_paths_of_an_offer_can_be_broken_into_lines(qtbot) -> None:
     card = OfferCard()
     qtbot.addWidget(card)
     path = "/very/long/path" * 20
-    card.offer(Offered(Offer("a", path)))
+    card.offer(OfferState(Offer("a", path)))
     assert card._text.text() == path
     assert card._text.minimumSizeHint().width() < 300
 
 
 def test_error_is_shown_in_the_status(panel) -> None:
-    panel.show_state(state_of(SearchFacts(image=True), error="no connection", cure="put it there"))
+    panel.show_state(
+        text_state(TextFacts(image=True), JobStatus(error="no connection", remedy="put it there"))
+    )
     assert panel.status._title.text() == "No connection"
     assert panel.status._text.text() == "put it there"
     assert FOUND.status.phase is Phase.PREVIEW

@@ -1,12 +1,13 @@
-"""What the panel of automask shows: what is known, and the words that say what to do next."""
+"""What the Automask panel shows: what is known, the hint on what to do, the actions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from napari_segmate.sessions.state import Phase, Progress, SessionState
+from napari_segmate.sessions.panel_state import JobStatus, PanelState, available, status_of
+from napari_segmate.sessions.state import Phase
 
-__all__ = ["AutoFacts", "auto_state_of", "counted"]
+__all__ = ["AutoFacts", "auto_state", "object_count"]
 
 PRESS = "Press 'Find all objects': every object gets an outline to look at"
 SLOW = ". A grid of clicks takes minutes without a graphics card"
@@ -18,13 +19,15 @@ NOTHING_IN_GRID = (
     "Nothing to propose here. Lower the score and the stability, or say how large objects are: "
     "small ones are shown larger then"
 )
-DEALT = "Nothing is left to accept: go on with another plane or image, or correct objects by clicks"
+NONE_LEFT = (
+    "Nothing is left to accept: go on with another plane or image, or correct objects by clicks"
+)
 OUTDATED = "What to find, or where, was changed: press 'Find all objects' to look again"
 
 
 @dataclass(frozen=True)
 class AutoFacts:
-    """What is known; `auto_state_of` puts it into words.
+    """What is known; `auto_state` puts it into words.
 
     Parameters
     ----------
@@ -36,9 +39,9 @@ class AutoFacts:
         What the user must do before a region can be searched.
     grid : bool
         Objects are found with a grid of points.
-    looked : bool
-        This plane was looked at.
-    dealt : bool
+    searched : bool
+        This plane was searched.
+    all_handled : bool
         All that was proposed for it has been accepted or deleted.
     outdated : bool
         Something was changed since that needs another look.
@@ -52,14 +55,16 @@ class AutoFacts:
         How many objects these are; 0 is not known yet.
     delete_key : str
         Name of the key that deletes the proposal under the cursor.
+    can_take_back : bool
+        Objects that were accepted can be taken back.
     """
 
     image: bool = False
     trouble: str = ""
     region_missing: str = ""
     grid: bool = False
-    looked: bool = False
-    dealt: bool = False
+    searched: bool = False
+    all_handled: bool = False
     outdated: bool = False
     count: int = 0
     total: int = 0
@@ -67,50 +72,43 @@ class AutoFacts:
     linked: bool = False
     objects: int = 0
     delete_key: str = ""
+    can_take_back: bool = False
 
 
-def auto_state_of(
-    facts: AutoFacts,
-    *,
-    busy: Progress | None = None,
-    doing: str = "",
-    error: str = "",
-    cure: str = "",
-    notice: str = "",
-    then: str = "",
-) -> SessionState:
-    """Return what the status line shows.
+def auto_state(facts: AutoFacts, job: JobStatus | None = None) -> PanelState:
+    """Return what the panel shows.
 
     Parameters
     ----------
     facts : AutoFacts
         What is known.
-    busy : Progress, optional
-        Of the job that runs.
-    doing : str
-        What runs, in words.
-    error, cure : str
-        What went wrong, and what helps.
-    notice : str
-        What has just been done; comes before what to do next.
-    then : str
-        What to do next, if it is not the usual.
+    job : JobStatus, optional
+        What there is to say about jobs; by default nothing.
 
     Examples
     --------
-    >>> auto_state_of(AutoFacts()).hint
+    >>> auto_state(AutoFacts()).status.hint
     'Open an image, or choose one above'
-    >>> auto_state_of(AutoFacts(image=True, looked=True, count=2, total=2)).hint.split(". ")[0]
+    >>> facts = AutoFacts(image=True, searched=True, count=2, total=2)
+    >>> auto_state(facts).status.hint.split(". ")[0]
     '2 objects proposed'
     """
-    if busy is not None:
-        return SessionState(Phase.ENCODING, doing, progress=busy)
-    hint = _hint(facts)
-    if error:
-        return SessionState(Phase.ERROR, cure or hint, error)
+    job = job or JobStatus()
     done = facts.count and not facts.region_missing
     phase = Phase.PREVIEW if done else Phase.NEEDS_PROMPT if facts.image else Phase.IDLE
-    return SessionState(phase, f"{notice}. {then or hint}" if notice else hint)
+    ready = facts.image and not job.busy
+    can_accept = ready and facts.total > 0
+    actions = available(
+        {
+            "run": ready and not facts.region_missing,
+            "accept": can_accept,
+            "accept_one": can_accept,
+            "delete_one": can_accept,
+            "discard": facts.planes > 0,
+            "take_back": facts.can_take_back,
+        }
+    )
+    return PanelState(status_of(job, _hint(facts), phase), actions)
 
 
 def _hint(facts: AutoFacts) -> str:
@@ -118,15 +116,15 @@ def _hint(facts: AutoFacts) -> str:
         return facts.trouble or "Open an image, or choose one above"
     if facts.region_missing:
         return facts.region_missing
-    if facts.looked and facts.outdated:
+    if facts.searched and facts.outdated:
         return OUTDATED
     if facts.count:
         return _found(facts)
     if facts.total:
         planes = "1 other plane" if facts.planes == 1 else f"{facts.planes} planes"
         return f"None on this plane; {_total(facts)} on {planes}. Accept all takes them, too"
-    if facts.looked:
-        return DEALT if facts.dealt else NOTHING_IN_GRID if facts.grid else NOTHING
+    if facts.searched:
+        return NONE_LEFT if facts.all_handled else NOTHING_IN_GRID if facts.grid else NOTHING
     return PRESS + (SLOW if facts.grid else "")
 
 
@@ -140,10 +138,10 @@ def _found(facts: AutoFacts) -> str:
 
 
 def _total(facts: AutoFacts) -> str:
-    return counted(facts.total, facts.objects, linked=facts.linked)
+    return object_count(facts.total, facts.objects, linked=facts.linked)
 
 
-def counted(outlines: int, objects: int, *, linked: bool) -> str:
+def object_count(outlines: int, objects: int, *, linked: bool) -> str:
     """Return how many objects there are; of linked ones also how many outlines they have.
 
     Parameters
@@ -157,9 +155,9 @@ def counted(outlines: int, objects: int, *, linked: bool) -> str:
 
     Examples
     --------
-    >>> counted(465, 40, linked=True)
+    >>> object_count(465, 40, linked=True)
     '40 objects (465 outlines)'
-    >>> counted(465, 0, linked=True), counted(465, 0, linked=False)
+    >>> object_count(465, 0, linked=True), object_count(465, 0, linked=False)
     ('465 outlines', '465 objects')
     """
     outlined = f"{outlines:,} outline{'' if outlines == 1 else 's'}"

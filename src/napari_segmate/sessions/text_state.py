@@ -1,13 +1,14 @@
-"""What the panel of a text search shows: one frozen snapshot, and the words that say what to do."""
+"""What the Find by text panel shows: what is known, the hint on what to do, the actions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from napari_segmate.sessions.state import Phase, Progress, SessionState
+from napari_segmate.sessions.panel_state import JobStatus, PanelState, available, status_of
+from napari_segmate.sessions.state import Phase
 
-__all__ = ["Offer", "Offered", "SearchFacts", "TextState", "state_of"]
+__all__ = ["Offer", "OfferState", "TextFacts", "TextState", "text_state"]
 
 DRAWING = "Drag a box round an object; Segment turns boxes into objects"
 NOTHING_SHOWN = (
@@ -42,7 +43,7 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Offered:
+class OfferState:
     """How far it is with an offer.
 
     Parameters
@@ -61,8 +62,8 @@ class Offered:
 
 
 @dataclass(frozen=True)
-class SearchFacts:
-    """What is known; `state_of` puts it into words.
+class TextFacts:
+    """What is known; `text_state` puts it into words.
 
     Parameters
     ----------
@@ -90,6 +91,10 @@ class SearchFacts:
         Score below which boxes are hidden.
     offered : bool
         The detector must be downloaded, and the user is asked whether that is all right.
+    can_find_similar : bool
+        There is a box to take as an example, and the detector understands examples.
+    can_take_back : bool
+        Objects that were written can be taken back.
     """
 
     image: bool = False
@@ -105,95 +110,63 @@ class SearchFacts:
     best: float | None = None
     score: float = 0.0
     offered: bool = False
+    can_find_similar: bool = False
+    can_take_back: bool = False
 
 
 @dataclass(frozen=True)
-class TextState:
+class TextState(PanelState):
     """Snapshot of a search.
 
     Parameters
     ----------
-    status : SessionState
-        Phase, hint, error and progress, for the status line.
-    counts : mapping of str to int
-        Boxes in view, by concept.
+    status, actions
+        As in `PanelState`.
     n_boxes : int
         Boxes on all planes that Segment would turn into objects.
-    can_find, can_segment, can_clear, can_draw : bool
-        Which actions do something now.
     """
 
-    status: SessionState = field(default_factory=SessionState)
-    counts: Mapping[str, int] = field(default_factory=dict)
     n_boxes: int = 0
-    can_find: bool = False
-    can_segment: bool = False
-    can_clear: bool = False
-    can_draw: bool = False
 
 
-def state_of(
-    facts: SearchFacts,
-    *,
-    busy: Progress | None = None,
-    doing: str = "",
-    error: str = "",
-    cure: str = "",
-    notice: str = "",
-    then: str = "",
-) -> TextState:
+def text_state(facts: TextFacts, job: JobStatus | None = None) -> TextState:
     """Return what the panel shows.
 
     Parameters
     ----------
-    facts : SearchFacts
+    facts : TextFacts
         What is known.
-    busy : Progress, optional
-        Of the job that runs.
-    doing : str
-        What runs, in words.
-    error, cure : str
-        What went wrong, and what helps.
-    notice : str
-        What has just been done; comes before what to do next.
-    then : str
-        What to do next after that, when it is not what the facts say.
+    job : JobStatus, optional
+        What there is to say about jobs; by default nothing.
 
     Examples
     --------
-    >>> state_of(SearchFacts(image=True)).status.hint
+    >>> text_state(TextFacts(image=True)).status.hint
     'Type what to look for, for example: nucleus. Then press Find'
-    >>> facts = SearchFacts(image=True, prompt=True, counts={"cell": 2}, n_boxes=2, n_planes=1)
-    >>> state_of(facts).status.hint.split(". ")[0]
+    >>> facts = TextFacts(image=True, prompt=True, counts={"cell": 2}, n_boxes=2, n_planes=1)
+    >>> text_state(facts).status.hint.split(". ")[0]
     '2 boxes: cell 2'
     """
-    state = TextState(
-        SessionState(phase=Phase.NEEDS_PROMPT, hint=_hint(facts)),
-        dict(facts.counts),
-        facts.n_boxes,
-        can_find=facts.image and facts.prompt and not facts.region_missing,
-        can_segment=facts.image and facts.n_boxes > 0,
-        can_clear=facts.n_boxes > 0 or facts.searched,
-        can_draw=facts.image,
+    job = job or JobStatus()
+    boxes, ready = facts.n_boxes > 0, not job.busy
+    actions = available(
+        {
+            "find": ready and facts.image and facts.prompt and not facts.region_missing,
+            "segment": ready and facts.image and boxes,
+            "edit": ready and facts.image and boxes,
+            "clear": ready and (boxes or facts.searched),
+            "draw": facts.image,
+            "find_similar": ready and facts.can_find_similar,
+            "take_back": facts.can_take_back,
+        }
     )
-    if busy is not None:
-        status = SessionState(phase=Phase.ENCODING, hint=doing, progress=busy)
-        return replace(state, status=status, can_find=False, can_segment=False, can_clear=False)
-    if error:
-        # The offer has a button of its own for that.
-        status = SessionState(
-            phase=Phase.ERROR,
-            hint=cure or state.status.hint,
-            error=error,
-            can_retry=not facts.offered,
-        )
-        return replace(state, status=status)
-    phase = Phase.PREVIEW if facts.n_boxes else Phase.NEEDS_PROMPT if facts.image else Phase.IDLE
-    hint = f"{notice}. {then or state.status.hint}" if notice else state.status.hint
-    return replace(state, status=SessionState(phase=phase, hint=hint))
+    phase = Phase.PREVIEW if boxes else Phase.NEEDS_PROMPT if facts.image else Phase.IDLE
+    # The offer has a button of its own for trying again.
+    status = status_of(job, _hint(facts), phase, can_retry=not facts.offered)
+    return TextState(status, actions, facts.n_boxes)
 
 
-def _hint(facts: SearchFacts) -> str:
+def _hint(facts: TextFacts) -> str:
     if not facts.image:
         return facts.trouble or "Open an image, or choose one above"
     if facts.drawing and not any(facts.counts.values()):
@@ -215,7 +188,7 @@ def _hint(facts: SearchFacts) -> str:
     return "Type what to look for, for example: nucleus. Then press Find"
 
 
-def _found(facts: SearchFacts, total: int) -> str:
+def _found(facts: TextFacts, total: int) -> str:
     parts = ", ".join(f"{concept} {count}" for concept, count in facts.counts.items())
     more = ""
     if facts.n_boxes > total:
@@ -228,7 +201,7 @@ def _found(facts: SearchFacts, total: int) -> str:
     )
 
 
-def _nothing(facts: SearchFacts) -> str:
+def _nothing(facts: TextFacts) -> str:
     if facts.best is not None and facts.best < facts.score:
         return (
             f"No box scores above {facts.score:.2f}; the best one has {facts.best:.2f}. Lower the "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,25 +15,22 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QGridLayout,
     QLabel,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
-from napari_segmate.sessions.auto_state import counted
-from napari_segmate.sessions.state import SessionState
-from napari_segmate.widgets.actions import AutoAction, with_key
-from napari_segmate.widgets.combos import choose, narrow, offered, refill
+from napari_segmate.sessions.auto_state import object_count
+from napari_segmate.sessions.panel_state import PanelState
+from napari_segmate.widgets.actions import AutoAction
 from napari_segmate.widgets.diameter_box import DiameterBox
 from napari_segmate.widgets.histogram_view import HistogramView, Series
-from napari_segmate.widgets.layout import action_button, form, scrolled_column
+from napari_segmate.widgets.layout import choose, form, narrow, refill, scrolled_column
 from napari_segmate.widgets.options_view import OptionsView
-from napari_segmate.widgets.planes_view import PlanesView
-from napari_segmate.widgets.status_view import StatusView
+from napari_segmate.widgets.panel import REGIONS, SearchPanel
 
-__all__ = ["REGIONS", "AutoPanel", "AutoValues"]
+__all__ = ["AutoPanel", "AutoValues"]
 
 WIDTH_PX = 320
 COLOUR = "#2196f3"
@@ -51,12 +48,7 @@ MODE_TIPS: Mapping[str, str] = {
     "grid": "Everything that a grid of clicks finds, parts and background too: takes minutes "
     "without a graphics card",
 }
-REGIONS: Mapping[str, str] = {
-    "plane": "the whole plane",
-    "visible": "what is on the screen",
-    "rectangle": "a rectangle that I draw",
-    "shapes": "shapes of a layer",
-}
+AUTO_REGIONS: Mapping[str, str] = {**REGIONS, "shapes": "shapes of a layer"}
 
 
 SLIDERS: Mapping[str, tuple[str, str]] = {
@@ -98,7 +90,7 @@ class AutoValues:
     border: bool = True
 
 
-class AutoPanel(QWidget):
+class AutoPanel(SearchPanel[PanelState]):
     """Choosers, Run, status, histogram, sliders, what to do with the proposals.
 
     Parameters
@@ -107,9 +99,6 @@ class AutoPanel(QWidget):
         Made by whoever knows the layers.
     """
 
-    triggered = Signal(object)
-    model_chosen = Signal(str)
-    region_chosen = Signal(str)
     changed = Signal(object)
 
     def __init__(
@@ -119,21 +108,16 @@ class AutoPanel(QWidget):
         shapes_chooser: QWidget,
         parent: QWidget | None = None,
     ) -> None:
-        super().__init__(parent)
+        super().__init__(AutoAction, OptionsView(), AUTO_REGIONS, parent)
         self._values = AutoValues()
-        self._keys: Mapping[AutoAction, str] = {}
-        self.planes = PlanesView()
-        self.status = StatusView()
         self.sizes = HistogramView(
             "Sizes in pixels", logarithmic=True, high_cut=True, empty_text="Sizes appear here"
         )
-        self.options = OptionsView()
         self.options.leave_out_points()
         self.options.leave_out_sizes()
-        self._model, self._mode, self._region = (narrow(QComboBox()) for _ in range(3))
+        self._mode = narrow(QComboBox())
         refill(self._mode, MODES, MODE_TIPS)
         self._mode.setToolTip("\n".join(f"{MODES[name]}: {tip}" for name, tip in MODE_TIPS.items()))
-        refill(self._region, REGIONS, {})
         self._diameter = DiameterBox("Diameter of a typical object; 0 has it estimated")
         self._smallest, self._largest = _size_box("no limit"), _size_box("no limit")
         self._boxes = self._smallest, self._largest, self._diameter
@@ -142,22 +126,20 @@ class AutoPanel(QWidget):
         self._count = QLabel()
         # A long one must not widen the column beyond the dock, which would cut all of it off.
         self._count.setWordWrap(True)
-        self._buttons: dict[AutoAction, QPushButton] = {}
-        self._tuning = QWidget()
+        self._limits = QWidget()
         self._shapes = shapes_chooser
         self._lay_out(image_chooser, output_chooser)
         self._connect()
         self.show_values(self._values)
-        self.show_state(SessionState())
+        self.show_state(PanelState())
         self.show_found((), 0)
-        self.show_can(())
-        self._search.setRowVisible(self._shapes, False)
+        self.search.setRowVisible(self._shapes, False)
         self.show_planes(1)
 
     # Making
 
     def _lay_out(self, image_chooser: QWidget, output_chooser: QWidget) -> None:
-        self._search = form(
+        for row in (
             ("Image", image_chooser),
             ("Labels", output_chooser),
             ("Model", self._model),
@@ -166,52 +148,44 @@ class AutoPanel(QWidget):
             ("Search in", self._region),
             ("Shapes", self._shapes),
             ("Planes", self.planes),
-        )
+        ):
+            self.search.addRow(*row)
         column = scrolled_column(self, WIDTH_PX)
-        column.addLayout(self._search)
-        column.addWidget(self._button(AutoAction.RUN, main=True))
+        column.addLayout(self.search)
+        column.addWidget(self.add_button(AutoAction.RUN, main=True))
         column.addWidget(self.status)
         column.addWidget(self._count)
-        column.addWidget(self._tuned())
+        column.addWidget(self._limit_form())
         column.addLayout(self._actions())
         column.addWidget(self.options)
         column.addStretch(1)
 
-    def _tuned(self) -> QWidget:
+    def _limit_form(self) -> QWidget:
         self._form = form(*((SLIDERS[name][0], slider) for name, slider in self._sliders.items()))
         self._form.addRow("Smallest", self._smallest)
         self._form.addRow("Largest", self._largest)
         self._form.addRow("Image border", self._border)
-        column = QVBoxLayout(self._tuning)
+        column = QVBoxLayout(self._limits)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addWidget(self.sizes)
         column.addLayout(self._form)
-        return self._tuning
+        return self._limits
 
     def _actions(self) -> QGridLayout:
         grid = QGridLayout()
         grid.setSpacing(4)
-        grid.addWidget(self._button(AutoAction.ACCEPT, main=True), 0, 0, 1, 2)
+        grid.addWidget(self.add_button(AutoAction.ACCEPT, main=True), 0, 0, 1, 2)
         rows = (
             (AutoAction.ACCEPT_ONE, AutoAction.DELETE_ONE),
             (AutoAction.DISCARD, AutoAction.TAKE_BACK),
         )
         for row, actions in enumerate(rows, start=1):
             for place, action in enumerate(actions):
-                grid.addWidget(self._button(action), row, place)
+                grid.addWidget(self.add_button(action), row, place)
         return grid
 
-    def _button(self, action: AutoAction, *, main: bool = False) -> QPushButton:
-        button = action_button(
-            action.title, action.help, lambda: self.triggered.emit(action), main=main
-        )
-        self._buttons[action] = button
-        return button
-
     def _connect(self) -> None:
-        self._model.currentIndexChanged.connect(lambda: self.model_chosen.emit(self.model))
-        self._region.currentIndexChanged.connect(self._on_region)
         self._mode.currentIndexChanged.connect(lambda: self._set(mode=self._mode.currentData()))
         self._diameter.valueChanged.connect(lambda value: self._set(diameter=float(value)))
         for name, slider in self._sliders.items():
@@ -220,8 +194,6 @@ class AutoPanel(QWidget):
         self._largest.valueChanged.connect(lambda value: self._set(largest=value or math.inf))
         self._border.toggled.connect(lambda on: self._set(border=bool(on)))
         self.sizes.cut_changed.connect(self._on_cut)
-        self.status.cancel_clicked.connect(lambda: self.triggered.emit(AutoAction.CANCEL))
-        self.status.retry_clicked.connect(lambda: self.triggered.emit(AutoAction.RETRY))
 
     def _setter(self, name: str) -> Callable[[float], None]:
         def changed(value: float) -> None:
@@ -230,8 +202,8 @@ class AutoPanel(QWidget):
         return changed
 
     def _on_region(self) -> None:
-        self._search.setRowVisible(self._shapes, self.region == "shapes")
-        self.region_chosen.emit(self.region)
+        self.search.setRowVisible(self._shapes, self.region == "shapes")
+        super()._on_region()
 
     def _on_cut(self, low: float, high: float) -> None:
         smallest = 0.0 if math.isinf(low) else float(round(low))
@@ -249,20 +221,6 @@ class AutoPanel(QWidget):
     def values(self) -> AutoValues:
         """What the form says."""
         return self._values
-
-    @property
-    def model(self) -> str:
-        """Name of the model that is chosen, empty without one."""
-        return self._model.currentData() or ""
-
-    @property
-    def region(self) -> str:
-        """Which part is searched, one of `REGIONS`."""
-        return str(self._region.currentData())
-
-    def button(self, action: AutoAction) -> QPushButton:
-        """Return the button of an action."""
-        return self._buttons[action]
 
     # In
 
@@ -292,14 +250,9 @@ class AutoPanel(QWidget):
             with signals_blocked(slider):
                 slider.setRange(least.get(name, 0.0), 1.0)
 
-    def show_state(self, state: SessionState) -> None:
-        """Show hint, error and progress."""
-        self.status.show_state(state)
-
-    def show_can(self, actions: Collection[AutoAction]) -> None:
-        """Show which actions do something now."""
-        for action, button in self._buttons.items():
-            button.setEnabled(action in actions)
+    def show_state(self, state: PanelState) -> None:
+        """Show hint, error and progress, and which buttons do something now."""
+        self.show_status(state)
 
     def show_found(
         self, areas: npt.ArrayLike, planes: int, *, linked: bool = False, objects: int = 0
@@ -320,9 +273,9 @@ class AutoPanel(QWidget):
         areas = np.asarray(areas)
         count = len(areas)
         where = f" on {planes} planes" if planes > 1 else ""
-        self._count.setText(f"{counted(count, objects, linked=linked)} proposed{where}")
+        self._count.setText(f"{object_count(count, objects, linked=linked)} proposed{where}")
         self._count.setVisible(planes > 0)
-        self._tuning.setVisible(planes > 0)
+        self._limits.setVisible(planes > 0)
         self.sizes.show_series((Series("", COLOUR, areas),) if count else ())
 
     def show_estimate(self, diameter: float) -> None:
@@ -333,37 +286,12 @@ class AutoPanel(QWidget):
         """Tell how many micrometres a pixel is wide; 0 is not known."""
         self._diameter.show_pixel_size(micrometres)
 
-    def show_planes(self, count: int) -> None:
-        """Offer ranges of a stack; a single plane has none."""
-        self.planes.show_count(count)
-        self._search.setRowVisible(self.planes, count > 1)
-
-    def show_keys(self, keys: Mapping[AutoAction, str]) -> None:
-        """Name the keys on the buttons."""
-        for action, button in self._buttons.items():
-            key = keys.get(action, "")
-            button.setText(with_key(action.title, key))
-            button.setToolTip(f"{action.help}. Key: {key}" if key else action.help)
-
-    def show_models(self, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
-        """Offer models by name; the choice stays if it can."""
-        refill(self._model, titles, tips)
-
-    def show_model(self, name: str) -> None:
-        """Show which model is chosen; emits nothing."""
-        choose(self._model, name)
-
-    def models(self) -> Sequence[str]:
-        """Return the names of the models on offer."""
-        return offered(self._model)
-
 
 def _slider(tip: str) -> QLabeledDoubleSlider:
     slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
     slider.setRange(0.0, 1.0)
     slider.setDecimals(2)
     slider.setToolTip(tip)
-    slider.setMinimumWidth(100)
     slider.setMinimumWidth(60)
     return slider
 

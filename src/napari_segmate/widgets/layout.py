@@ -1,11 +1,13 @@
-"""How the panels are laid out: forms, buttons of equal width, one column that scrolls."""
+"""The pieces of a panel: forms, lists to choose from, buttons, a column that scrolls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QComboBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
@@ -15,8 +17,18 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
-__all__ = ["action_button", "emphasise", "form", "scrolled_column"]
+__all__ = [
+    "action_button",
+    "choose",
+    "emphasise",
+    "form",
+    "narrow",
+    "offered",
+    "refill",
+    "scrolled_column",
+]
 
 MAIN_HEIGHT_PX = 34
 
@@ -69,3 +81,39 @@ def scrolled_column(panel: QWidget, width: int) -> QVBoxLayout:
     outer.addWidget(area)
     panel.setMinimumWidth(width)
     return column
+
+
+def choose(combo: QComboBox, value: object) -> None:
+    """Show which value is chosen, the first one if it is not there; emits nothing."""
+    with signals_blocked(combo):
+        combo.setCurrentIndex(max(combo.findData(value), 0))
+
+
+def refill(
+    combo: QComboBox,
+    titles: Mapping[Any, str],
+    tips: Mapping[Any, str] | None = None,
+    keep: Any = None,
+) -> None:
+    """Offer other values; the choice, or the value to `keep`, stays if it can. Emits nothing."""
+    kept = combo.currentData() if keep is None else keep
+    with signals_blocked(combo):
+        combo.clear()
+        for value, title in titles.items():
+            combo.addItem(title, value)
+            combo.setItemData(
+                combo.count() - 1, (tips or {}).get(value, ""), Qt.ItemDataRole.ToolTipRole
+            )
+        combo.setCurrentIndex(max(combo.findData(kept), 0))
+
+
+def narrow(combo: QComboBox) -> QComboBox:
+    """Return a list that may be narrower than its longest title."""
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    return combo
+
+
+def offered(combo: QComboBox) -> list[Any]:
+    """Return the values on offer."""
+    return [combo.itemData(at) for at in range(combo.count())]

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_segmate.sessions.state import Progress
-from napari_segmate.sessions.text_state import Offered
+from napari_segmate.sessions.text_state import OfferState
 from napari_segmate.widgets.wrapping import WrappingLabel
 
 __all__ = ["OfferCard"]
@@ -41,7 +41,7 @@ class OfferCard(QFrame):
         super().__init__(parent)
         self.setObjectName("segmate_offer")
         self.setStyleSheet("#segmate_offer { border: 1px solid #29b6f6; border-radius: 3px; }")
-        self._offered: Offered | None = None
+        self._offered: OfferState | None = None
         self._title, self._text, self._manual, self._so_far = (WrappingLabel() for _ in range(4))
         font = self._title.font()
         font.setBold(True)
@@ -77,7 +77,7 @@ class OfferCard(QFrame):
                 row.addWidget(button)
             layout.addLayout(row)
 
-    def offer(self, offered: Offered | None) -> None:
+    def offer(self, offered: OfferState | None) -> None:
         """Show what can be downloaded; None hides the card."""
         self._offered = offered
         if offered is not None:

@@ -24,6 +24,7 @@ from napari_segmate.core.images.image_source import ContrastMode
 from napari_segmate.core.labels.commit import CommitPolicy
 from napari_segmate.sessions.prompt_set import PointMode
 from napari_segmate.widgets.diameter_box import DiameterBox
+from napari_segmate.widgets.layout import choose, refill
 
 __all__ = ["OptionValues", "OptionsView"]
 
@@ -121,7 +122,7 @@ class OptionsView(QCollapsible):
         # A long entry must not widen the whole dock.
         combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         combo.setMinimumContentsLength(8)
-        _fill(combo, titles)
+        refill(combo, titles)
         combo.currentIndexChanged.connect(self._emit)
         self._form.addRow(label, combo)
         return combo
@@ -185,14 +186,14 @@ class OptionsView(QCollapsible):
     def show_values(self, values: OptionValues) -> None:
         """Fill the form; emits nothing."""
         axis = NO_CHANNELS if values.channel_axis is None else values.channel_axis
-        _choose(self._device, values.device)
-        _choose(self._contrast, values.contrast)
-        _choose(self._points, values.points)
-        _choose(self._policy, values.policy)
-        _choose(self._channel_axis, axis)
+        choose(self._device, values.device)
+        choose(self._contrast, values.contrast)
+        choose(self._points, values.points)
+        choose(self._policy, values.policy)
+        choose(self._channel_axis, axis)
         self._show_colours()
         for combo, channel in zip(self._colours, values.channels, strict=True):
-            _choose(combo, channel)
+            choose(combo, channel)
         with (
             signals_blocked(self._fill),
             signals_blocked(self._size),
@@ -213,12 +214,12 @@ class OptionsView(QCollapsible):
     def show_devices(self, devices: Sequence[str]) -> None:
         """Offer devices, ``"auto"`` first."""
         titles = {name: DEVICE_TITLES.get(name, name.upper()) for name in ("auto", *devices)}
-        _refill(self._device, titles)
+        refill(self._device, titles)
 
     def show_channel_axes(self, axes: Mapping[int, str], counts: Mapping[int, int]) -> None:
         """Offer the axes that may hold channels, by number, with how many entries each has."""
         self._counts = dict(counts)
-        _refill(self._channel_axis, {NO_CHANNELS: "none", **axes})
+        refill(self._channel_axis, {NO_CHANNELS: "none", **axes})
         self._form.setRowVisible(self._channel_axis, bool(axes))
         self._show_colours()
 
@@ -227,7 +228,9 @@ class OptionsView(QCollapsible):
         count = self._counts.get(axis, 0) if hasattr(self, "_counts") else 0
         for combo in self._colours:
             shown = combo.currentData()
-            _refill(combo, {None: "–", **{number: str(number) for number in range(count)}}, shown)
+            refill(
+                combo, {None: "–", **{number: str(number) for number in range(count)}}, keep=shown
+            )
             self._form.setRowVisible(combo, count > 0)
 
     def _emit(self) -> None:
@@ -238,22 +241,4 @@ class OptionsView(QCollapsible):
 
     def _default_colours(self) -> None:
         for number, combo in enumerate(self._colours):
-            _choose(combo, number)
-
-
-def _choose(combo: QComboBox, value: Any) -> None:
-    with signals_blocked(combo):
-        combo.setCurrentIndex(max(combo.findData(value), 0))
-
-
-def _fill(combo: QComboBox, titles: Mapping[Any, str]) -> None:
-    for value, title in titles.items():
-        combo.addItem(title, value)
-
-
-def _refill(combo: QComboBox, titles: Mapping[Any, str], keep: Any = None) -> None:
-    keep = combo.currentData() if keep is None else keep
-    with signals_blocked(combo):
-        combo.clear()
-        _fill(combo, titles)
-        combo.setCurrentIndex(max(combo.findData(keep), 0))
+            choose(combo, number)

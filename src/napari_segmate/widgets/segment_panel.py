@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QComboBox,
     QGridLayout,
     QLabel,
-    QPushButton,
     QWidget,
 )
 
 from napari_segmate.sessions.state import SessionState
 from napari_segmate.widgets.actions import SegmentAction, default_keys, with_key
-from napari_segmate.widgets.combos import choose, narrow, offered, refill
-from napari_segmate.widgets.layout import action_button, form, scrolled_column
+from napari_segmate.widgets.layout import form, scrolled_column
 from napari_segmate.widgets.options_view import OptionsView
+from napari_segmate.widgets.panel import Panel
 from napari_segmate.widgets.recovery_banner import RecoveryBanner
-from napari_segmate.widgets.status_view import StatusView
 from napari_segmate.widgets.tool_row import ToolRow
 
 __all__ = ["SegmentPanel"]
@@ -32,7 +28,7 @@ GRID = (
 WIDTH_PX = 300
 
 
-class SegmentPanel(QWidget):
+class SegmentPanel(Panel[SessionState]):
     """Choosers, tools, status, buttons and options.
 
     Parameters
@@ -41,28 +37,18 @@ class SegmentPanel(QWidget):
         Made by whoever knows the layers.
     """
 
-    triggered = Signal(object)
-    model_chosen = Signal(str)
-
     def __init__(
         self,
         image_chooser: QWidget,
         output_chooser: QWidget,
         parent: QWidget | None = None,
     ) -> None:
-        super().__init__(parent)
+        super().__init__(SegmentAction, OptionsView(), parent)
         self.banner = RecoveryBanner()
         self.tools = ToolRow()
-        self.status = StatusView()
-        self.options = OptionsView()
-        self._model = narrow(QComboBox())
-        self._model.currentIndexChanged.connect(self._on_model)
         self._mask = QLabel()
-        self._buttons: dict[SegmentAction, QPushButton] = {}
-        self._keys: Mapping[SegmentAction, str] = default_keys(SegmentAction)
-        self.status.cancel_clicked.connect(lambda: self.triggered.emit(SegmentAction.CANCEL))
-        self.status.retry_clicked.connect(lambda: self.triggered.emit(SegmentAction.RETRY))
         self._named_count = 1
+        self._keys: Mapping[SegmentAction, str] = default_keys(SegmentAction)
         self._lay_out(image_chooser, output_chooser)
         self.show_keys(default_keys(SegmentAction))
         self.show_state(SessionState())
@@ -83,25 +69,11 @@ class SegmentPanel(QWidget):
     def _actions(self) -> QGridLayout:
         grid = QGridLayout()
         grid.setSpacing(4)
-        grid.addWidget(self._button(SegmentAction.COMMIT, main=True), 0, 0, 1, 2)
+        grid.addWidget(self.add_button(SegmentAction.COMMIT, main=True), 0, 0, 1, 2)
         for row, actions in enumerate(GRID, start=1):
             for column, action in enumerate(actions):
-                grid.addWidget(self._button(action), row, column)
+                grid.addWidget(self.add_button(action), row, column)
         return grid
-
-    def _button(self, action: SegmentAction, *, main: bool = False) -> QPushButton:
-        button = action_button(
-            action.title, action.help, lambda: self.triggered.emit(action), main=main
-        )
-        self._buttons[action] = button
-        return button
-
-    # Out
-
-    def _on_model(self) -> None:
-        self.model_chosen.emit(self._model.currentData())
-
-    # In
 
     def show_state(self, state: SessionState) -> None:
         """Show what a session says."""
@@ -137,32 +109,8 @@ class SegmentPanel(QWidget):
     def show_keys(self, keys: Mapping[SegmentAction, str]) -> None:
         """Name the keys on the buttons."""
         self._keys, self._named_count = keys, 1
-        for action, button in self._buttons.items():
-            key = keys.get(action, "")
-            button.setText(with_key(action.title, key))
-            button.setToolTip(f"{action.help}. Key: {key}" if key else action.help)
+        super().show_keys(keys)
         self.tools.show_keys(keys)
-
-    def show_models(self, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
-        """Offer models by name; the choice stays if it can."""
-        refill(self._model, titles, tips)
-
-    def show_model(self, name: str) -> None:
-        """Show which model is chosen; emits nothing."""
-        choose(self._model, name)
-
-    @property
-    def model(self) -> str:
-        """Name of the model that is chosen, empty without one."""
-        return self._model.currentData() or ""
-
-    def models(self) -> Sequence[str]:
-        """Return the names of the models on offer."""
-        return offered(self._model)
-
-    def button(self, action: SegmentAction) -> QPushButton:
-        """Return the button of an action."""
-        return self._buttons[action]
 
 
 def _mask_text(state: SessionState) -> str:

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QGridLayout,
-    QPushButton,
     QWidget,
 )
 
 from napari_segmate.core.masks.coarse_masks import MaskSource
 from napari_segmate.sessions.text_state import TextState
 from napari_segmate.widgets.actions import TextAction
-from napari_segmate.widgets.combos import choose, narrow, offered, refill
 from napari_segmate.widgets.concept_list import ConceptList
 from napari_segmate.widgets.filter_view import FilterView
-from napari_segmate.widgets.layout import action_button, form, scrolled_column
+from napari_segmate.widgets.layout import choose, form, narrow, refill, scrolled_column
 from napari_segmate.widgets.offer_card import OfferCard
+from napari_segmate.widgets.panel import SearchPanel
 from napari_segmate.widgets.phrase_field import PhraseField
-from napari_segmate.widgets.planes_view import PlanesView
-from napari_segmate.widgets.status_view import StatusView
 from napari_segmate.widgets.text_options import TextOptionsView
 
-__all__ = ["REGIONS", "TextPanel"]
+__all__ = ["TextPanel"]
 
-REGIONS: Mapping[str, str] = {
-    "plane": "the whole plane",
-    "visible": "what is on the screen",
-    "rectangle": "a rectangle that I draw",
-}
 MASKS: Mapping[str, str] = {
     MaskSource.DETECTOR: "from the detector",
     MaskSource.MODEL: "from the model",
@@ -47,7 +39,7 @@ OWN_TITLE = "Own checkpoint …"
 OWN_TIP = "A model that you or others have trained: a folder, a .pth file, or a name on the hub"
 
 
-class TextPanel(QWidget):
+class TextPanel(SearchPanel[TextState]):
     """Choosers, words, status, filters, buttons and options.
 
     Parameters
@@ -56,10 +48,7 @@ class TextPanel(QWidget):
         Made by whoever knows the layers.
     """
 
-    triggered = Signal(object)
-    model_chosen = Signal(str)
     detector_chosen = Signal(str)
-    region_chosen = Signal(str)
     masks_chosen = Signal(str)
 
     def __init__(
@@ -68,38 +57,26 @@ class TextPanel(QWidget):
         output_chooser: QWidget,
         parent: QWidget | None = None,
     ) -> None:
-        super().__init__(parent)
+        super().__init__(TextAction, options := TextOptionsView(), parent=parent)
+        self.options: TextOptionsView = options
         self.phrases = PhraseField()
-        self.planes = PlanesView()
-        self.status = StatusView()
         self.offer = OfferCard()
         self.concepts = ConceptList()
         self.filter = FilterView()
-        self.options = TextOptionsView()
-        self._detector, self._model, self._region, self._masks = (
-            narrow(QComboBox()) for _ in range(4)
-        )
-        refill(self._region, REGIONS, {})
+        self._detector, self._masks = narrow(QComboBox()), narrow(QComboBox())
         refill(self._masks, MASKS, dict.fromkeys(MASKS, MASKS_TIP))
         self._masks.setToolTip(MASKS_TIP)
         self._last_detector = ""
-        self._buttons: dict[TextAction, QPushButton] = {}
         self._connect()
         self._lay_out(image_chooser, output_chooser)
         self.show_state(TextState())
-        self.show_can_take_back(False)
-        self.show_can_find_alike(False)
         self.show_planes(1)
         self.show_can_draw_masks(False)
 
     def _connect(self) -> None:
-        self._model.currentIndexChanged.connect(lambda: self.model_chosen.emit(self.model))
         self._detector.currentIndexChanged.connect(self._on_detector)
-        self._region.currentIndexChanged.connect(lambda: self.region_chosen.emit(self.region))
         self._masks.currentIndexChanged.connect(lambda: self.masks_chosen.emit(self.masks))
         self.phrases.entered.connect(self._on_enter)
-        self.status.cancel_clicked.connect(lambda: self.triggered.emit(TextAction.CANCEL))
-        self.status.retry_clicked.connect(lambda: self.triggered.emit(TextAction.RETRY))
         self.offer.accepted.connect(lambda: self.triggered.emit(TextAction.DOWNLOAD))
         self.offer.declined.connect(lambda: self.triggered.emit(TextAction.DECLINE_DOWNLOAD))
         self.offer.looked.connect(lambda: self.triggered.emit(TextAction.RETRY))
@@ -111,11 +88,14 @@ class TextPanel(QWidget):
             form(("Image", image_chooser), ("Labels", output_chooser), ("Model", self._model))
         )
         column.addWidget(self.phrases)
-        self._search = form(
-            ("Detector", self._detector), ("Search in", self._region), ("Planes", self.planes)
-        )
-        column.addLayout(self._search)
-        column.addWidget(self._button(TextAction.FIND, main=True))
+        for row in (
+            ("Detector", self._detector),
+            ("Search in", self._region),
+            ("Planes", self.planes),
+        ):
+            self.search.addRow(*row)
+        column.addLayout(self.search)
+        column.addWidget(self.add_button(TextAction.FIND, main=True))
         column.addWidget(self.offer)
         column.addWidget(self.status)
         column.addWidget(self.concepts)
@@ -132,18 +112,11 @@ class TextPanel(QWidget):
         for column, action in enumerate(
             (TextAction.DRAW, TextAction.EDIT, TextAction.FIND_SIMILAR)
         ):
-            grid.addWidget(self._button(action), 0, 2 * column, 1, 2)
-        grid.addWidget(self._button(TextAction.SEGMENT, main=True), 1, 0, 1, 6)
-        grid.addWidget(self._button(TextAction.CLEAR), 2, 0, 1, 3)
-        grid.addWidget(self._button(TextAction.TAKE_BACK), 2, 3, 1, 3)
+            grid.addWidget(self.add_button(action), 0, 2 * column, 1, 2)
+        grid.addWidget(self.add_button(TextAction.SEGMENT, main=True), 1, 0, 1, 6)
+        grid.addWidget(self.add_button(TextAction.CLEAR), 2, 0, 1, 3)
+        grid.addWidget(self.add_button(TextAction.TAKE_BACK), 2, 3, 1, 3)
         return grid
-
-    def _button(self, action: TextAction, *, main: bool = False) -> QPushButton:
-        button = action_button(
-            action.title, action.help, lambda: self.triggered.emit(action), main=main
-        )
-        self._buttons[action] = button
-        return button
 
     def _on_detector(self) -> None:
         if self._detector.currentData() == OWN:
@@ -160,74 +133,33 @@ class TextPanel(QWidget):
     # Out
 
     @property
-    def model(self) -> str:
-        """Name of the model that is chosen, empty without one."""
-        return self._model.currentData() or ""
-
-    @property
     def detector(self) -> str:
         """Name of the detector that is chosen, empty without one."""
         return self._detector.currentData() or ""
-
-    @property
-    def region(self) -> str:
-        """Which part is searched, one of `REGIONS`."""
-        return str(self._region.currentData())
 
     @property
     def masks(self) -> MaskSource:
         """Who draws the outlines of what was found."""
         return MaskSource(self._masks.currentData())
 
-    def button(self, action: TextAction) -> QPushButton:
-        """Return the button of an action."""
-        return self._buttons[action]
-
     # In
 
     def show_state(self, state: TextState) -> None:
         """Show what a search says."""
-        self.status.show_state(state.status)
+        self.show_status(state)
         self.offer.show_progress(state.status.progress)
-        self._buttons[TextAction.FIND].setEnabled(state.can_find)
-        self._buttons[TextAction.SEGMENT].setEnabled(state.can_segment)
-        self._buttons[TextAction.CLEAR].setEnabled(state.can_clear)
-        self._buttons[TextAction.DRAW].setEnabled(state.can_draw)
-        self._buttons[TextAction.EDIT].setEnabled(state.can_segment)
         count = state.n_boxes
         title = "Segment" if not count else f"Segment {count} box{'' if count == 1 else 'es'}"
         self._buttons[TextAction.SEGMENT].setText(title)
 
-    def show_can_take_back(self, on: bool) -> None:
-        """Show whether there is something to take back."""
-        self._buttons[TextAction.TAKE_BACK].setEnabled(on)
-
-    def show_can_find_alike(self, on: bool, reason: str = "") -> None:
-        """Show whether a box can be a pattern; `reason` says why not."""
-        button = self._buttons[TextAction.FIND_SIMILAR]
-        button.setEnabled(on)
-        button.setToolTip(TextAction.FIND_SIMILAR.help if on or not reason else reason)
+    def explain_find_similar(self, reason: str) -> None:
+        """Show why a box cannot be an example, empty when it can."""
+        tip = reason or TextAction.FIND_SIMILAR.help
+        self._buttons[TextAction.FIND_SIMILAR].setToolTip(tip)
 
     def show_can_draw_masks(self, on: bool) -> None:
         """Offer the choice of who draws the outlines, where the detector can, too."""
         self._outlines.setRowVisible(self._masks, on)
-
-    def show_planes(self, count: int) -> None:
-        """Offer ranges of a stack; a single plane has none."""
-        self.planes.show_count(count)
-        self._search.setRowVisible(self.planes, count > 1)
-
-    def show_models(self, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
-        """Offer models by name; the choice stays if it can."""
-        refill(self._model, titles, tips)
-
-    def show_model(self, name: str) -> None:
-        """Show which model is chosen; emits nothing."""
-        choose(self._model, name)
-
-    def models(self) -> Sequence[str]:
-        """Return the names of the models on offer."""
-        return offered(self._model)
 
     def show_detectors(self, titles: Mapping[str, str], tips: Mapping[str, str]) -> None:
         """Offer detectors by name; the choice stays if it can."""
@@ -238,7 +170,3 @@ class TextPanel(QWidget):
         """Show which detector is chosen; emits nothing."""
         choose(self._detector, name)
         self._last_detector = self.detector
-
-    def show_region(self, name: str) -> None:
-        """Show which part is searched; emits nothing."""
-        choose(self._region, name)

@@ -26,8 +26,15 @@ from napari_segmate.sessions.state import Phase, SessionState
 from napari_segmate.sessions.training import Stage, TrainingState, status
 from napari_segmate.training.data import Annotation
 from napari_segmate.training.presets import Preset
-from napari_segmate.widgets.combos import choose, narrow, offered, refill
-from napari_segmate.widgets.layout import emphasise, form, scrolled_column
+from napari_segmate.widgets.layout import (
+    choose,
+    emphasise,
+    form,
+    narrow,
+    offered,
+    refill,
+    scrolled_column,
+)
 from napari_segmate.widgets.pair_list import ERROR_COLOUR, PairList
 from napari_segmate.widgets.recovery_banner import RecoveryBanner
 from napari_segmate.widgets.status_view import StatusView

@@ -14,7 +14,7 @@ from napari_segmate.core.synthetic import nuclei, stack_3d
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.models import list_models, load_model
 from napari_segmate.plugin.automask.dock import AutoDock
-from napari_segmate.plugin.automask.search_job import LEAST, params_of, usual
+from napari_segmate.plugin.automask.request import LEAST, task_params, usual_values
 from napari_segmate.plugin.labels.layer_names import PROPOSALS_NAME
 from napari_segmate.plugin.worker.engine import ModelEngine
 from napari_segmate.sessions.state import Phase
@@ -56,7 +56,9 @@ class Desk:
 
         def settled() -> bool:
             controller = dock.controller
-            waiting = controller.jobs.busy or controller.tuning.running or controller._look.waiting
+            waiting = (
+                controller.jobs.busy or controller.updater.running or controller.plane_moved.waiting
+            )
             return not waiting and controller.runner.idle
 
         self.qtbot.waitUntil(settled, timeout=60_000)
@@ -67,15 +69,15 @@ class Desk:
 
     @property
     def proposed(self) -> int:
-        return len(self.dock.controller.book.areas)
+        return len(self.dock.controller.proposals.areas)
 
     @property
     def hint(self) -> str:
-        return self.dock.controller.state.hint
+        return self.dock.controller.state.status.hint
 
     def inside(self, label: int) -> tuple[float, ...]:
         """A world position inside a proposal of the plane in view."""
-        plane = self.dock.controller.book.on(self.dock.controller._shown_index)
+        plane = self.dock.controller.proposals.on(self.dock.controller.shown_index)
         ys, xs = np.nonzero(plane.labels == label)
         middle = len(ys) // 2
         return (*self.viewer.dims.point[:-2], float(ys[middle]), float(xs[middle]))
@@ -148,11 +150,11 @@ def test_a_slider_changes_the_labels_without_asking_the_model(desk, monkeypatch)
     desk.do(AutoAction.RUN)
     before = desk.proposed
     monkeypatch.setattr("napari_segmate.plugin.automask.search_job.prepare", None)
-    largest = int(np.sort(desk.dock.controller.book.areas)[before // 2])
+    largest = int(np.sort(desk.dock.controller.proposals.areas)[before // 2])
     desk.dock.panel._largest.setValue(largest)
     desk.wait()
     assert 0 < desk.proposed < before
-    assert desk.dock.controller.book.areas.max() <= largest
+    assert desk.dock.controller.proposals.areas.max() <= largest
     desk.dock.panel._largest.setValue(0)
     desk.wait()
     assert desk.proposed == before
@@ -166,7 +168,7 @@ def test_a_deleted_proposal_stays_away_when_sliders_move(desk):
     desk.dock.panel._smallest.setValue(25)
     desk.dock.panel._sliders["foreground"].setValue(0.45)
     desk.wait()
-    plane = desk.dock.controller.book.on(())
+    plane = desk.dock.controller.proposals.on(())
     assert len(plane.kept) == plane.proposal.count - 1
 
 
@@ -190,7 +192,7 @@ def test_pointing_beside_a_proposal_says_so(desk):
 def test_only_the_rectangle_is_searched(desk):
     desk.dock.panel._region.setCurrentIndex(2)
     desk.do(AutoAction.RUN)
-    assert "rectangle" in desk.hint and not len(desk.dock.controller.book)
+    assert "rectangle" in desk.hint and not len(desk.dock.controller.proposals)
     corners = [[0, 0], [0, 96], [96, 96], [96, 0]]
     desk.viewer.layers["SegMate region"].add_rectangles([np.array(corners)])
     desk.do(AutoAction.RUN)
@@ -204,11 +206,12 @@ def test_a_cancelled_search_leaves_no_trace_and_can_be_repeated(desk):
 
     desk.gate = threading.Event()
     desk.dock.trigger(AutoAction.RUN)
-    assert desk.dock.controller.state.phase is Phase.ENCODING
+    assert desk.dock.controller.state.status.phase is Phase.ENCODING
     desk.dock.trigger(AutoAction.CANCEL)
     desk.wait()
     assert (
-        not len(desk.dock.controller.book) and desk.dock.controller.state.phase is not Phase.ERROR
+        not len(desk.dock.controller.proposals)
+        and desk.dock.controller.state.status.phase is not Phase.ERROR
     )
     desk.gate = None
     desk.do(AutoAction.RUN)
@@ -221,7 +224,7 @@ def test_a_failure_is_said_and_can_be_repeated(desk, monkeypatch):
 
     monkeypatch.setattr("napari_segmate.plugin.automask.search_job.prepare", broken)
     desk.do(AutoAction.RUN)
-    assert desk.dock.controller.state.error == "OSError: disk on fire"
+    assert desk.dock.controller.state.status.error == "OSError: disk on fire"
     monkeypatch.undo()
     desk.do(AutoAction.RETRY)
     assert desk.proposed
@@ -231,7 +234,7 @@ def test_discarding_takes_the_layer_away(desk):
     desk.do(AutoAction.RUN)
     desk.do(AutoAction.DISCARD)
     assert PROPOSALS_NAME not in desk.viewer.layers
-    assert not len(desk.dock.controller.book)
+    assert not len(desk.dock.controller.proposals)
 
 
 def test_a_removed_proposal_layer_is_forgotten(desk):
@@ -258,9 +261,9 @@ def test_objects_of_a_stack_are_linked(qtbot, model):
     desk.wait()
     panel.planes._what.setCurrentIndex(1)
     desk.do(AutoAction.RUN)
-    assert len(desk.dock.controller.book) == 6
+    assert len(desk.dock.controller.proposals) == 6
     in_planes = desk.proposed
-    qtbot.waitUntil(lambda: desk.dock.controller.counting.objects > 0)
+    qtbot.waitUntil(lambda: desk.dock.controller.counter.objects > 0)
     said = desk.dock.panel._count.text()
     desk.do(AutoAction.ACCEPT)
     output = desk.viewer.layers[OUTPUT]
@@ -312,9 +315,9 @@ def test_keys_are_given_back_when_the_dock_is_closed(desk):
 
 def test_the_form_says_what_the_task_is_told():
     values = AutoValues(diameter=12, smallest=30, largest=10)
-    params = params_of(values, Mode.GRID)
+    params = task_params(values, Mode.GRID)
     assert (params.mode, params.diameter, params.min_area, params.max_area) == ("grid", 12, 30, 30)
-    assert params_of(AutoValues(), None).diameter is None
+    assert task_params(AutoValues(), None).diameter is None
 
 
 def test_the_defaults_of_form_and_task_are_the_same():
@@ -322,7 +325,7 @@ def test_the_defaults_of_form_and_task_are_the_same():
         default = Params()
         limits = default.least_score(mode) or LEAST, default.least_stability(mode) or LEAST
         expected = Params(mode=mode, score=limits[0], stability=limits[1])
-        assert params_of(usual(AutoValues(), mode), mode) == expected
+        assert task_params(usual_values(AutoValues(), mode), mode) == expected
 
 
 def test_proposals_are_not_offered_as_output(desk):
@@ -348,7 +351,7 @@ def test_shapes_beside_the_image_are_no_region(desk):
     far = np.array([[900, 900], [900, 999], [999, 999]], float)
     desk.viewer.add_shapes([far], shape_type="polygon", name="far away")
     desk.do(AutoAction.RUN)
-    assert "no shape of 'far away' encloses" in desk.dock.controller.state.error
+    assert "no shape of 'far away' encloses" in desk.dock.controller.state.status.error
 
 
 def test_proposals_appear_tile_by_tile_and_stay_when_cancelled(qtbot, model, monkeypatch):
@@ -359,7 +362,7 @@ def test_proposals_appear_tile_by_tile_and_stay_when_cancelled(qtbot, model, mon
     controller.found = lambda plane: seen.append(len(plane.kept))
     desk.dock.trigger(AutoAction.RUN)
     qtbot.waitUntil(lambda: len(seen) > 0 and seen[-1] > 0, timeout=60_000)
-    assert controller.state.phase is Phase.ENCODING
+    assert controller.state.status.phase is Phase.ENCODING
     desk.dock.trigger(AutoAction.CANCEL)
     desk.wait()
     assert desk.proposed > 0
@@ -372,15 +375,15 @@ def test_proposals_appear_tile_by_tile_and_stay_when_cancelled(qtbot, model, mon
 
 def test_of_many_settings_only_the_newest_is_computed(desk, monkeypatch):
     desk.do(AutoAction.RUN)
-    from napari_segmate.plugin.automask import regenerate as auto_tuning
+    from napari_segmate.plugin.automask import proposal_updater
 
-    asked, real = [], auto_tuning.generate
+    asked, real = [], proposal_updater.generate
 
     def counting(prepared, params, context):
         asked.append(params.foreground)
         return real(prepared, params, context=context)
 
-    monkeypatch.setattr(auto_tuning, "generate", counting)
+    monkeypatch.setattr(proposal_updater, "generate", counting)
     for step in range(40):
         desk.dock.panel._sliders["foreground"].setValue(0.3 + step / 100)
     desk.wait()
@@ -409,7 +412,7 @@ def test_another_size_asks_for_another_look(desk):
     assert "look again" in desk.hint
     desk.do(AutoAction.RUN)
     assert "look again" not in desk.hint
-    assert desk.dock.controller.book.on(()).prepared.diameter == 60
+    assert desk.dock.controller.proposals.on(()).prepared.diameter == 60
 
 
 def test_a_grid_of_clicks_has_limits_of_its_own(desk):
@@ -444,12 +447,12 @@ def test_a_search_goes_on_while_the_stack_is_seen_in_3d(qtbot, model):
     desk.dock.trigger(AutoAction.RUN)
     desk.viewer.dims.ndisplay = 3
     desk.wait()
-    assert len(desk.dock.controller.book) == 4
+    assert len(desk.dock.controller.proposals) == 4
     assert "2-D display" in desk.hint
-    assert not desk.dock.controller.can_accept
+    assert not desk.dock.controller.can("accept")
     desk.viewer.dims.ndisplay = 2
     desk.wait()
-    assert desk.dock.controller.can_accept
+    assert desk.dock.controller.can("accept")
     desk.dock.shut_down()
 
 
@@ -466,7 +469,7 @@ def test_a_second_run_adds_no_slivers_of_what_is_labelled(desk):
     desk.do(AutoAction.ACCEPT)
     assert (output.data == before).all()
     assert desk.proposed == count
-    assert "lie on others" in desk.dock.controller.state.error
+    assert "lie on others" in desk.dock.controller.state.status.error
     desk.dock.controller.committer.policy = CommitPolicy.OVERWRITE
     desk.do(AutoAction.ACCEPT)
     assert len(np.unique(output.data[before > 0])) == count

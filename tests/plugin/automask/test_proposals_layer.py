@@ -6,10 +6,9 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_segmate.core.images.image_source import ImageAxes
-from napari_segmate.plugin.automask import proposals
-from napari_segmate.plugin.automask import proposals_layer as proposal_drawing
+from napari_segmate.plugin.automask import proposals, proposals_layer
 from napari_segmate.plugin.automask.proposals import PlaneProposal, Proposals
-from napari_segmate.plugin.automask.proposals_layer import ProposalDrawing, redraw
+from napari_segmate.plugin.automask.proposals_layer import ProposalPainter, redraw
 from napari_segmate.plugin.planes.geometry import DisplayedPlane
 from napari_segmate.tasks.automask.run import Proposal
 
@@ -33,8 +32,8 @@ def rows_of(labels):
 @pytest.fixture
 def small_bands(monkeypatch) -> None:
     """Bands of five rows, one per turn."""
-    monkeypatch.setattr(proposal_drawing, "BAND_PIXELS", 5 * SHAPE[1])
-    monkeypatch.setattr(proposal_drawing, "BUDGET_S", -1.0)
+    monkeypatch.setattr(proposals_layer, "BAND_PIXELS", 5 * SHAPE[1])
+    monkeypatch.setattr(proposals_layer, "BUDGET_S", -1.0)
 
 
 @pytest.fixture
@@ -43,14 +42,14 @@ def layer() -> Labels:
 
 
 def test_small_planes_are_drawn_at_once(layer) -> None:
-    ProposalDrawing().draw(layer, [(PLANE, rows_of(labels_of()))])
+    ProposalPainter().draw(layer, [(PLANE, rows_of(labels_of()))])
     np.testing.assert_array_equal(layer.data, labels_of())
 
 
 @pytest.mark.parametrize("contour", [0, 1])
 def test_large_planes_come_in_bands(layer, qtbot, small_bands, contour) -> None:
     layer.contour = contour
-    drawing = ProposalDrawing()
+    drawing = ProposalPainter()
     drawing.draw(layer, [(PLANE, rows_of(labels_of()))])
     assert drawing.busy and not layer.data[20:].any()
     qtbot.waitUntil(lambda: not drawing.busy)
@@ -58,7 +57,7 @@ def test_large_planes_come_in_bands(layer, qtbot, small_bands, contour) -> None:
 
 
 def test_the_last_of_two_drawings_of_a_plane_stays(layer, qtbot, small_bands) -> None:
-    drawing = ProposalDrawing()
+    drawing = ProposalPainter()
     drawing.draw(layer, [(PLANE, rows_of(labels_of(1)))])
     qtbot.waitUntil(lambda: bool(layer.data.any()))
     drawing.draw(layer, [(PLANE, rows_of(labels_of(5)))])
@@ -68,7 +67,7 @@ def test_the_last_of_two_drawings_of_a_plane_stays(layer, qtbot, small_bands) ->
 
 def test_planes_of_a_stack_are_all_drawn(qtbot, small_bands) -> None:
     layer = Labels(np.zeros((3, *SHAPE), np.uint16))
-    drawing = ProposalDrawing()
+    drawing = ProposalPainter()
     planes = [DisplayedPlane(ImageAxes(1, 2), (z, 0, 0), SHAPE) for z in (0, 2)]
     drawing.draw(layer, [(plane, rows_of(labels_of(z + 1))) for z, plane in enumerate(planes)])
     drawing.finish()
@@ -82,7 +81,7 @@ def test_outlines_are_drawn_as_napari_does(make_napari_viewer, qtbot, small_band
     layer = viewer.add_labels(np.zeros(SHAPE, np.uint16))
     layer.contour = 2
     qtbot.wait(300)
-    drawing = ProposalDrawing()
+    drawing = ProposalPainter()
     drawing.draw(layer, [(PLANE, rows_of(labels_of()))])
     qtbot.waitUntil(lambda: not drawing.busy)
     qtbot.wait(100)
@@ -126,7 +125,7 @@ def test_dropping_one_object_draws_its_box_only(book, monkeypatch) -> None:
     layer = proposals_of.layer
     redrawn = []
     layer.events.set_data.connect(redrawn.append)
-    proposals_of.drop(plane, 2)
+    proposals_of.delete(plane, 2)
     assert plane.kept.tolist() == [1]
     assert plane.proposal.labels[next(iter(plane.gone))] == 2
     assert np.unique(layer.data).tolist() == [0, 1]
@@ -140,7 +139,7 @@ def test_proposals_that_become_the_users_have_no_steps_to_undo(book, small_bands
     layer.contour = 1
     proposals_of.draw([plane])
     assert not proposals_of.drawn
-    proposals_of.leave()
+    proposals_of.release()
     assert layer.editable
     shown = layer.data.copy()
     np.testing.assert_array_equal(shown, labels_of(1)[::-1])

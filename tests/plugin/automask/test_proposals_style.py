@@ -6,12 +6,12 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 from napari.utils.colormaps.standardize_color import transform_color
 
-from napari_segmate.plugin.automask.proposals_style import (
+from napari_segmate.plugin.automask.proposals_layer import (
     LUMINANCE,
     ON_BRIGHT,
     ON_DARK,
     OUTLINED_COST,
-    Look,
+    ProposalStyle,
     colormap,
     is_bright,
 )
@@ -35,9 +35,9 @@ def image(value: int, **options):
     return viewer.add_image(np.full((40, 40), value, np.uint8), **options)
 
 
-def look(pixels: int = 1600, *, outlined: bool = True) -> tuple[Labels, Look]:
+def look(pixels: int = 1600, *, outlined: bool = True) -> tuple[Labels, ProposalStyle]:
     layer = Labels(np.zeros((40, 40), np.uint16))
-    return layer, Look(layer, pixels, outlined=outlined)
+    return layer, ProposalStyle(layer, pixels, outlined=outlined)
 
 
 def test_colours_are_seen_on_the_images_they_are_for() -> None:

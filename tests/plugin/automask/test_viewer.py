@@ -48,7 +48,7 @@ class Window:
 
     @property
     def book(self):
-        return self.dock.controller.book
+        return self.dock.controller.proposals
 
     @property
     def hint(self) -> str:
@@ -58,7 +58,9 @@ class Window:
         controller = self.dock.controller
 
         def settled() -> bool:
-            busy = controller.jobs.busy or controller.tuning.running or controller._look.waiting
+            busy = (
+                controller.jobs.busy or controller.updater.running or controller.plane_moved.waiting
+            )
             return not busy and controller.runner.idle and self.other.controller.runner.idle
 
         self.qtbot.wait(30)

@@ -11,8 +11,7 @@ from napari.layers import Image
 from napari_segmate.core.images.image_source import ImageAxes
 from napari_segmate.plugin.planes.geometry import DisplayedPlane, Geometry
 from napari_segmate.plugin.planes.region import RegionLayer
-from napari_segmate.plugin.text.box_layer import BOXES_NAME, BoxLayer
-from napari_segmate.plugin.text.box_table import corners_of
+from napari_segmate.plugin.text.box_layer import BOXES_NAME, BoxLayer, corners_of
 from napari_segmate.sessions.text_boxes import COLOURS, BoxBook, Origin, TextBox
 
 pytestmark = pytest.mark.gui
@@ -37,7 +36,7 @@ class Desk:
         self.boxes.place(Geometry.of(self.image), plane)
 
     def taken(self) -> None:
-        self.boxes.note(self.book.take(*self.boxes.read()))
+        self.boxes.set_features(self.book.take(*self.boxes.read()))
 
     def find(self, *found, plane=()) -> None:
         self.book.set_found(plane, list(found))
@@ -260,7 +259,7 @@ def test_layer_removed_while_boxes_come_is_filled_anew(desk, qtbot) -> None:
     found = [(n, (n, n, n + 5.0, n + 5.0), "cell", 0.9) for n in range(60)]
     desk.book.set_found((), found)
     desk.boxes.show(desk.book.shown)
-    qtbot.waitUntil(lambda: len(desk.boxes._turns.written) > 0)
+    qtbot.waitUntil(lambda: len(desk.boxes._queue.written) > 0)
     desk.viewer.layers.remove(desk.layer)
     qtbot.waitUntil(lambda: desk.boxes.complete)
     assert desk.layer is None

@@ -599,7 +599,7 @@ def test_concept_is_given_to_selected_boxes(bench) -> None:
 
 
 def test_values_of_the_filter_start_as_the_sliders_say(bench) -> None:
-    assert bench.controller.boxes.findings.values == bench.panel.filter.values == FilterValues()
+    assert bench.controller.boxes.detections.values == bench.panel.filter.values == FilterValues()
 
 
 @pytest.fixture
@@ -681,7 +681,7 @@ def test_masks_survive_sliders_and_more_like_this(drawing) -> None:
     drawing.filter(score=0.85)
     drawing.filter(score=0.3)
     drawing.boxes.selected_data = {0}
-    drawing.dock._show_can_find_alike(busy=False)
+    drawing.controller.refresh()
     drawing.press(TextAction.FIND_SIMILAR)
     drawing.press(TextAction.SEGMENT)
     assert drawing.model.decoded == []

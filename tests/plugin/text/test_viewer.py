@@ -12,9 +12,8 @@ from small_dino import build
 from napari_segmate.core import synthetic
 from napari_segmate.detectors import folder_of, get_detector
 from napari_segmate.io.provenance import METADATA_KEY, from_json
-from napari_segmate.plugin.text.detection_engine import TextEngine
+from napari_segmate.plugin.text.detector_engine import PackageDetectors, Query
 from napari_segmate.plugin.text.dock import TextDock
-from napari_segmate.plugin.text.engine_protocol import Query
 from napari_segmate.sessions.state import Phase
 from napari_segmate.widgets.actions import TextAction
 from napari_segmate.widgets.checkpoint_dialog import CheckpointDialog
@@ -79,7 +78,7 @@ def test_typed_text_becomes_committed_labels(with_files, make_dock, qtbot) -> No
     qtbot.keyClick(panel.phrases._editor, Qt.Key.Key_Return)
     settle(qtbot, dock)
     assert controller.state.status.error == ""
-    found = controller.boxes.findings.on(())
+    found = controller.boxes.detections.on(())
     assert found.phrases == ("dark nucleus", "cell")
     assert len(found.boxes_yx) == 20
     # Weights are random: take the best few boxes, whatever their scores.
@@ -122,7 +121,7 @@ def test_example_finds_more_with_an_own_checkpoint(cache, make_dock, qtbot, tmp_
     panel.button(TextAction.FIND_SIMILAR).click()
     settle(qtbot, dock)
     assert controller.state.status.error == ""
-    found = controller.boxes.findings.on(())
+    found = controller.boxes.detections.on(())
     assert len(found.boxes_yx) == 16
     assert set(controller.boxes.shapes.layer.features["origin"]) == {"found", "drawn"}
     panel.button(TextAction.SEGMENT).click()
@@ -151,7 +150,7 @@ def test_masks_of_an_own_sam3_become_labels(cache, make_dock, qtbot, tmp_path) -
     settle(qtbot, dock)
     panel.filter._set(score=0.0, overlap=1.0)
     settle(qtbot, dock)
-    found = controller.boxes.findings.on(())
+    found = controller.boxes.detections.on(())
     shown = {box.box_yx for box in controller.boxes.book.shown}
     masks = dict(zip(map(tuple, found.boxes_yx.tolist()), found.masks, strict=True))
     assert shown and any(masks[box] for box in shown)
@@ -204,7 +203,7 @@ def test_region_is_read_alone_and_its_boxes_lie_in_the_plane(with_files) -> None
     from fakes import ArrayPlane
 
     plane = ArrayPlane(np.random.default_rng(0).integers(0, 255, (120, 160)).astype(np.uint8))
-    detector_engine = TextEngine()
+    detector_engine = PackageDetectors()
     options = SearchOptions(detail=256, separately=True)
     query = Query(
         plane, ("cell", "nucleus"), device="cpu", region=(20, 40, 80, 130), options=options

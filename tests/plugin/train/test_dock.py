@@ -22,9 +22,8 @@ from napari_segmate.core.training_events import Command, Result
 from napari_segmate.plugin.docks.model_lists import announce_model
 from napari_segmate.plugin.train.dock import TrainDock
 from napari_segmate.plugin.train.pair_rows import LayerRow
-from napari_segmate.plugin.train.run import TrainingRun, command_of
+from napari_segmate.plugin.train.run import TrainingRun, command_of, end_training, training_of
 from napari_segmate.plugin.train.run_folder import TrainingFolder
-from napari_segmate.plugin.train.runs import end_training, training_of
 from napari_segmate.sessions.training import Stage, duration
 from napari_segmate.training.costs import COSTS
 from napari_segmate.training.data import Annotation, Knowledge

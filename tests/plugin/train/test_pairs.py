@@ -14,7 +14,7 @@ from napari_segmate.plugin.train.pairs import (
     pair_from_files,
     pair_from_layers,
     parse_planes,
-    survey_text,
+    summary_text,
 )
 from napari_segmate.training.data import Annotation, Knowledge
 
@@ -34,7 +34,7 @@ def samples(pair, annotation=Annotation.PLANES, planes=None, rectangle=None) -> 
 
 def test_plane_is_counted_and_read_with_gaps_in_the_numbers() -> None:
     pair = pair_of(Image(blob_image(), name="cells"), Labels(blob_labels()))
-    assert survey_text(pair.survey(Context()), None) == "3 objects"
+    assert summary_text(pair.summarise(Context()), None) == "3 objects"
     (sample,) = samples(pair)
     assert sample.name == "cells"
     assert sample.labels.max() == 3
@@ -54,9 +54,9 @@ def test_stack_gives_the_planes_with_labels_or_those_named() -> None:
     labels = np.zeros(stack.shape, np.uint16)
     labels[2], labels[4] = blob_labels(), blob_labels()
     pair = pair_of(Image(stack, name="stack"), Labels(labels))
-    survey = pair.survey(Context())
-    assert survey_text(survey, None) == "6 objects on planes 2, 4 of 6"
-    assert survey_text(survey, (3, 4)) == "3 objects on planes 3–4 of 6"
+    summary = pair.summarise(Context())
+    assert summary_text(summary, None) == "6 objects on planes 2, 4 of 6"
+    assert summary_text(summary, (3, 4)) == "3 objects on planes 3–4 of 6"
     assert [sample.name for sample in samples(pair)] == ["stack [2]", "stack [4]"]
     assert [sample.objects for sample in samples(pair, planes=(3, 4))] == [0, 3]
     assert {sample.group for sample in samples(pair)} == {"stack"}
@@ -65,7 +65,7 @@ def test_stack_gives_the_planes_with_labels_or_those_named() -> None:
 def test_labels_of_a_part_say_nothing_about_the_rest() -> None:
     labels = Labels(blob_labels()[:30], translate=(0, 0))
     pair = pair_of(Image(blob_image()), labels)
-    assert "part of the image" in survey_text(pair.survey(Context()), None)
+    assert "part of the image" in summary_text(pair.summarise(Context()), None)
     (sample,) = samples(pair)
     assert (sample.known[:30] == Knowledge.ALL).all()
     assert (sample.known[30:] == Knowledge.NOTHING).all()
@@ -102,9 +102,9 @@ def test_not_a_number_in_the_image_is_no_obstacle() -> None:
 
 def test_nothing_labelled_is_said() -> None:
     pair = pair_of(Image(blob_image()), Labels(np.zeros((48, 60), int)))
-    survey = pair.survey(Context())
-    assert survey.count() == 0
-    assert survey_text(survey, None) == "No object is labelled yet"
+    summary = pair.summarise(Context())
+    assert summary.count() == 0
+    assert summary_text(summary, None) == "No object is labelled yet"
 
 
 def test_files_are_read_as_pairs(tmp_path) -> None:
@@ -127,7 +127,7 @@ def test_files_that_are_no_labels_are_refused(tmp_path, labels, words) -> None:
     rgb = {"photometric": "rgb"} if labels.ndim == 3 else {}
     tifffile.imwrite(tmp_path / "b.tif", labels, **rgb)
     with pytest.raises(LabelsError, match=words):
-        pair_from_files(tmp_path / "a.tif", tmp_path / "b.tif").survey(Context())
+        pair_from_files(tmp_path / "a.tif", tmp_path / "b.tif").summarise(Context())
 
 
 @pytest.mark.parametrize("text", ["x", "3-", "9", "4-2", "-1", "1,,2"])

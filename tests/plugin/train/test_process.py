@@ -84,7 +84,7 @@ def test_error_of_the_training_arrives(listen) -> None:
 def test_crash_is_told_with_the_last_words(listen) -> None:
     listener = listen("--crash", "3")
     assert listener.until_ended() == 139
-    assert "Segmentation fault (as if)" in listener.process.last_words()
+    assert "Segmentation fault (as if)" in listener.process.log_end()
 
 
 def test_pause_and_resume(listen) -> None:

@@ -17,9 +17,10 @@ from napari.layers import Image, Labels
 from napari_segmate.core.errors import CacheError
 from napari_segmate.core.training_events import Command, Result
 from napari_segmate.plugin.docks.model_lists import follow_models
+from napari_segmate.plugin.train.cost import measured_cost
 from napari_segmate.plugin.train.pairs import pair_from_layers
 from napari_segmate.plugin.train.run import Source, TrainingRun
-from napari_segmate.plugin.train.run_folder import Order, leftovers, remembered
+from napari_segmate.plugin.train.run_folder import Order, interrupted_trainings
 from napari_segmate.sessions.training import Stage
 
 pytestmark = pytest.mark.gui
@@ -116,7 +117,7 @@ def test_labels_become_a_model(bench) -> None:
     ]  # fmt: skip
     assert len(one.run.state.validations) == 4
     assert not one.folders
-    assert remembered(one.root, ORDER)[1] == 9
+    assert measured_cost(one.root, ORDER)[1] == 9
 
 
 def test_model_that_is_worse_is_not_chosen(bench) -> None:
@@ -208,10 +209,10 @@ def test_training_left_by_a_window_can_be_gone_on_with_by_the_next(bench) -> Non
     first = bench(*LONG)
     first.begin(Stage.RUNNING)
     pid = first.pid
-    assert leftovers(first.root) == [], "it is being looked after"
+    assert interrupted_trainings(first.root) == [], "it is being looked after"
     first.run.leave()
     first.qtbot.waitUntil(lambda: not alive(pid))
-    (folder,) = leftovers(first.root)
+    (folder,) = interrupted_trainings(first.root)
     assert folder.order == ORDER
     second = bench()
     second.run.again(folder)

@@ -13,7 +13,7 @@ from blob_images import blob_image, blob_labels, own_model
 from npe2 import PluginManifest
 from qtpy.QtCore import Qt
 
-from napari_segmate.plugin.train import runs as trainings
+from napari_segmate.plugin.train import run as trainings
 from napari_segmate.plugin.train.dock import TrainDock
 from napari_segmate.plugin.train.run import TrainingRun
 from napari_segmate.sessions.training import Stage

@@ -14,8 +14,7 @@ from napari.layers import Image, Labels
 from napari_segmate.core.images.image_source import ImageAxes
 from napari_segmate.core.prompts import MaskPrompt
 from napari_segmate.core.types import LabelArray
-from napari_segmate.plugin.automask.proposals_layer import ProposalDrawing
-from napari_segmate.plugin.automask.proposals_style import Look
+from napari_segmate.plugin.automask.proposals_layer import ProposalPainter, ProposalStyle
 from napari_segmate.plugin.labels.commit import labels_for
 from napari_segmate.plugin.labels.label_pixels import object_mask
 from napari_segmate.plugin.labels.layer_names import PROPOSALS_NAME
@@ -45,7 +44,7 @@ class PlaneProposal:
     shown : DisplayedPlane
         The same plane in the layer of the image.
     prepared : Prepared
-        What the model saw.
+        Result of the slow step.
     params : Params
         What the labels were generated with.
     proposal : Proposal
@@ -115,7 +114,7 @@ class PlaneProposal:
         flat = DisplayedPlane(ImageAxes(0, 1), (0, 0), self.place.shape)
         return object_mask(labels, flat, (int(y) + top, int(x)))[1]
 
-    def at(self, y: int, x: int) -> int:
+    def label_at(self, y: int, x: int) -> int:
         """Return the label of the object at a pixel; 0 where there is none."""
         height, width = self.place.shape
         if not (0 <= y < height and 0 <= x < width):
@@ -125,7 +124,7 @@ class PlaneProposal:
 
 
 class Proposals:
-    """The proposals for one image.
+    """The proposals for one image, and the layer that shows them.
 
     Parameters
     ----------
@@ -136,14 +135,14 @@ class Proposals:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._layer: Labels | None = None
-        self._look: Look | None = None
+        self._style: ProposalStyle | None = None
         self._planes: dict[Index, PlaneProposal] = {}
-        self._drawing = ProposalDrawing()
+        self._painter = ProposalPainter()
 
     @property
     def drawn(self) -> bool:
         """True when the layer shows all of what is proposed."""
-        return not self._drawing.busy
+        return not self._painter.busy
 
     def __iter__(self) -> Iterator[PlaneProposal]:
         return iter([self._planes[index] for index in sorted(self._planes)])
@@ -157,7 +156,7 @@ class Proposals:
         if self._layer is not None and self._layer not in self._viewer.layers:
             self._layer = None
             self._planes.clear()
-            self._drawing.stop()
+            self._painter.stop()
         return self._layer
 
     @property
@@ -176,8 +175,8 @@ class Proposals:
         """
         if self.layer is None:
             self._new(image, plane.shown)
-        if self._look is not None:
-            self._look.fit(image, width)
+        if self._style is not None:
+            self._style.fit(image, width)
         self._planes[plane.index] = plane
         self.draw([plane])
 
@@ -186,25 +185,25 @@ class Proposals:
         layer = self.layer
         if layer is None:
             return
-        self._drawing.draw(layer, [(plane.place, plane.shown_rows) for plane in planes])
+        self._painter.draw(layer, [(plane.place, plane.shown_rows) for plane in planes])
 
     def set_width(self, width: int) -> None:
         """Draw outlines `width` pixels wide."""
-        if self.layer is not None and self._look is not None:
-            self._look.set_width(width)
+        if self.layer is not None and self._style is not None:
+            self._style.set_width(width)
 
     def clear(self) -> None:
         """Take the layer away."""
-        self._drawing.stop()
+        self._painter.stop()
         if self.layer is not None:
             self._viewer.layers.remove(self.layer)
         self._layer = None
         self._planes.clear()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Let go of the layer, which becomes the user's."""
         if self.layer is not None:
-            self._drawing.finish()
+            self._painter.finish()
             # What was drawn here is no step that the user could undo: napari forgets such steps.
             self.layer.editable = True
             self.layer.editable = False
@@ -212,22 +211,22 @@ class Proposals:
         self._layer = None
         self._planes.clear()
 
-    def at(self, position: Any, index: Index) -> tuple[PlaneProposal, int] | None:
+    def object_at(self, position: Any, index: Index) -> tuple[PlaneProposal, int] | None:
         """Return plane and label of the object at a world position; None where there is none."""
         layer, plane = self.layer, self.on(index)
         if layer is None or plane is None:
             return None
         at = to_pixels(layer, [position], self._viewer.dims)
         y, x = np.floor(plane.place.to_plane(at)[0] + 0.5).astype(int)
-        label = plane.at(int(y), int(x))
+        label = plane.label_at(int(y), int(x))
         return (plane, label) if label else None
 
-    def drop(self, plane: PlaneProposal, label: int) -> None:
+    def delete(self, plane: PlaneProposal, label: int) -> None:
         """Take one object away for good."""
         found = plane.outline(label)
         middle = middles_of(found.mask.astype(np.uint8), [1]) + found.box_yx[:2]
         plane.gone.update(pixels(middle))
-        if self._drawing.busy:
+        if self._painter.busy:
             self.draw([plane])
         elif self.layer is not None:
             y, x = np.nonzero(found.mask)
@@ -238,7 +237,7 @@ class Proposals:
         layer = labels_for(image, shown.axes.channel, PROPOSALS_NAME)
         # In 3-D napari warns that it cannot draw outlines.
         height, width = shown.shape
-        self._look = Look(layer, height * width, outlined=not shown.fixed)
+        self._style = ProposalStyle(layer, height * width, outlined=not shown.fixed)
         layer.editable = False
         layers = self._viewer.layers
         active = layers.selection.active

@@ -1,31 +1,29 @@
-"""The shapes layer that shows the boxes of a text search, and in which the user mends them."""
+"""The shapes layer that shows the boxes of a text search, and in which the user edits them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from napari.components import ViewerModel
 from napari.layers import Shapes
 from napari.layers.base import ActionType
 
 from napari_segmate.plugin.planes.geometry import DisplayedPlane, Geometry, show
-from napari_segmate.plugin.text.box_table import (
-    CONCEPT,
-    NUMBER,
-    corners_of,
-    drawn_next,
-    row_of,
-    table_of,
-)
-from napari_segmate.plugin.text.box_updates import BoxTurns
-from napari_segmate.sessions.text_boxes import BoxRow, TextBox, colour_of
+from napari_segmate.plugin.text.box_queue import BoxQueue
+from napari_segmate.sessions.text_boxes import BoxRow, Origin, TextBox, colour_of
 
-__all__ = ["BOXES_NAME", "BoxLayer"]
+__all__ = ["BOXES_NAME", "BoxLayer", "corners_of"]
 
 BOXES_NAME = "SegMate boxes"
+NUMBER, CONCEPT, SCORE, ORIGIN = "box", "concept", "score", "origin"
+TYPES = {NUMBER: int, CONCEPT: str, SCORE: float, ORIGIN: str}
 FINISHED = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
 
 
@@ -53,7 +51,7 @@ class BoxLayer:
         self._concepts: tuple[str, ...] = ()
         self._concept = ""
         self._width = 1.0
-        self._turns = BoxTurns(self._write, self._delete, self._on_shown)
+        self._queue = BoxQueue(self._write, self._delete, self._on_shown)
 
     # Where it is
 
@@ -62,7 +60,7 @@ class BoxLayer:
         """The layer; None while there is none, or the user has removed it."""
         if self._layer is not None and self._layer not in self._viewer.layers:
             self._layer = None
-            self._turns.forget()
+            self._queue.forget()
         return self._layer
 
     def place(self, geometry: Geometry, plane: DisplayedPlane) -> None:
@@ -71,7 +69,7 @@ class BoxLayer:
             self.remove()
         self._geometry, self._plane = geometry, plane
         if self.layer is not None:
-            with self._quiet():
+            with self._writes():
                 geometry.apply(self.layer)
 
     def ensure(self) -> Shapes | None:
@@ -88,11 +86,11 @@ class BoxLayer:
         if self.layer is not None:
             self._viewer.layers.remove(self.layer)
         self._layer = None
-        self._turns.forget()
+        self._queue.forget()
 
     def stop(self) -> None:
         """Put nothing more into the layer."""
-        self._turns.stop()
+        self._queue.stop()
 
     def _new(self, geometry: Geometry) -> Shapes:
         layer = Shapes(
@@ -114,14 +112,14 @@ class BoxLayer:
     # What the user does
 
     def _on_data(self, event: Any) -> None:
-        self._turns.paused = event.action == ActionType.ADDING
+        self._queue.paused = event.action == ActionType.ADDING
         if event.action in FINISHED:
-            self._tell()
+            self._report_edit()
 
     def _on_features(self, event: Any = None) -> None:
-        self._tell()
+        self._report_edit()
 
-    def _tell(self) -> None:
+    def _report_edit(self) -> None:
         if not self._writing:
             self._changed()
 
@@ -146,7 +144,7 @@ class BoxLayer:
         """Set the width of lines drawn from now on, in pixels of the image."""
         self._width = max(pixels, 0.1)
         if self.layer is not None:
-            with self._quiet(), self.layer.block_update_properties():
+            with self._writes(), self.layer.block_update_properties():
                 self.layer.current_edge_width = self._width
 
     def take_tool(self) -> None:
@@ -168,8 +166,8 @@ class BoxLayer:
         layer = self._layer
         if layer is None:
             return
-        with self._quiet():
-            layer.feature_defaults = drawn_next(self._concept)
+        with self._writes():
+            layer.feature_defaults = next_features(self._concept)
             with layer.block_update_properties():
                 layer.current_edge_color = self._colour(self._concept)
 
@@ -179,7 +177,7 @@ class BoxLayer:
     def _recolour(self) -> None:
         layer = self.layer
         if layer is not None and len(layer.data):
-            with self._quiet():
+            with self._writes():
                 layer.edge_color = [self._colour(one) for one in layer.features[CONCEPT]]
 
     # Boxes in
@@ -187,17 +185,17 @@ class BoxLayer:
     def show(self, boxes: Sequence[TextBox]) -> None:
         """Show these boxes and no others; those that are there already stay untouched.
 
-        They come and go in the next turns of the event loop, see `complete`.
+        They come and go while the event loop is free, see `complete`.
         """
         if not boxes and self.layer is None:
             return
         if self.ensure() is not None:
-            self._turns.want(boxes)
+            self._queue.request(boxes)
 
     @property
     def complete(self) -> bool:
         """True when the boxes to be shown are in the layer, and no others."""
-        return self._turns.complete
+        return self._queue.complete
 
     def _delete(self, gone: set[int]) -> None:
         layer = self.layer
@@ -206,13 +204,13 @@ class BoxLayer:
         numbers = layer.features[NUMBER].tolist()
         rows = {at for at, number in enumerate(numbers) if number in gone}
         if rows:
-            with self._quiet(), layer.events.data.blocker():
+            with self._writes(), layer.events.data.blocker():
                 layer.remove(sorted(rows))
 
     def _on_shown(self) -> None:
         layer = self.layer
         if layer is not None:
-            with self._quiet():
+            with self._writes():
                 # Once for all that was written: napari looks at the extent of all layers each time.
                 layer.events.data(value=layer.data, action=ActionType.CHANGED)
 
@@ -222,7 +220,7 @@ class BoxLayer:
             return False
         before = layer.features.iloc[: len(layer.data)]
         chosen = set(layer.selected_data)
-        with self._quiet(), layer.events.data.blocker():
+        with self._writes(), layer.events.data.blocker():
             layer.add(
                 [corners_of(box, plane) for box in boxes],
                 shape_type="rectangle",
@@ -243,7 +241,7 @@ class BoxLayer:
         if layer is None or plane is None:
             return [], set()
         # Rows that are about to go would be taken for boxes of the user's.
-        self._turns.delete_now()
+        self._queue.delete_now()
         features = layer.features
         rows = [
             row_of(plane, data, number, concept, self._concept)
@@ -251,17 +249,17 @@ class BoxLayer:
                 layer.data, features[NUMBER], features[CONCEPT], strict=False
             )
         ]
-        return (rows[:-1] if self._turns.paused else rows), set(self._turns.written)
+        return (rows[:-1] if self._queue.paused else rows), set(self._queue.written)
 
-    def note(self, boxes: Sequence[TextBox]) -> None:
+    def set_features(self, boxes: Sequence[TextBox]) -> None:
         """Write into the features what became of the rows, in the order of `read`."""
         layer = self.layer
         if layer is None or len(boxes) != len(layer.data):
             return
-        self._turns.note(boxes)
+        self._queue.set_written(boxes)
         table = table_of(boxes)
         if not table.equals(layer.features.reset_index(drop=True)):
-            with self._quiet():
+            with self._writes():
                 layer.features = table
             self._recolour()
             self._set_defaults()
@@ -282,7 +280,7 @@ class BoxLayer:
             return False
         table = layer.features.copy()
         table.loc[sorted(layer.selected_data), CONCEPT] = concept
-        with self._quiet():
+        with self._writes():
             layer.features = table
         self._recolour()
         self._set_defaults()
@@ -290,9 +288,53 @@ class BoxLayer:
         return True
 
     @contextmanager
-    def _quiet(self) -> Iterator[None]:
+    def _writes(self) -> Iterator[None]:
         before, self._writing = self._writing, True
         try:
             yield
         finally:
             self._writing = before
+
+
+def table_of(boxes: Sequence[TextBox]) -> pd.DataFrame:
+    """Return the features of boxes, one row each."""
+    rows = [(box.number, box.concept, float(box.score), box.origin.value) for box in boxes]
+    if not rows:
+        return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in TYPES.items()})
+    return pd.DataFrame(dict(zip(TYPES, map(list, zip(*rows, strict=True)), strict=True)))
+
+
+def next_features(concept: str) -> dict[str, Any]:
+    """Return the features of a box that the user is about to draw."""
+    return {NUMBER: 0, CONCEPT: concept, SCORE: math.nan, ORIGIN: Origin.DRAWN.value}
+
+
+def corners_of(box: TextBox, plane: DisplayedPlane) -> npt.NDArray[np.float64]:
+    """Return the (4, D) corners of a box in the data of the layer.
+
+    Parameters
+    ----------
+    box : TextBox
+        The box, of any plane of the stack.
+    plane : DisplayedPlane
+        Where the plane on the screen lies.
+    """
+    y0, x0, y1, x1 = box.box_yx
+    corners = np.array([[y0, x0], [y0, x1], [y1, x1], [y1, x0]], float)
+    position = list(plane.position)
+    for axis, number in zip(plane.fixed, box.plane, strict=True):
+        position[axis] = number
+    return replace(plane, position=tuple(position)).from_plane(corners)
+
+
+def row_of(plane: DisplayedPlane, data: Any, number: Any, concept: Any, usual: str) -> BoxRow:
+    """Return a row of the layer as a box; `usual` is what it holds when it does not say so."""
+    corners = np.asarray(data, dtype=np.float64)
+    (y0, x0), (y1, x1) = plane.to_plane(corners).min(axis=0), plane.to_plane(corners).max(axis=0)
+    middle = np.floor(corners[:, list(plane.fixed)].mean(axis=0) + 0.5).astype(int)
+    return BoxRow(
+        int(number) if math.isfinite(number) else 0,
+        tuple(int(at) for at in middle),
+        (float(y0), float(x0), float(y1), float(x1)),
+        concept if isinstance(concept, str) and concept else usual,
+    )

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from napari_segmate.core.errors import SegmateError
-from napari_segmate.plugin.text.engine_protocol import DetectorEngine, DetectorEntry
+from napari_segmate.plugin.text.detector_engine import DetectorEngine, DetectorEntry
 from napari_segmate.plugin.text.prompt_history import PromptHistory
 from napari_segmate.plugin.worker.runner import Job, Runner
 from napari_segmate.widgets.checkpoint_dialog import CheckpointDialog

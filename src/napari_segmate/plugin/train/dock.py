@@ -6,8 +6,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import napari
+from napari.layers import Image
 from qtpy.QtGui import QEnterEvent, QPixmap, QShowEvent
 from qtpy.QtWidgets import QMessageBox
 
@@ -18,25 +20,25 @@ from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.docks.dock import Dock, warn
 from napari_segmate.plugin.docks.model_lists import announce_model, follow_models, model_tips
 from napari_segmate.plugin.settings import read_general
-from napari_segmate.plugin.train.cost_note import CostNote, cost_note
+from napari_segmate.plugin.train.cost import CostNote, cost_note
 from napari_segmate.plugin.train.model_names import (
     delete_own,
     forget_unfinished,
     name_problem,
     propose_name,
 )
-from napari_segmate.plugin.train.open_automask import segment_rest
 from napari_segmate.plugin.train.pair_list import TrainingRows
 from napari_segmate.plugin.train.pair_rows import LayerRow, Row
-from napari_segmate.plugin.train.run import TrainingRun
-from napari_segmate.plugin.train.run_folder import Order, TrainingFolder, leftovers
-from napari_segmate.plugin.train.runs import end_training, training_of
+from napari_segmate.plugin.train.run import TrainingRun, end_training, training_of
+from napari_segmate.plugin.train.run_folder import Order, TrainingFolder, interrupted_trainings
 from napari_segmate.plugin.worker.runner import Job, Runner
 from napari_segmate.sessions.training import Stage, TrainingState
 from napari_segmate.widgets.train_panel import TrainPanel, TrainValues
 from napari_segmate.widgets.training_view import show_picture
 
 __all__ = ["TrainDock"]
+
+PLUGIN_NAME, AUTOMASK = "napari-segmate", "Automask"
 
 
 class TrainDock(Dock):
@@ -70,7 +72,7 @@ class TrainDock(Dock):
         self._models: dict[str, ModelInfo] = {}
         self._in_window = 0
         self._cost = CostNote("")
-        self._left: list[TrainingFolder] = []
+        self._interrupted: list[TrainingFolder] = []
         self.fill(self.panel)
         self._connect()
         self._start()
@@ -84,10 +86,10 @@ class TrainDock(Dock):
         panel.changed.connect(self._on_values)
         panel.measure_clicked.connect(self._on_measure)
         panel.result.discard_clicked.connect(self._discard_model)
-        panel.result.segment_clicked.connect(self._segment_rest)
+        panel.result.segment_clicked.connect(self._on_segment_rest)
         panel.result.picture_clicked.connect(self._enlarge_picture)
         panel.banner.restore_clicked.connect(self._go_on)
-        panel.banner.discard_clicked.connect(self._discard_left)
+        panel.banner.discard_clicked.connect(self._discard_interrupted)
         training.changed.connect(self._on_state)
         stop_models = follow_models(self.viewer, self._show_models, self._choose_model)
         self.close_with(stop_models, self.pairs.close, self.runner.close)
@@ -103,10 +105,12 @@ class TrainDock(Dock):
         model = general.model if general.model in names else next(iter(names), "")
         self.panel.show_values(TrainValues(model=model, device=general.device))
         self.pairs.add_layers()
-        self._propose_name()
+        self._fill_name()
         self._on_values(self.panel.values)
         self.panel.show_state(self.training.state)
-        self.runner.submit(Job(lambda context: leftovers(self._root), self._on_left))
+        self.runner.submit(
+            Job(lambda context: interrupted_trainings(self._root), self._on_interrupted)
+        )
 
     def showEvent(self, a0: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Learn which window the dock is in."""
@@ -133,7 +137,7 @@ class TrainDock(Dock):
     def _on_rows(self) -> None:
         if not hasattr(self, "_close"):
             return
-        self._propose_name()
+        self._fill_name()
         self._show_estimate()
         self._show_can_train()
 
@@ -141,11 +145,11 @@ class TrainDock(Dock):
 
     def _on_values(self, values: TrainValues) -> None:
         self.pairs.set_annotation(values.annotation)
-        self._propose_name()
+        self._fill_name()
         self._show_estimate()
         self._show_can_train()
 
-    def _propose_name(self) -> None:
+    def _fill_name(self) -> None:
         """Fill in a name, unless the user has written one."""
         values = self.panel.values
         if values.name not in ("", self._named):
@@ -244,24 +248,24 @@ class TrainDock(Dock):
             self._show_estimate()
             self._show_can_train()
 
-    def _on_left(self, folders: list[TrainingFolder]) -> None:
-        self._left = folders
+    def _on_interrupted(self, folders: list[TrainingFolder]) -> None:
+        self._interrupted = folders
         if folders and not self.training.state.stage.busy:
             name = folders[0].order.name
             self.panel.banner.offer(f"The training of '{name}' was interrupted.")
 
     def _go_on(self) -> None:
         self.panel.banner.offer("")
-        if self._left:
-            self.training.again(self._left.pop(0))
+        if self._interrupted:
+            self.training.again(self._interrupted.pop(0))
 
-    def _discard_left(self) -> None:
+    def _discard_interrupted(self) -> None:
         self.panel.banner.offer("")
-        for folder in self._left:
+        for folder in self._interrupted:
             if folder.lock():
                 folder.remove()
                 forget_unfinished(folder.order.name)
-        self._left = []
+        self._interrupted = []
 
     # The result
 
@@ -290,12 +294,35 @@ class TrainDock(Dock):
         )
         return answer == QMessageBox.StandardButton.Yes
 
-    def _segment_rest(self) -> None:
+    def _on_segment_rest(self) -> None:
         row = next((one for one in self.rows if isinstance(one, LayerRow)), None)
         if self.result is not None:
-            segment_rest(self.viewer, row.image if row is not None else None, self.result.model)
+            _segment_rest(self.viewer, row.image if row is not None else None, self.result.model)
 
     def _enlarge_picture(self) -> None:
         picture = QPixmap(self.result.picture if self.result is not None else "")
         if not picture.isNull():
             show_picture(self, picture, "Image, labelled by you, before, after")
+
+
+def _segment_rest(viewer: Any, image: Image | None, model: str) -> None:
+    """Open the Automask dock of a viewer, and let it find all objects of an image with a model.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        The viewer.
+    image : Image, optional
+        What to segment; by default what is chosen there.
+    model : str
+        The model.
+    """
+    if image is not None and image in viewer.layers:
+        # A dock that opens takes the active layer.
+        viewer.layers.selection.active = image
+    # Opens it, or finds it where it is open.
+    place, dock = viewer.window.add_plugin_dock_widget(PLUGIN_NAME, AUTOMASK, tabify=True)
+    place.show()
+    place.raise_()
+    announce_model(model, viewer)
+    dock.controller.run()

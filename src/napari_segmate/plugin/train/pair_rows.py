@@ -21,12 +21,12 @@ from napari_segmate.plugin.planes.alignment import Alignment, align
 from napari_segmate.plugin.planes.geometry import DisplayedPlane, Geometry
 from napari_segmate.plugin.planes.region import RegionLayer
 from napari_segmate.plugin.train.pairs import (
+    LabelSummary,
     Pair,
-    Survey,
     pair_from_files,
     pair_from_layers,
     parse_planes,
-    survey_text,
+    summary_text,
 )
 from napari_segmate.plugin.train.run import Source
 from napari_segmate.plugin.worker.debounce import Debouncer
@@ -39,7 +39,7 @@ __all__ = ["FileRow", "LayerRow", "Row"]
 NO_IMAGE = "choose an image to learn from"
 NO_LABELS = "choose the labels of '{}'; the Segment panel makes some"
 
-LOOK_MS = 400
+RECOUNT_MS = 400
 """How long after the last stroke of a brush labels are counted again."""
 LABEL_EVENTS = ("data", "set_data", "labels_update", "paint", "scale", "translate", "affine")
 IMAGE_EVENTS = ("data", "scale", "translate", "affine")
@@ -66,7 +66,7 @@ class Row(ABC):
     def __init__(self, view: PairRow, runner: Runner, changed: Callable[[], None]) -> None:
         self.view = view
         self.annotation = Annotation.PLANES
-        self.survey: Survey | None = None
+        self.summary: LabelSummary | None = None
         self.error = ""
         self._runner = runner
         self._changed = changed
@@ -89,7 +89,7 @@ class Row(ABC):
         """
 
     @abstractmethod
-    def _work(self) -> Callable[[Context], tuple[Survey, int]]:
+    def _work(self) -> Callable[[Context], tuple[LabelSummary, int]]:
         """Return what counts the labels, for the worker thread; raises as `source`."""
 
     def close(self) -> None:
@@ -105,56 +105,59 @@ class Row(ABC):
     @property
     def count(self) -> int:
         """Number of objects to learn from, 0 while that is not known."""
-        if self.survey is None or self.error:
+        if self.summary is None or self.error:
             return 0
-        return self.survey.count(self._planes(self.survey))
+        return self.summary.count(self._planes(self.summary))
 
-    def look(self) -> None:
+    def recount(self) -> None:
         """Count labels again."""
         if self._job is not None:
             self._job.cancel()
         try:
-            self._job = Job(self._work(), self._on_survey, self._on_error)
+            self._job = Job(self._work(), self._on_summary, self._on_error)
         except SegmateError as error:
             self._job = None
             self._on_error(error)
             return
         self._runner.submit(self._job)
 
-    def _planes(self, survey: Survey) -> tuple[int, ...] | None:
-        return parse_planes(self.view.planes, survey.n_planes) if survey.stack else None
+    def _planes(self, summary: LabelSummary) -> tuple[int, ...] | None:
+        return parse_planes(self.view.planes, summary.n_planes) if summary.stack else None
 
     def _chosen_planes(self) -> tuple[int, ...] | None:
-        return None if self.survey is None else self._planes(self.survey)
+        return None if self.summary is None else self._planes(self.summary)
 
-    def _on_survey(self, found: tuple[Survey, int]) -> None:
-        self.survey, channels = found
+    def _on_summary(self, found: tuple[LabelSummary, int]) -> None:
+        self.summary, channels = found
         self.error = ""
         try:
-            text = survey_text(self.survey, self._planes(self.survey), channels) + self._aside()
+            text = (
+                summary_text(self.summary, self._planes(self.summary), channels)
+                + self._extra_note()
+            )
         except LabelsError as error:
             text, self.error = str(error), str(error)
-        self.view.show_note(PairNote(text, bool(self.error), self.survey.stack))
+        self.view.show_note(PairNote(text, bool(self.error), self.summary.stack))
         self._changed()
 
-    def _aside(self) -> str:
+    def _extra_note(self) -> str:
         """Return what else is to be said about the pair."""
         return ""
 
     def _on_error(self, error: BaseException) -> None:
         known = isinstance(error, SegmateError)
         self.error = str(error) if known else f"{type(error).__name__}: {error}"
-        self.survey = None
+        self.summary = None
         text = "" if isinstance(error, _NotChosenError) else self.error
         self.view.show_note(PairNote(text[:1].upper() + text[1:], error=True))
         self._changed()
 
     def _on_planes(self, text: str) -> None:
-        self.look()
+        self.recount()
 
 
-def _survey_of(pair: Pair, context: Context) -> tuple[Survey, int]:
-    return pair.survey(context), pair.source.n_channels
+def _summary_of(pair: Pair, context: Context) -> tuple[LabelSummary, int]:
+    return pair.summarise(context), pair.source.n_channels
 
 
 class LayerRow(Row):
@@ -174,13 +177,13 @@ class LayerRow(Row):
         self._viewer = viewer
         self._followed: list[Any] = []
         self._ready = False
-        self._look_soon = Debouncer(self.look, LOOK_MS)
+        self._recount_soon = Debouncer(self.recount, RECOUNT_MS)
         self._images = LayerChooser(viewer, lambda layer: isinstance(layer, Image), self._on_layer)
         self._labels = LayerChooser(viewer, _is_labels, self._on_layer)
-        self._region = RegionLayer(viewer, self._look_soon)
+        self._region = RegionLayer(viewer, self._recount_soon)
         super().__init__(PairRow(self._images.native, self._labels.native), runner, changed)
         self.view.draw_clicked.connect(self._draw)
-        viewer.dims.events.order.connect(self._look_soon)
+        viewer.dims.events.order.connect(self._recount_soon)
         self._ready = True
         self._on_layer(None)
 
@@ -239,9 +242,9 @@ class LayerRow(Row):
     def close(self) -> None:
         """Follow nothing any more, and take the rectangle away."""
         super().close()
-        self._look_soon.stop()
+        self._recount_soon.stop()
         self._unfollow()
-        self._viewer.dims.events.order.disconnect(self._look_soon)
+        self._viewer.dims.events.order.disconnect(self._recount_soon)
         self._images.close()
         self._labels.close()
         self._region.remove()
@@ -251,7 +254,7 @@ class LayerRow(Row):
         super().set_annotation(annotation)
         if self._region.layer is not None:
             self._region.layer.visible = annotation is Annotation.RECTANGLE
-        self._look_soon()
+        self._recount_soon()
 
     def _pair(self) -> Pair:
         if self.image is None:
@@ -260,9 +263,9 @@ class LayerRow(Row):
             raise _NotChosenError(NO_LABELS.format(self.image.name))
         return pair_from_layers(self.image, self.labels, self._viewer.dims)
 
-    def _work(self) -> Callable[[Context], tuple[Survey, int]]:
+    def _work(self) -> Callable[[Context], tuple[LabelSummary, int]]:
         pair = self._pair()
-        return lambda context: _survey_of(pair, context)
+        return lambda context: _summary_of(pair, context)
 
     # The rectangle
 
@@ -273,7 +276,7 @@ class LayerRow(Row):
             return None
         return self._region.box(_any_plane(align(self.image, self.labels, self._viewer.dims)))
 
-    def _aside(self) -> str:
+    def _extra_note(self) -> str:
         if self.annotation is not Annotation.RECTANGLE:
             return ""
         try:
@@ -300,12 +303,12 @@ class LayerRow(Row):
             if one is not None:
                 self._followed += [getattr(one.events, name) for name in names]
         for event in self._followed:
-            event.connect(self._look_soon)
-        self.look()
+            event.connect(self._recount_soon)
+        self.recount()
 
     def _unfollow(self) -> None:
         for event in self._followed:
-            event.disconnect(self._look_soon)
+            event.disconnect(self._recount_soon)
         self._followed.clear()
 
 
@@ -342,7 +345,7 @@ class FileRow(Row):
         self._files = image, labels
         view = PairRow(_file_label(image), _file_label(labels), drawable=False)
         super().__init__(view, runner, changed)
-        self.look()
+        self.recount()
 
     @property
     def name(self) -> str:
@@ -353,8 +356,8 @@ class FileRow(Row):
         """Return what to learn from; the files are read when training begins."""
         return Source(self._files, self.annotation, self._chosen_planes())
 
-    def _work(self) -> Callable[[Context], tuple[Survey, int]]:
-        return lambda context: _survey_of(pair_from_files(*self._files), context)
+    def _work(self) -> Callable[[Context], tuple[LabelSummary, int]]:
+        return lambda context: _summary_of(pair_from_files(*self._files), context)
 
 
 def _file_label(path: Path) -> QLabel:

@@ -21,13 +21,13 @@ from napari_segmate.plugin.planes.alignment import Alignment, align, aligned_arr
 from napari_segmate.training.data import Annotation, Sample, check_labels, sample_of
 
 __all__ = [
+    "LabelSummary",
     "Pair",
-    "Survey",
     "pair_from_files",
     "pair_from_layers",
     "parse_planes",
     "plane_number",
-    "survey_text",
+    "summary_text",
 ]
 
 COPIED_BYTES = 1 << 25
@@ -41,7 +41,7 @@ Index = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Survey:
+class LabelSummary:
     """What is labelled in a pair.
 
     Parameters
@@ -109,7 +109,7 @@ class Pair:
             position[axis] = at
         return self.alignment.read(self.labels, position)
 
-    def survey(self, context: Context) -> Survey:
+    def summarise(self, context: Context) -> LabelSummary:
         """Return what is labelled.
 
         Raises
@@ -125,7 +125,7 @@ class Pair:
             if count:
                 objects[index] = count
         whole = (0, 0, *self.source.shape)
-        return Survey(objects, self.source.index_shape, self.alignment.box_yx == whole)
+        return LabelSummary(objects, self.source.index_shape, self.alignment.box_yx == whole)
 
     def samples(
         self,
@@ -306,26 +306,26 @@ def ranges_text(numbers: Sequence[int]) -> str:
     return ", ".join(parts)
 
 
-def survey_text(survey: Survey, planes: Sequence[int] | None, channels: int = 1) -> str:
+def summary_text(summary: LabelSummary, planes: Sequence[int] | None, channels: int = 1) -> str:
     """Return in words what is there to learn from.
 
     Examples
     --------
-    >>> survey_text(Survey({(3,): 4, (4,): 5}, (30,), True), None)
+    >>> summary_text(LabelSummary({(3,): 4, (4,): 5}, (30,), True), None)
     '9 objects on planes 3–4 of 30'
     """
-    count = survey.count(planes)
+    count = summary.count(planes)
     found = f"{count} object{'s' if count != 1 else ''}" if count else "No object is labelled yet"
-    if survey.stack:
-        numbers = [plane_number(index, survey.index_shape) for index in survey.objects]
+    if summary.stack:
+        numbers = [plane_number(index, summary.index_shape) for index in summary.objects]
         shown = list(planes) if planes is not None else numbers
         if shown:
             text = ranges_text(shown)
             text = text if len(text) <= 40 else f"{len(shown)}"
-            found += f" on plane{'s' if len(shown) > 1 else ''} {text} of {survey.n_planes}"
-    elif survey.n_planes > 1:
-        found += f" on {len(survey.objects)} of {survey.n_planes} planes"
-    if not survey.covers:
+            found += f" on plane{'s' if len(shown) > 1 else ''} {text} of {summary.n_planes}"
+    elif summary.n_planes > 1:
+        found += f" on {len(summary.objects)} of {summary.n_planes} planes"
+    if not summary.covers:
         found += ". The labels cover a part of the image; the rest is unknown"
     if channels > 1:
         found += f". Its {channels} channels are seen as colours"

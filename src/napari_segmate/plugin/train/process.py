@@ -85,7 +85,7 @@ class TrainingProcess(QObject):
         if self._dropped:
             # Left while it was being started.
             _kill(self._process)
-        _step_back(self._process.pid)
+        _lower_priority(self._process.pid)
         atexit.register(_kill_at_exit, weakref.ref(self))
         reader = threading.Thread(
             target=self._read, args=(self._process,), name="napari-segmate-training", daemon=True
@@ -145,7 +145,7 @@ class TrainingProcess(QObject):
         self.kill()
         self._close_input()
 
-    def last_words(self) -> str:
+    def log_end(self) -> str:
         """Return the end of what it said besides events, for an error message."""
         if self._log is None:
             return ""
@@ -178,7 +178,7 @@ def _detached() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def _step_back(pid: int) -> None:
+def _lower_priority(pid: int) -> None:
     if sys.platform != "win32":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, pid, NICENESS)

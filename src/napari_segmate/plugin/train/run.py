@@ -1,4 +1,7 @@
-"""One training, from the copy of the labels to the new model; it needs no dock to go on."""
+"""The training of each viewer, from the copy of the labels to the new model.
+
+It goes on while the dock is closed, and ends with the window.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from napari.utils import notifications
 from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QApplication
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, SegmateError
 from napari_segmate.core.training_events import Command, Event, Failure, Result, Start
 from napari_segmate.core.types import IntBoxYX
 from napari_segmate.plugin.docks.model_lists import announce_model
+from napari_segmate.plugin.train.cost import save_cost
 from napari_segmate.plugin.train.model_names import forget_unfinished
 from napari_segmate.plugin.train.pairs import Pair, pair_from_files
 from napari_segmate.plugin.train.process import TrainingProcess
-from napari_segmate.plugin.train.run_folder import Order, TrainingFolder, remember
+from napari_segmate.plugin.train.run_folder import Order, TrainingFolder
 from napari_segmate.plugin.worker.runner import Job, Runner
 from napari_segmate.sessions.state import Progress
-from napari_segmate.sessions.training import Stage, TrainingState, follow
+from napari_segmate.sessions.training import Stage, TrainingState, follow, is_better
 from napari_segmate.training.data import Annotation, Sample
 
-__all__ = ["Source", "TrainingRun", "command_of"]
+__all__ = ["Source", "TrainingRun", "command_of", "end_training", "training_of"]
 
 SHOW_MS = 200
 """Steps may take milliseconds: the panel need not be drawn for each."""
@@ -119,7 +125,7 @@ class TrainingRun(QObject):
         self._folder: TrainingFolder | None = None
         self._began = 0.0
         self._measures = False
-        self._unwanted = threading.Event()
+        self._cancelled = threading.Event()
         self._early: list[Callable[[], None]] = []
         self.state = TrainingState()
         self._later = QTimer(self)
@@ -143,7 +149,7 @@ class TrainingRun(QObject):
         """
         if self.state.stage.busy:
             return
-        self._drop_folder()
+        self._remove_folder()
         self._measures = measure
         options = ["--estimate"] if measure else []
 
@@ -197,15 +203,15 @@ class TrainingRun(QObject):
     ) -> None:
         self._order, self._began = order, time.monotonic()
         self._process = process
-        self._unwanted = unwanted = threading.Event()
+        self._cancelled = cancelled = threading.Event()
         self._early = []
         self._set(TrainingState(stage, model=order.name))
         self._runner = Runner(self)
 
-        def unless_unwanted(context: Context) -> TrainingFolder:
-            return work(Context(context.progress, unwanted.is_set))
+        def unless_cancelled(context: Context) -> TrainingFolder:
+            return work(Context(context.progress, cancelled.is_set))
 
-        self._job = Job(unless_unwanted, self._on_launched, self._on_failed, self._on_progress)
+        self._job = Job(unless_cancelled, self._on_launched, self._on_failed, self._on_progress)
         self._runner.submit(self._job)
 
     def _on_progress(self, done: int, total: int, text: str) -> None:
@@ -250,7 +256,7 @@ class TrainingRun(QObject):
             return
         if command is Command.CANCEL:
             self._set(replace(self.state, stage=Stage.CANCELLING, progress=None))
-            self._unwanted.set()
+            self._cancelled.set()
         elif not self.state.pausable:
             return
         else:
@@ -270,17 +276,17 @@ class TrainingRun(QObject):
             return
         self._set(follow(self.state, event), soon=not isinstance(event, Start | Result | Failure))
         if isinstance(event, Start):
-            remember(self._root, self._order, event.estimate_s, event.memory_mb)
+            save_cost(self._root, self._order, event.estimate_s, event.memory_mb)
         elif isinstance(event, Failure):
-            self._drop_folder()
+            self._remove_folder()
         elif isinstance(event, Result):
             self._on_result(event)
 
     def _on_result(self, result: Result) -> None:
         if self.state.start is not None:
             took = time.monotonic() - self._began
-            remember(self._root, self._order, took, self.state.start.memory_mb)
-        self._drop_folder()
+            save_cost(self._root, self._order, took, self.state.start.memory_mb)
+        self._remove_folder()
         announce_model(result.model, None if result.worse else self._viewer())
         self.finished.emit(result)
 
@@ -290,17 +296,17 @@ class TrainingRun(QObject):
             return
         stage = self.state.stage
         if self._measures:
-            self._drop_folder()
-        words = self._process.last_words() if self._process is not None else ""
+            self._remove_folder()
+        log_end = self._process.log_end() if self._process is not None else ""
         self._end_process()
         if stage is Stage.CANCELLING:
-            self._drop_folder()
+            self._remove_folder()
             forget_unfinished(self._order.name)
             self._set(TrainingState(model=self._order.name))
         elif stage is Stage.MEASURING and code == 0:
             self._set(TrainingState())
         elif stage.busy:
-            self._set(replace(self.state, stage=Stage.FAILED, error=_crash(code, words)))
+            self._set(replace(self.state, stage=Stage.FAILED, error=_crash(code, log_end)))
 
     def forget_result(self) -> None:
         """Show no result any more: the model is discarded."""
@@ -310,7 +316,7 @@ class TrainingRun(QObject):
 
     def leave(self) -> None:
         """End what runs; it can be gone on with later. Whoever listened is about to go."""
-        self._unwanted.set()
+        self._cancelled.set()
         self._end_job()
         self._end_process()
         if self._folder is not None:
@@ -322,7 +328,7 @@ class TrainingRun(QObject):
             self._process.deleteLater()
         self._process = None
 
-    def _drop_folder(self) -> None:
+    def _remove_folder(self) -> None:
         if self._folder is not None:
             self._folder.remove()
         self._folder = None
@@ -347,3 +353,66 @@ def _crash(code: int, words: str) -> str:
         reason = f"it was killed by signal {-code}; did the memory run out?"
     said = f"\n{words}" if words else ""
     return f"the training ended unexpectedly ({reason}).{said}"
+
+
+# One training for each viewer
+
+_RUNS: dict[int, TrainingRun] = {}
+
+
+def training_of(viewer: Any, root: Path) -> TrainingRun:
+    """Return the training of a viewer, which may be under way.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer.
+    root : Path
+        Where folders of trainings lie.
+    """
+    key = id(viewer)
+    if key not in _RUNS:
+        run = TrainingRun(root, viewer)
+        run.finished.connect(_notify)
+        weakref.finalize(viewer, _forget, key)
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(run.leave)
+        _RUNS[key] = run
+    return _RUNS[key]
+
+
+def end_training(viewer_id: int) -> None:
+    """End what is trained for a viewer, whose window is closed; it can be gone on with later."""
+    run = _RUNS.pop(viewer_id, None)
+    if run is not None and _exists(run):
+        run.leave()
+        run.deleteLater()
+
+
+def _forget(key: int) -> None:
+    run = _RUNS.pop(key, None)
+    if run is not None and _exists(run):
+        run.leave()
+
+
+def _exists(run: TrainingRun) -> bool:
+    """Tell whether Qt has not deleted it yet, as it does when Python ends before the window."""
+    try:
+        run.objectName()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _notify(result: Result) -> None:
+    if result.worse:
+        notifications.show_warning(
+            f"The training of '{result.model}' made it worse; see the Train panel"
+        )
+    elif is_better(result):
+        notifications.show_info(f"The model '{result.model}' is trained")
+    else:
+        notifications.show_info(
+            f"The model '{result.model}' is trained; it is no better than the one it began with"
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -15,10 +14,9 @@ from napari_segmate.core.errors import CacheError
 from napari_segmate.core.files.atomic import write_text
 from napari_segmate.training.presets import Preset
 
-__all__ = ["Order", "TrainingFolder", "leftovers", "remember", "remembered"]
+__all__ = ["Order", "TrainingFolder", "interrupted_trainings"]
 
 ORDER, LOCK, DATA, LOG = "order.json", "lock", "data", "log.txt"
-MEASURED = "measured.json"
 STALE_S = 30 * 24 * 3600
 """What was left behind longer ago is not offered any more."""
 
@@ -122,7 +120,7 @@ class TrainingFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def leftovers(root: Path) -> list[TrainingFolder]:
+def interrupted_trainings(root: Path) -> list[TrainingFolder]:
     """Return the trainings that nobody looks after, the last one first; old ones are deleted."""
     found = []
     for path in sorted(root.glob(f"*/{ORDER}"), key=lambda one: one.stat().st_mtime, reverse=True):
@@ -145,29 +143,3 @@ def _read(path: Path) -> TrainingFolder | None:
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return TrainingFolder(path.parent, order)
-
-
-# What earlier trainings took
-
-
-def _key(order: Order) -> str:
-    return f"{order.architecture or order.model}/{order.preset.value}/{order.device}"
-
-
-def remembered(root: Path, order: Order) -> tuple[float, float] | None:
-    """Return the seconds and megabytes of the last training of this kind, None if unknown."""
-    try:
-        seconds, memory = json.loads((root / MEASURED).read_text(encoding="utf-8"))[_key(order)]
-        return float(seconds), float(memory)
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
-def remember(root: Path, order: Order, seconds: float, memory_mb: float) -> None:
-    """Keep what a training took; a disk that cannot be written is no reason to complain."""
-    path = root / MEASURED
-    with suppress(OSError, ValueError, TypeError):
-        values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        values[_key(order)] = (seconds, memory_mb)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(values))

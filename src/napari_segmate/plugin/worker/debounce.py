@@ -1,4 +1,4 @@
-"""Calls that can wait: many triggers, one call; or one trigger, a call per turn."""
+"""Timers: a call once triggers have stopped, and calls whenever the event loop is free."""
 
 from __future__ import annotations
 

@@ -1,50 +1,54 @@
-"""What runs for a dock, and what is said of it: progress, success, failure, how to go on."""
+"""The jobs of a dock: run in the worker thread, applied on the GUI thread, told to the user.
+
+A request is a frozen value that holds everything the worker needs. `Jobs.run` hands it over, shows
+progress, and calls back on the GUI thread with the result; the result of a job that was cancelled
+meanwhile is dropped by `Runner`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypedDict
+from dataclasses import replace
+from typing import Any
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled, SegmateError
 from napari_segmate.plugin.worker.runner import Job, Runner
+from napari_segmate.sessions.panel_state import JobStatus
 from napari_segmate.sessions.state import Progress
 
-__all__ = ["JobStatus", "Jobs", "error_text"]
+__all__ = ["Jobs", "error_text"]
 
 STOPPED = "Stopped; what was found so far stays"
 
 
-class JobStatus(TypedDict):
-    """What the states of the docks want to know of jobs."""
-
-    busy: Progress | None
-    doing: str
-    error: str
-    cure: str
-    notice: str
-    then: str
-
-
 class Jobs:
-    """Runs one thing after the other, and knows what to tell the user.
+    """Runs jobs one after the other, and keeps the status that the panel shows.
 
     Parameters
     ----------
     changed : callable
-        Called without arguments when there is something else to tell.
-    cure : str
+        Called without arguments when the status is another one.
+    remedy : str
         What usually helps when a job fails.
+
+    Attributes
+    ----------
+    runner : Runner
+        The worker thread.
+    status : JobStatus
+        What there is to say.
+    retry_with : callable, optional
+        Does again what the user has asked for last.
     """
 
-    def __init__(self, changed: Callable[[], None], cure: str) -> None:
+    def __init__(self, changed: Callable[[], None], remedy: str) -> None:
         self.runner = Runner()
-        self._usual_cure = cure
-        self.again: Callable[[], None] | None = None
+        self.status = JobStatus()
+        self.retry_with: Callable[[], None] | None = None
+        self._usual_remedy = remedy
         self._changed = changed
         self._closed = False
-        self._busy: Progress | None = None
-        self._doing = self._error = self._cure = self._notice = self._then = ""
 
     def close(self) -> None:
         """End the worker; nothing is told any more."""
@@ -52,33 +56,23 @@ class Jobs:
         self.runner.close()
 
     @property
-    def said(self) -> JobStatus:
-        """What to tell."""
-        return JobStatus(
-            busy=self._busy,
-            doing=self._doing,
-            error=self._error,
-            cure=self._cure,
-            notice=self._notice,
-            then=self._then,
-        )
+    def busy(self) -> bool:
+        """True while a job runs."""
+        return self.status.busy
 
-    @property
-    def busy(self) -> Progress | None:
-        """How far the job is that runs; None when nothing does."""
-        return self._busy
+    # Run
 
     def run(
         self,
         work: Callable[[Context], Any],
-        done: Callable[[Any], None],
-        doing: str,
+        apply: Callable[[Any], None],
+        activity: str,
         *,
         place: str = "",
-        cure: str | None = None,
-        words: Callable[[BaseException], str] | None = None,
-        look_in: Callable[[], None] = lambda: None,
-        failed: Callable[[], None] = lambda: None,
+        remedy: str | None = None,
+        describe: Callable[[BaseException], str] | None = None,
+        on_progress: Callable[[], None] = lambda: None,
+        on_failed: Callable[[], None] = lambda: None,
     ) -> None:
         """Let the worker do something.
 
@@ -86,100 +80,100 @@ class Jobs:
         ----------
         work : callable
             ``work(context)``, called in the worker thread.
-        done : callable
-            Called with its result; it must call `rest` when nothing else follows.
-        doing, place : str
+        apply : callable
+            Called with its result on the GUI thread; it must call `finish` when nothing else
+            follows.
+        activity, place : str
             What is done, and which part of it, in words.
-        cure : str, optional
+        remedy : str, optional
             What helps if it fails; by default what usually does.
-        words : callable, optional
-            Puts a failure into words; by default `error_text`.
-        look_in : callable
+        describe : callable, optional
+            Returns the text for an error; by default `error_text`.
+        on_progress : callable
             Called now and then while it runs, and once more when it has failed.
-        failed : callable
+        on_failed : callable
             Called before a failure, or that it was stopped, is told.
         """
-        self.unsay()
-        self._busy, self._doing = self._busy or Progress(0, 0, place), doing
+        self.clear_message()
+        progress = self.status.progress or Progress(0, 0, place)
+        self.status = replace(self.status, progress=progress, activity=activity)
 
-        def progress(at: int, total: int, text: str) -> None:
+        def report(done: int, total: int, text: str) -> None:
             if self._closed:
                 return
             said = "  ·  ".join(part for part in (place, text) if part)
-            self._busy = Progress(at, total, said)
-            look_in()
+            self.status = replace(self.status, progress=Progress(done, total, said))
+            on_progress()
             self._changed()
 
         def finished(result: Any) -> None:
             if not self._closed:
-                done(result)
+                apply(result)
 
-        def broken(error: BaseException) -> None:
-            if not self._closed and self._busy is not None:
-                look_in()
+        def failed(error: BaseException) -> None:
+            if not self._closed and self.busy:
+                on_progress()
                 self.stop()
-                failed()
-                self.fail(error, self._usual_cure if cure is None else cure, words)
+                on_failed()
+                self.fail(error, self._usual_remedy if remedy is None else remedy, describe)
 
-        self.runner.submit(Job(work, finished, broken, progress))
+        self.runner.submit(Job(work, finished, failed, report))
         self._changed()
 
-    def begin(self, doing: str) -> None:
-        """Tell that something runs that is not run by this; `rest` when it is done."""
-        self.unsay()
-        self._busy, self._doing = Progress(0, 0), doing
+    def begin(self, activity: str) -> None:
+        """Show that something runs that `run` has not started; `finish` when it is done."""
+        self.clear_message()
+        self.status = replace(self.status, progress=Progress(0, 0), activity=activity)
         self._changed()
+
+    def finish(self) -> None:
+        """Take note that nothing runs any more."""
+        self.status = replace(self.status, progress=None, activity="")
 
     def cancel(self) -> None:
-        """Stop what runs; what was found so far stays."""
-        if self._busy is not None:
+        """Stop what runs and say so; what was found so far stays."""
+        if self.busy:
             self.stop()
-            self.say(STOPPED)
-
-    def retry(self) -> None:
-        """Do again what has failed."""
-        if self.again is not None:
-            self.again()
+            self.show_message(STOPPED)
 
     def stop(self) -> None:
         """Stop everything and say nothing of it."""
         self.runner.cancel_all()
-        self.rest()
+        self.finish()
 
-    def rest(self) -> None:
-        """Take note that nothing runs any more."""
-        self._busy, self._doing = None, ""
+    def retry(self) -> None:
+        """Do again what has failed."""
+        if self.retry_with is not None:
+            self.retry_with()
+
+    # Say
 
     def fail(
         self,
         error: BaseException,
-        cure: str = "",
-        words: Callable[[BaseException], str] | None = None,
+        remedy: str = "",
+        describe: Callable[[BaseException], str] | None = None,
     ) -> None:
-        """Tell what went wrong, and what helps."""
+        """Show what went wrong, and what helps."""
         if isinstance(error, Cancelled):
-            self.say(STOPPED)
+            self.show_message(STOPPED)
             return
-        self._error = (words or error_text)(error)
-        self._cure, self._notice = cure, ""
+        text = (describe or error_text)(error)
+        self.status = replace(self.status, error=text, remedy=remedy, message="")
         self._changed()
 
-    def say(self, text: str, then: str = "") -> None:
-        """Tell what has been done, and what to do next if it is not the usual."""
-        self._notice, self._then, self._error = text, then, ""
+    def show_message(self, text: str, next_step: str = "") -> None:
+        """Show what has been done, and what to do next if it is not the usual."""
+        self.status = replace(self.status, message=text, next_step=next_step, error="")
         self._changed()
 
-    def tell(self) -> None:
-        """Have everything told anew."""
-        self._changed()
+    def clear_success(self) -> None:
+        """Forget what has been done, but not what went wrong; the caller shows that."""
+        self.status = replace(self.status, message="")
 
-    def forget_notice(self) -> None:
-        """Tell success no more; the caller shows that."""
-        self._notice = ""
-
-    def unsay(self) -> None:
-        """Tell neither success nor failure any more; the caller shows that."""
-        self._error = self._notice = ""
+    def clear_message(self) -> None:
+        """Forget what has been done and what went wrong; the caller shows that."""
+        self.status = replace(self.status, message="", error="")
 
 
 def error_text(error: BaseException) -> str:

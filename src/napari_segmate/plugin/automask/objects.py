@@ -1,9 +1,9 @@
-"""Proposals on their way into a labels layer."""
+"""Proposals as objects: numbered across planes, counted, ready to be written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,16 +16,17 @@ from napari_segmate.io.provenance import Record
 from napari_segmate.plugin.automask.proposals import Index, PlaneProposal, middles_of, pixels
 from napari_segmate.plugin.labels.commit_many import ManyObjects, Patch
 from napari_segmate.plugin.planes.geometry import DisplayedPlane
+from napari_segmate.plugin.worker.runner import Job, Runner
 from napari_segmate.tasks.automask.run import Params
 
-__all__ = ["Accepted", "accepted", "numbers_of", "objects_of"]
+__all__ = ["ObjectCounter", "PlaneObjects", "chosen_objects", "numbers_of", "objects_of"]
 
 Numbers = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class Accepted:
-    """Some objects of one plane.
+class PlaneObjects:
+    """Some objects of one plane, to be written.
 
     Parameters
     ----------
@@ -44,11 +45,11 @@ class Accepted:
     numbers: Numbers
     middles: npt.NDArray[np.intp]
 
-    def leave(self, which: npt.NDArray[np.bool_]) -> None:
-        """Take objects out of the proposals."""
+    def accept(self, which: npt.NDArray[np.bool_]) -> None:
+        """Take objects out of the proposals: they are written."""
         self.plane.gone.update(pixels(self.middles[which]))
 
-    def come_back(self) -> None:
+    def propose_again(self) -> None:
         """Propose the objects again."""
         self.plane.gone.difference_update(pixels(self.middles))
 
@@ -97,13 +98,13 @@ def _are_next(before: Index, here: Index) -> bool:
     return sum(abs(a - b) for a, b in zip(before, here, strict=True)) == 1
 
 
-def accepted(
+def chosen_objects(
     planes: Sequence[PlaneProposal],
     only: tuple[PlaneProposal, int] | None,
     *,
     linked: bool,
     anisotropy: float = 1.0,
-) -> list[Accepted]:
+) -> list[PlaneObjects]:
     """Return all objects that are proposed, or one of them with all of its planes.
 
     Parameters
@@ -127,16 +128,18 @@ def accepted(
         if which.any():
             labels = plane.kept[which]
             middles = middles_of(plane.proposal.labels, labels)
-            found.append(Accepted(plane, labels, own[which], middles))
+            found.append(PlaneObjects(plane, labels, own[which], middles))
     return found
 
 
-def objects_of(parts: Sequence[Accepted], targets: Mapping[Index, DisplayedPlane]) -> ManyObjects:
+def objects_of(
+    parts: Sequence[PlaneObjects], targets: Mapping[Index, DisplayedPlane]
+) -> ManyObjects:
     """Return proposals as objects that can be written.
 
     Parameters
     ----------
-    parts : sequence of Accepted
+    parts : sequence of PlaneObjects
         The objects.
     targets : mapping
         Where each plane lies in the output.
@@ -154,7 +157,7 @@ def objects_of(parts: Sequence[Accepted], targets: Mapping[Index, DisplayedPlane
     return ManyObjects(count, patches, records)
 
 
-def _records(part: Accepted) -> Iterator[Record]:
+def _records(part: PlaneObjects) -> Iterator[Record]:
     plane = part.plane
     boxes = ndimage.find_objects(plane.proposal.labels)
     options = _options(plane.params)
@@ -179,3 +182,72 @@ def _options(params: Params) -> dict[str, Any]:
     values = asdict(params)
     values.pop("grid")
     return {name: str(value) if isinstance(value, str) else value for name, value in values.items()}
+
+
+class ObjectCounter:
+    """Counts linked objects while nothing else is to be done.
+
+    Parameters
+    ----------
+    runner : Runner
+        Where it runs.
+    planes : callable
+        Returns what is proposed, in order along the stack; nothing where objects are not linked.
+    anisotropy : callable
+        Returns the distance of planes over that of pixels.
+    counted : callable
+        Called without arguments when the number is known.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        planes: Callable[[], list[PlaneProposal]],
+        anisotropy: Callable[[], float],
+        counted: Callable[[], None],
+    ) -> None:
+        self._runner, self._planes = runner, planes
+        self._anisotropy, self._counted = anisotropy, counted
+        self._job: Job | None = None
+        self._counted_key: list[object] = []
+        self._count = 0
+
+    @property
+    def objects(self) -> int:
+        """How many objects there are; 0 is not known yet."""
+        return self._count if self._counted_key == self._key() else 0
+
+    def start(self) -> None:
+        """Count again if something has changed."""
+        key = self._key()
+        dropped = self._job is not None and self._job.cancelled
+        if key == self._counted_key and not dropped:
+            return
+        self.stop()
+        self._counted_key, self._count = key, 0
+        if key:
+            # The user goes on to accept and delete meanwhile.
+            kept = [plane for plane in self._planes() if plane.kept.size]
+            planes = [replace(plane, gone=set(plane.gone)) for plane in kept]
+            self._job = self._runner.submit(self._count_job(planes, self._anisotropy()))
+
+    def stop(self) -> None:
+        """Forget what runs."""
+        if self._job is not None:
+            self._job.cancel()
+        self._job, self._counted_key = None, []
+
+    def _key(self) -> list[object]:
+        """Return what the number depends on."""
+        return [(plane, id(plane.proposal), len(plane.gone)) for plane in self._planes()]
+
+    def _count_job(self, planes: list[PlaneProposal], anisotropy: float) -> Job:
+        def work(context: Context) -> int:
+            numbers = numbers_of(planes, linked=True, anisotropy=anisotropy, context=context)
+            return max((int(own.max(initial=0)) for own in numbers), default=0)
+
+        def done(count: int) -> None:
+            self._job, self._count = None, count
+            self._counted()
+
+        return Job(work, done, idle=True)

@@ -1,4 +1,4 @@
-"""Which boxes are in a layer, and which come and go in the next turns of the event loop."""
+"""Boxes that wait to be put into a layer, or taken out of it, while the event loop is free."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from napari_segmate.plugin.worker.debounce import IdleLoop
 from napari_segmate.sessions.text_boxes import TextBox
 
-__all__ = ["BoxTurns"]
+__all__ = ["BoxQueue"]
 
 AT_ONCE = 10
 """Boxes put into the layer in one go: napari needs some 20 ms, and 0.5 ms for each."""
 BUDGET_S = 0.01
-"""How long the event loop is held up before it gets its turn."""
+"""How long the event loop is held up in one call."""
 
 
-class BoxTurns:
+class BoxQueue:
     """Has boxes written and deleted little by little, so that the window stays responsive.
 
     Parameters
@@ -40,13 +40,13 @@ class BoxTurns:
         self._finished = finished
         self._waiting: list[TextBox] = []
         self._wanted: set[int] = set()
-        self._timer = IdleLoop(self._turn)
+        self._timer = IdleLoop(self._update)
         self.written: set[int] = set()
         self.paused = False
         """While the user draws, nothing comes and goes."""
 
-    def want(self, boxes: Sequence[TextBox]) -> None:
-        """Have these boxes in the layer and no others; those that are there stay untouched."""
+    def request(self, boxes: Sequence[TextBox]) -> None:
+        """Ask for these boxes in the layer and no others; those that are there stay untouched."""
         # Not at once: while a slider moves only the last of many calls counts.
         self._wanted = {box.number for box in boxes}
         self._waiting = [box for box in boxes if box.number not in self.written]
@@ -75,15 +75,15 @@ class BoxTurns:
         if gone:
             self._delete(gone)
 
-    def note(self, boxes: Sequence[TextBox]) -> None:
+    def set_written(self, boxes: Sequence[TextBox]) -> None:
         """Take note of what is in the layer now."""
         before, self.written = self.written, {box.number for box in boxes}
         self._wanted |= self.written - before
 
-    def _turn(self) -> None:
+    def _update(self) -> None:
         end = time.monotonic() + BUDGET_S
         if self.written - self._wanted and not self.paused:
-            # A turn of its own, so that none is long.
+            # Nothing else in the same call, so that none is long.
             self.delete_now()
             return
         while self._waiting and time.monotonic() < end and not self.paused:

@@ -6,23 +6,24 @@ from collections.abc import Callable
 
 from napari_segmate.core.context import Context
 from napari_segmate.plugin.automask.proposals import Index, PlaneProposal, Proposals
-from napari_segmate.plugin.automask.search_job import tuned
+from napari_segmate.plugin.automask.request import tuned
 from napari_segmate.plugin.worker.runner import Job, Runner
 from napari_segmate.tasks.automask.run import Params, Proposal, generate
 
-__all__ = ["Tuning"]
+__all__ = ["ProposalUpdater"]
 
 
-class Tuning:
-    """Generates labels again until all are those of the sliders; one job at a time.
+class ProposalUpdater:
+    """Generates the labels of proposals again until all are those of the sliders.
 
-    A job takes the newest settings when it starts, so that none is ever computed in vain.
+    One job at a time; each takes the newest settings when it starts, so that none is computed in
+    vain.
 
     Parameters
     ----------
     runner : Runner
-        Does it.
-    book : callable
+        Where it runs.
+    proposals : callable
         Returns the proposals.
     newest : callable
         Returns what the sliders say now; also called in the worker thread.
@@ -39,14 +40,14 @@ class Tuning:
     def __init__(
         self,
         runner: Runner,
-        book: Callable[[], Proposals],
+        proposals: Callable[[], Proposals],
         newest: Callable[[], Params],
         suits: Callable[[PlaneProposal], bool],
         shown: Callable[[], Index | None],
         changed: Callable[[], None],
         failed: Callable[[BaseException], None],
     ) -> None:
-        self._runner, self._book, self._newest = runner, book, newest
+        self._runner, self._proposals, self._newest = runner, proposals, newest
         self._suits, self._shown = suits, shown
         self._changed, self._failed = changed, failed
         self._job: Job | None = None
@@ -82,19 +83,19 @@ class Tuning:
             if then is not None:
                 then()
             return
-        self._job = self._runner.submit(self._again(plane))
+        self._job = self._runner.submit(self._job_for(plane))
 
-    def _again(self, plane: PlaneProposal) -> Job:
+    def _job_for(self, plane: PlaneProposal) -> Job:
         def work(context: Context) -> tuple[Params, Proposal]:
             params = tuned(plane.params, self._newest())
             return params, generate(plane.prepared, params, context=context)
 
         def done(result: tuple[Params, Proposal]) -> None:
             self._job = None
-            book = self._book()
-            if book.on(plane.index) is plane:
+            proposals = self._proposals()
+            if proposals.on(plane.index) is plane:
                 plane.params, plane.proposal = result
-                book.draw([plane])
+                proposals.draw([plane])
                 self._changed()
             self.start()
 
@@ -106,12 +107,12 @@ class Tuning:
 
     def stale(self) -> list[PlaneProposal]:
         """Return the planes whose labels are not those of the sliders, the one in view first."""
-        book, now = self._book(), self._newest()
-        if book.layer is None:
+        proposals, now = self._proposals(), self._newest()
+        if proposals.layer is None:
             return []
         stale = [
             plane
-            for plane in book
+            for plane in proposals
             if self._suits(plane) and tuned(plane.params, now) != plane.params
         ]
         shown = self._shown()
