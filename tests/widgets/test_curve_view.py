@@ -6,7 +6,8 @@ import pytest
 from qtpy.QtCore import QPoint
 from qtpy.QtGui import QColor
 
-from napari_segmate.widgets.curve_view import Curve, CurveView, nice_ticks, range_of
+from napari_segmate.widgets.curve_view import Curve, CurveView, range_of_curves
+from napari_segmate.widgets.plot_axes import nice_ticks
 
 pytestmark = pytest.mark.gui
 
@@ -69,10 +70,10 @@ def test_values_under_the_mouse_are_told(view, qtbot) -> None:
 def test_range_ignores_the_first_steps_of_a_training_but_no_marked_point() -> None:
     losses = [1000.0, *([1.0] * 40), *([0.5] * 40)]
     noisy = Curve("loss", RED, range(len(losses)), losses, smooth=True)
-    assert range_of([noisy])[1] < 2
-    assert range_of([noisy, Curve("held out", RED, (0,), (7.0,), marked=True)])[1] > 7
-    assert range_of([]) == (0, 1)
-    low, high = range_of([Curve("one", RED, (0,), (3.0,))])
+    assert range_of_curves([noisy])[1] < 2
+    assert range_of_curves([noisy, Curve("held out", RED, (0,), (7.0,), marked=True)])[1] > 7
+    assert range_of_curves([]) == (0, 1)
+    low, high = range_of_curves([Curve("one", RED, (0,), (3.0,))])
     assert low < 3 < high
 
 

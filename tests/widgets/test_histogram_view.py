@@ -8,8 +8,8 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QColor
 
-from napari_segmate.widgets.bins import bins_of, log_ticks
-from napari_segmate.widgets.histogram_view import GRABBED, HistogramView, Series
+from napari_segmate.widgets.histogram_view import GRABBED, HistogramView, Series, bins_of
+from napari_segmate.widgets.plot_axes import log_ticks
 
 pytestmark = pytest.mark.gui
 

@@ -11,13 +11,12 @@ from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-__all__ = ["Curve", "CurveView", "Range", "nice_ticks", "range_of", "smoothed"]
+from napari_segmate.widgets.plot_axes import Range, nice_ticks, pale
 
-Range = tuple[float, float]
+__all__ = ["Curve", "CurveView", "range_of_curves", "smoothed"]
 
 HEIGHT_PX = 132
 MARGIN_PX = 6
-TICKS = 4
 MARKER_PX = 3.0
 MOST_MARKED = 100
 """More points would touch each other, and take long to draw."""
@@ -55,26 +54,6 @@ class Curve:
         return [(x, y) for x, y in pairs if math.isfinite(x) and math.isfinite(y)]
 
 
-def nice_ticks(low: float, high: float, count: int = TICKS) -> list[float]:
-    """Return about `count` round numbers between two others.
-
-    Examples
-    --------
-    >>> nice_ticks(0, 1)
-    [0.0, 0.5, 1.0]
-    >>> nice_ticks(3, 128)
-    [50.0, 100.0]
-    """
-    if not high > low:
-        return [low]
-    rough = (high - low) / count
-    power: float = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    digits = max(0, -math.floor(math.log10(step)))
-    return [round(number * step, digits) for number in range(first, last + 1)]
-
-
 def smoothed(values: Sequence[float], window: int) -> list[float]:
     """Return the mean of each value and the `window` - 1 before it.
 
@@ -92,7 +71,7 @@ def smoothed(values: Sequence[float], window: int) -> list[float]:
     return means
 
 
-def range_of(curves: Iterable[Curve]) -> Range:
+def range_of_curves(curves: Iterable[Curve]) -> Range:
     """Return what a plot should show of some curves, a little more than they need.
 
     The largest twentieth of a smoothed curve may lie outside: the first steps of a training dwarf
@@ -100,9 +79,9 @@ def range_of(curves: Iterable[Curve]) -> Range:
 
     Examples
     --------
-    >>> range_of([Curve("loss", "#4fa3e0", range(100), [100.0] + [1.0] * 99, smooth=True)])
+    >>> range_of_curves([Curve("loss", "#4fa3e0", range(100), [100.0] + [1.0] * 99, smooth=True)])
     (0.5, 1.5)
-    >>> range_of([Curve("IoU", "#4fa3e0", (0, 1), (1.0, 2.0))])
+    >>> range_of_curves([Curve("IoU", "#4fa3e0", (0, 1), (1.0, 2.0))])
     (0.95, 2.05)
     """
     shown: list[float] = []
@@ -192,7 +171,7 @@ class CurveView(QWidget):
         text = self.palette().color(QPalette.ColorRole.WindowText)
         drawn = [point for curve in self._curves for point in curve.points]
         if not drawn:
-            painter.setPen(_pale(text, 150))
+            painter.setPen(pale(text, 150))
             painter.drawText(
                 self.rect(),
                 Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap,
@@ -200,7 +179,7 @@ class CurveView(QWidget):
             )
             return
         x_range = (0.0, max(self._x_max, *(x for x, _ in drawn)) or 1.0)
-        y_range = self._y_range or range_of(self._curves)
+        y_range = self._y_range or range_of_curves(self._curves)
         plot = self._plot_area(painter, y_range)
         to_pixel = _scale(plot, x_range, y_range)
         self._draw_axes(painter, plot, to_pixel, x_range, y_range, text)
@@ -231,9 +210,9 @@ class CurveView(QWidget):
         line = painter.fontMetrics().height()
         for tick in nice_ticks(*y_range):
             y = to_pixel(x_range[0], tick).y()
-            painter.setPen(QPen(_pale(text, 45)))
+            painter.setPen(QPen(pale(text, 45)))
             painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y))
-            painter.setPen(_pale(text, 190))
+            painter.setPen(pale(text, 190))
             place = QRectF(0, y - line / 2, plot.left() - MARGIN_PX / 2, line)
             painter.drawText(place, Qt.AlignmentFlag.AlignRight, _short(tick))
         for tick in nice_ticks(*x_range):
@@ -244,7 +223,7 @@ class CurveView(QWidget):
 
     def _draw_cursor(self, painter: QPainter, plot: QRectF, text: QColor) -> None:
         if self._mouse is not None and plot.left() <= self._mouse.x() <= plot.right():
-            painter.setPen(QPen(_pale(text, 120), 1, Qt.PenStyle.DashLine))
+            painter.setPen(QPen(pale(text, 120), 1, Qt.PenStyle.DashLine))
             x = self._mouse.x()
             painter.drawLine(QPointF(x, plot.top()), QPointF(x, plot.bottom()))
 
@@ -265,7 +244,7 @@ class CurveView(QWidget):
             painter.setPen(text)
             painter.drawText(QPointF(left + 16, metrics.ascent()), curve.title)
             left += 16 + metrics.horizontalAdvance(curve.title) + 14
-        painter.setPen(_pale(text, 150))
+        painter.setPen(pale(text, 150))
         place = QRectF(left, 0, self.width() - MARGIN_PX - left, metrics.height())
         painter.drawText(place, Qt.AlignmentFlag.AlignRight, self._x_title)
 
@@ -277,12 +256,6 @@ def _nearest(points: Sequence[tuple[float, float]], x: float) -> tuple[float, fl
 
 def _short(value: float) -> str:
     return f"{value:g}" if value == 0 or 0.001 <= abs(value) < 1e5 else f"{value:.0e}"
-
-
-def _pale(colour: QColor, alpha: int) -> QColor:
-    found = QColor(colour)
-    found.setAlpha(alpha)
-    return found
 
 
 def _scale(plot: QRectF, x_range: Range, y_range: Range) -> Callable[[float, float], QPointF]:
@@ -303,7 +276,7 @@ def _draw_curve(
     points = curve.points
     colour = QColor(curve.colour)
     if curve.smooth and len(points) > 2:
-        painter.setPen(QPen(_pale(colour, 80), 1))
+        painter.setPen(QPen(pale(colour, 80), 1))
         painter.drawPolyline(QPolygonF([to_pixel(*point) for point in points]))
         means = smoothed([y for _, y in points], max(2, len(points) // 20))
         points = [(x, mean) for (x, _), mean in zip(points, means, strict=True)]

@@ -12,11 +12,17 @@ from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_segmate.widgets.bins import Bins, bins_of, log_ticks, range_of
-from napari_segmate.widgets.curve_view import Range, nice_ticks
+from napari_segmate.widgets.plot_axes import (
+    Range,
+    log_ticks,
+    nice_ticks,
+    pale,
+    range_of_values,
+)
 
-__all__ = ["HistogramView", "Series"]
+__all__ = ["Bins", "HistogramView", "Series", "bins_of"]
 
+N_BINS = 40
 ROW_PX = 46
 LEAST_ROW_PX = 20
 MANY_ROWS = 4
@@ -53,6 +59,45 @@ class Series:
     title: str
     colour: str
     values: npt.ArrayLike
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """How many values lie between two edges: (B,) counts, (B + 1,) edges."""
+
+    counts: npt.NDArray[np.int64]
+    edges: npt.NDArray[np.float64]
+
+
+def bins_of(
+    values: npt.ArrayLike, value_range: Range, count: int = N_BINS, *, logarithmic: bool = False
+) -> Bins:
+    """Return how values are spread over a range; those beyond it count to the outermost bins.
+
+    Parameters
+    ----------
+    values : (N,) array_like
+        What is counted. What is not finite is left out.
+    value_range : (low, high)
+        Outermost edges; above 0 when `logarithmic`.
+    count : int
+        Number of bins.
+    logarithmic : bool
+        Edges at equal ratios instead of equal distances.
+
+    Examples
+    --------
+    >>> bins_of([0.1, 0.2, 0.9, 7.0], (0, 1), 2).counts.tolist()
+    [2, 2]
+    >>> bins_of([1, 10, 100], (1, 100), 2, logarithmic=True).edges.round(6).tolist()
+    [1.0, 10.0, 100.0]
+    """
+    low, high = value_range
+    make = np.geomspace if logarithmic else np.linspace
+    edges = np.asarray(make(low, high, count + 1), dtype=np.float64)
+    found = np.asarray(values, dtype=np.float64).ravel()
+    found = np.clip(found[np.isfinite(found)], edges[0], edges[-1])
+    return Bins(np.histogram(found, edges)[0].astype(np.int64), edges)
 
 
 class HistogramView(QWidget):
@@ -109,7 +154,7 @@ class HistogramView(QWidget):
     def show_series(self, series: Sequence[Series]) -> None:
         """Draw other values."""
         self._series = tuple(series)
-        self._shown = self._x_range or range_of(
+        self._shown = self._x_range or range_of_values(
             (one.values for one in self._series), logarithmic=self._logarithmic
         )
         self._bins = [
@@ -259,7 +304,7 @@ class HistogramView(QWidget):
         painter = QPainter(self)
         text = self.palette().color(QPalette.ColorRole.WindowText)
         if not self._drawn:
-            painter.setPen(_pale(text, 150))
+            painter.setPen(pale(text, 150))
             flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
             painter.drawText(self.rect(), flags, self._empty_text)
             return
@@ -285,11 +330,11 @@ class HistogramView(QWidget):
                 # A bar of a single value must stay visible beside one of thousands.
                 tall = max(2.0, room * count / most)
                 bar = QRectF(x0, row.bottom() - tall, max(x1 - x0 - 1, 1.0), tall)
-                painter.fillRect(bar, colour if kept else _pale(colour, PALE))
-        painter.setPen(_pale(text, 60))
+                painter.fillRect(bar, colour if kept else pale(colour, PALE))
+        painter.setPen(pale(text, 60))
         painter.drawLine(row.bottomLeft(), row.bottomRight())
         if one.title and row.height() >= LEAST_ROW_PX:
-            painter.setPen(_pale(text, 200))
+            painter.setPen(pale(text, 200))
             metrics = painter.fontMetrics()
             title = metrics.elidedText(one.title, Qt.TextElideMode.ElideRight, int(row.width() / 2))
             flags = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop
@@ -297,7 +342,7 @@ class HistogramView(QWidget):
 
     def _draw_axis(self, painter: QPainter, text: QColor) -> None:
         ticks = log_ticks(*self._shown) if self._logarithmic else nice_ticks(*self._shown)
-        painter.setPen(_pale(text, 190))
+        painter.setPen(pale(text, 190))
         for tick, place in self._labels(ticks):
             painter.drawText(place, Qt.AlignmentFlag.AlignHCenter, _short(tick))
 
@@ -328,7 +373,7 @@ class HistogramView(QWidget):
         said = self._x_title
         if self._mouse is not None:
             said = self.value_text(self._mouse.x())
-        painter.setPen(_pale(text, 200))
+        painter.setPen(pale(text, 200))
         metrics = painter.fontMetrics()
         shown = metrics.elidedText(said, Qt.TextElideMode.ElideRight, int(self._plot.width()))
         painter.drawText(QPointF(self._plot.left(), metrics.ascent()), shown)
@@ -336,9 +381,3 @@ class HistogramView(QWidget):
 
 def _short(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-
-
-def _pale(colour: QColor, alpha: int) -> QColor:
-    found = QColor(colour)
-    found.setAlpha(alpha)
-    return found

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from architecture_page import stations
 from blob_images import blob_image, centre
 
 import napari_segmate
@@ -48,6 +49,17 @@ class CallRecorder:
         """Forget what was recorded and record from now on."""
         self.files.clear()
         self.recording = True
+
+    def missed(self, walk: str) -> list[str]:
+        """Return the stations of a walk in the page about the architecture that nobody called."""
+        return [
+            str(one)
+            for one in stations(walk)
+            if not any(f"{name}.".startswith(f"{one.name}.") for name in self._called(one.path))
+        ]
+
+    def _called(self, path: str) -> dict[str, None]:
+        return self.files.get(path, {})
 
     def report(self) -> str:
         """Return one line per file, in the order in which they were reached."""
@@ -97,7 +109,7 @@ def test_a_click_passes_few_files_until_its_outline_is_drawn(
     hands.preview()
     assert not recorder.recording
     assert len(recorder.files) <= MOST_FILES, recorder.report()
-    assert "inference/prompts/decoding.py" in recorder.files
+    assert recorder.missed("a click") == []
 
 
 def test_a_commit_passes_few_files_until_it_is_written(hands: Any, recorder: CallRecorder) -> None:
@@ -108,4 +120,4 @@ def test_a_commit_passes_few_files_until_it_is_written(hands: Any, recorder: Cal
     assert not recorder.recording
     assert hands.output.data.max() == 2
     assert len(recorder.files) <= MOST_FILES, recorder.report()
-    assert "core/labels/commit.py" in recorder.files
+    assert recorder.missed("a commit") == []
