@@ -61,14 +61,24 @@ def test_large_maps_are_worked_on_in_blocks_with_the_same_result(monkeypatch):
     np.testing.assert_array_equal(label_flow(maps), whole)
 
 
-def test_two_ends_of_paths_in_one_deep_object_are_one_object():
+def test_high_seeds_join_what_is_deep_between_two_ends_of_paths():
     y, x = np.indices((80, 80)) - 39.5
     labels = (np.hypot(y, x) < 30).astype(np.int32)
     one, two = flow_targets(labels), flow_targets(labels * np.where(x < 0, 1, 2))
-    parts = [
+    smooth, parted = (
         DenseMaps(t.foreground, t.distance, t.distance, (80, 80), two.flow_yx) for t in (one, two)
-    ]
-    assert [instances_from_dense(maps).max() for maps in parts] == [1, 2]
+    )
+    strict = InstanceParams(seed=0.9)
+    assert instances_from_dense(smooth, strict).max() == 1
+    assert instances_from_dense(parted, strict).max() == 2
+
+
+def test_foreground_without_depth_is_no_object():
+    inside = np.zeros((40, 40), np.float32)
+    inside[8:30, 8:30] = 1
+    shallow = np.full((40, 40), 0.2, np.float32)
+    maps = DenseMaps(inside, shallow, inside, (80, 80), np.zeros((2, 40, 40), np.float32))
+    assert not instances_from_dense(maps).any()
 
 
 def test_an_object_without_any_flow_is_found_nevertheless():
@@ -106,3 +116,14 @@ def test_flow_of_another_size_is_refused():
     flat = np.zeros((4, 4), np.float32)
     with pytest.raises(ValueError, match="one shape"):
         DenseMaps(flat, flat, flat, (8, 8), np.zeros((2, 4, 5), np.float32))
+
+
+def test_outlines_lie_where_they_should_in_images_of_odd_sides():
+    _, labels = nuclei((161, 161), count=30, radius=9)
+    padded = np.pad(labels, ((0, 1), (0, 1)), mode="edge")
+    even = _maps(padded)
+    maps = DenseMaps(
+        even.foreground, even.depth, even.centre, (161, 161), even.flow_yx, cell_yx=(2.0, 2.0)
+    )
+    found = instances_from_dense(maps)
+    np.testing.assert_array_equal(found, instances_from_dense(even)[:161, :161])

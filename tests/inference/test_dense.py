@@ -98,3 +98,32 @@ def test_embeddings_of_many_tiles_are_not_kept():
     assert len(tiles) > 16
     dense_maps(plane, tiles, 1.0, BrightnessHead(), store)
     assert store.nbytes == 0
+
+
+class FlowHead(BrightnessHead):
+    """Its flow is the brightness along y, and the opposite along x."""
+
+    def instance_maps(self, embedding):
+        maps = super().instance_maps(embedding)
+        flow = np.stack([maps.foreground, -maps.foreground])
+        return replace(maps, flow_yx=flow)
+
+
+@pytest.mark.parametrize("zoom", [0.5, 1.0, 2.0])
+def test_flow_of_tiles_fades_like_the_other_maps(zoom):
+    plane = smooth_plane((96, 160))
+    whole = maps_of(plane, FlowHead(), zoom, tile=1000)
+    tiled = maps_of(plane, FlowHead(), zoom, tile=48, halo=8)
+    assert tiled.flow_yx.dtype == np.int8
+    assert np.abs(tiled.flow_yx.astype(int) - whole.flow_yx).max() <= 8
+    along_y, along_x = tiled.flow_yx.astype(int)
+    np.testing.assert_allclose(along_y, tiled.foreground * (127 / 255), atol=2)
+    np.testing.assert_array_equal(along_y, -along_x)
+
+
+def test_even_tiles_have_no_flow():
+    image = np.zeros((96, 160), np.uint8)
+    image[:, 96:] = smooth_plane((96, 64)).values
+    maps = maps_of(ArrayPlane(image), FlowHead(), tile=32, halo=0)
+    assert not maps.flow_yx[:, :, :40].any()
+    assert maps.flow_yx[:, :, 60:].any()

@@ -30,7 +30,11 @@ def as_unit(values: MapArray) -> FloatArray:
 
 
 def enlarge_labels(
-    labels: Labels, foreground: MapArray, threshold: float, shape: Shape2D
+    labels: Labels,
+    foreground: MapArray,
+    threshold: float,
+    shape: Shape2D,
+    cell_yx: tuple[float, float] | None = None,
 ) -> Labels:
     """Return labels of map cells at the size of the image.
 
@@ -47,6 +51,8 @@ def enlarge_labels(
         Least probability of a pixel of an object, 0 to 1.
     shape : (H, W)
         Size of the image that the cells cover.
+    cell_yx : (float, float), optional
+        Size of a cell in pixels; by default the cells are together as large as the image.
 
     Returns
     -------
@@ -61,14 +67,17 @@ def enlarge_labels(
     if labels.shape == shape:
         return labels
     grown = _grown(labels)
+    sides = tuple(side / cells for cells, side in zip(labels.shape, shape, strict=True))
+    sides = cell_yx or sides
     near_y, near_x = (
-        _nearest(cells, side) for cells, side in zip(labels.shape, shape, strict=True)
+        _nearest(cells, pixels, side)
+        for cells, pixels, side in zip(labels.shape, shape, sides, strict=True)
     )
     enlarged = np.empty(shape, np.int32)
     strip = max(1, STRIP_PX // shape[1])
     for top in range(0, shape[0], strip):
         part = slice(top, top + strip)
-        likely = _interpolated(foreground, shape, part)
+        likely = _interpolated(foreground, shape, sides, part)
         rows = np.take(grown[near_y[part]], near_x, axis=1)
         np.multiply(rows, likely > threshold, out=enlarged[part])
     return enlarged
@@ -84,15 +93,17 @@ def _grown(labels: Labels) -> Labels:
     return np.where(labels > 0, labels, around)
 
 
-def _nearest(cells: int, pixels: int) -> Cells:
-    found: Cells = ((np.arange(pixels) + 0.5) * (cells / pixels)).astype(np.intp)
+def _nearest(cells: int, pixels: int, side: float) -> Cells:
+    found: Cells = ((np.arange(pixels) + 0.5) / side).astype(np.intp)
     return np.minimum(found, cells - 1)
 
 
-def _interpolated(foreground: MapArray, shape: Shape2D, part: slice) -> FloatArray:
+def _interpolated(
+    foreground: MapArray, shape: Shape2D, sides: tuple[float, ...], part: slice
+) -> FloatArray:
     """Return some rows of a map at the size of the image, linear between the cells."""
-    top, bottom, share_y = _between(foreground.shape[0], shape[0], part)
-    left, right, share_x = _between(foreground.shape[1], shape[1], slice(None))
+    top, bottom, share_y = _between(foreground.shape[0], shape[0], sides[0], part)
+    left, right, share_x = _between(foreground.shape[1], shape[1], sides[1], slice(None))
     first = int(top[0])
     cells = as_unit(foreground[first : int(bottom[-1]) + 1])
     lines = cells[top - first]
@@ -102,9 +113,9 @@ def _interpolated(foreground: MapArray, shape: Shape2D, part: slice) -> FloatArr
     return found
 
 
-def _between(cells: int, pixels: int, part: slice) -> tuple[Cells, Cells, FloatArray]:
+def _between(cells: int, pixels: int, side: float, part: slice) -> tuple[Cells, Cells, FloatArray]:
     """Return the two cells that each pixel lies between, and the share of the second."""
-    at = (np.arange(pixels)[part] + 0.5) * (cells / pixels) - 0.5
+    at = (np.arange(pixels)[part] + 0.5) / side - 0.5
     at = np.clip(at, 0, cells - 1)
     first = at.astype(np.intp)
     return first, np.minimum(first + 1, cells - 1), (at - first).astype(np.float32)

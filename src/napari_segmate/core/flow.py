@@ -35,7 +35,7 @@ REACH = 2**DOUBLINGS
 """Cells of the longest path: the overlap of blocks."""
 SPREAD = 0.8
 """Standard deviation of the blur of the counted ends, in cells: paths end near each other."""
-FAINT = 0.8
+FAINT = 0.9
 """Share of the least foreground from which on paths are followed: thin parts keep together."""
 STRAY = 2
 """Cells whose path ends nowhere join the object within so many cells."""
@@ -55,11 +55,14 @@ class FlowParams:
     join : float
         Two objects are one where the cells between them are at least this deep, as a multiple of
         the mean depth of the shallower one.
+    depth : float
+        Least depth of the deepest cell of an object, 0 to 1.
     """
 
     foreground: float = 0.5
     density: float = 2.5
-    join: float = 1.1
+    join: float = 1.8
+    depth: float = 0.4
 
 
 def as_signed(values: SignedMapArray) -> FloatArray:
@@ -105,7 +108,7 @@ def label_flow(maps: DenseMaps, params: FlowParams | None = None) -> Labels:
     ends = _ends_of_paths(maps, FAINT * params.foreground)
     labels, count = _gathered(ends, params.density)
     labels, count = _with_strays(labels, ends >= 0, count)
-    return _joined(labels, maps, count, params.join)
+    return _joined(labels, maps, count, params)
 
 
 def _ends_of_paths(maps: DenseMaps, foreground: float) -> Ends:
@@ -179,10 +182,12 @@ def _with_strays(labels: Labels, inside: BoolArray, count: int) -> tuple[Labels,
     return np.where(groups > 0, groups + count, labels).astype(np.int32), count + int(more)
 
 
-def _joined(labels: Labels, maps: DenseMaps, count: int, join: float) -> Labels:
-    """Return labels 1 .. n in which objects are one that no shallow cells keep apart."""
-    areas = np.zeros(count + 1)
-    depths = np.zeros(count + 1)
+def _joined(labels: Labels, maps: DenseMaps, count: int, params: FlowParams) -> Labels:
+    """Return labels 1 .. n in which objects are one that no shallow cells keep apart.
+
+    Those that are shallow everywhere are left out.
+    """
+    areas, depths, deepest = np.zeros((3, count + 1))
     pairs, between = [], []
     for rows in _strips(labels.shape[0]):
         part = labels[rows.start : rows.stop + 1]
@@ -190,14 +195,17 @@ def _joined(labels: Labels, maps: DenseMaps, count: int, join: float) -> Labels:
         own = part[: rows.stop - rows.start].ravel()
         areas += np.bincount(own, minlength=count + 1)
         depths += np.bincount(own, depth[: rows.stop - rows.start].ravel(), minlength=count + 1)
+        np.maximum.at(deepest, own, depth[: rows.stop - rows.start].ravel())
         for pair, deep in _borders(part, depth):
             pairs.append(pair)
             between.append(deep)
     mean = depths / np.maximum(areas, 1)
-    same = _same(np.concatenate(pairs, axis=1), np.concatenate(between), mean, join)
-    size = np.bincount(same, areas)
-    size[0] = 0
-    number = (np.cumsum(size > 0) * (size > 0)).astype(np.int32)
+    same = _same(np.concatenate(pairs, axis=1), np.concatenate(between), mean, params.join)
+    deep = np.zeros(count + 1)
+    np.maximum.at(deep, same, np.where(areas > 0, deepest, 0))
+    keep = deep >= params.depth
+    keep[0] = False
+    number = (np.cumsum(keep) * keep).astype(np.int32)
     return np.asarray(number[same][labels])
 
 

@@ -74,7 +74,7 @@ class InstanceParams:
         Examples
         --------
         >>> InstanceParams().flow_params
-        FlowParams(foreground=0.5, density=2.5, join=1.1)
+        FlowParams(foreground=0.5, density=2.5, join=1.8, depth=0.4)
         """
         usual = FlowParams()
         share = max(self.seed, LEAST_SEED) / USUAL_SEED
@@ -162,7 +162,9 @@ def instances_from_dense(maps: DenseMaps, params: InstanceParams | None = None) 
     """
     params = params or InstanceParams()
     cells = label_cells(maps, params)
-    enlarged = enlarge_labels(cells, maps.foreground, params.foreground, maps.image_shape)
+    enlarged = enlarge_labels(
+        cells, maps.foreground, params.foreground, maps.image_shape, maps.cell_yx
+    )
     return _without_small(enlarged, params.min_area)
 
 

@@ -147,6 +147,9 @@ class DenseMaps:
     flow_yx : (2, h, w) float32 or int8, optional
         Direction in which the centre of the object is reached on a path inside of it, -1 to 1, or
         -127 to 127 as int8. With a flow, paths tell the objects apart.
+    cell_yx : (float, float), optional
+        Height and width of a cell in pixels of the image: the last cells may reach beyond it. By
+        default all cells together are as large as the image.
     """
 
     foreground: MapArray
@@ -154,6 +157,7 @@ class DenseMaps:
     centre: MapArray
     image_shape: Shape2D
     flow_yx: SignedMapArray | None = None
+    cell_yx: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         shapes = {self.foreground.shape, self.depth.shape, self.centre.shape}

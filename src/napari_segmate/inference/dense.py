@@ -67,7 +67,7 @@ def dense_maps(
         uint8, and int8 for the flow.
     """
     context = context or Context()
-    canvas = _Canvas(plane.shape, zoom)
+    canvas = _Canvas(plane.shape, zoom, whole=_is_one_look(plane.shape, tiles))
     for number, tile in enumerate(tiles):
         context.report(number, len(tiles), "looking")
         keep = len(tiles) <= KEPT_TILES
@@ -111,14 +111,22 @@ def _cells(shape: Shape2D) -> Shape2D:
     return -(-shape[0] // STRIDE), -(-shape[1] // STRIDE)
 
 
+def _is_one_look(shape: Shape2D, tiles: Sequence[Tile]) -> bool:
+    return len(tiles) == 1 and tiles[0].frame.box_yx == (0, 0, *shape)
+
+
 class _Canvas:
     """The maps of a plane while its tiles come in."""
 
-    def __init__(self, shape: Shape2D, zoom: float) -> None:
+    def __init__(self, shape: Shape2D, zoom: float, *, whole: bool) -> None:
         self._zoom = zoom
-        cells = _cells((shown(shape[0], zoom), shown(shape[1], zoom)))
+        size = shown(shape[0], zoom), shown(shape[1], zoom)
+        cells = _cells(size)
+        # One tile is shown a little larger than its zoom where a side comes out as a fraction.
+        zooms = [size[axis] / shape[axis] if whole else zoom for axis in (0, 1)]
         arrays = [np.zeros(cells, np.uint8) for _ in NAMES]
-        self.maps = DenseMaps(arrays[0], arrays[1], arrays[2], shape)
+        cell_yx = STRIDE / zooms[0], STRIDE / zooms[1]
+        self.maps = DenseMaps(arrays[0], arrays[1], arrays[2], shape, None, cell_yx)
         self._weight = np.zeros(cells, np.float16)
 
     def add(self, tile: Tile, maps: DenseMaps) -> None:

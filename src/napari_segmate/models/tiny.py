@@ -124,7 +124,7 @@ def maps_at_half(maps: torch.Tensor, image_shape: Shape2D) -> DenseMaps:
     shown = large if fine is None else fine[:, :height, :width]
     likely, depth = to_array(shown[0].sigmoid()), to_array(shown[1].clamp(0, 1))
     flow = None if fine is None else to_array(shown[2:4].clamp(-1, 1))
-    return DenseMaps(likely, depth, near, image_shape, flow)
+    return DenseMaps(likely, depth, near, image_shape, flow, (2.0, 2.0))
 
 
 def _padded_length(length: int) -> int:

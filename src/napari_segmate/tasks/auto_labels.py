@@ -22,6 +22,9 @@ __all__ = ["Proposal", "labels_of_maps", "labels_of_masks"]
 BACKGROUND_SHARE = 0.5
 """A mask of more than this part of the plane is the background, unless it is the only one."""
 
+FLOW_SCORE = 0.65
+"""Least score of an object in maps with a flow: no object is found there that is not deep, too."""
+
 Keep = npt.NDArray[np.bool_]
 Cells = npt.NDArray[np.int32]
 Counts = npt.NDArray[np.int64]
@@ -74,6 +77,8 @@ def labels_of_maps(
     scores = _mean_likely(cells, maps)
     labels = _drawn(cells, maps, params)
     least = params.least_score(Mode.OBJECTS)
+    if maps.flow_yx is not None and not params.score:
+        least = min(least, FLOW_SCORE)
     return _proposal(labels, scores, replace(params, score=least), diameter, region)
 
 
@@ -153,14 +158,19 @@ def _drawn(cells: Cells, maps: DenseMaps, params: Params) -> Cells:
             likely = likely.copy()
             likely[filled != cells] = np.iinfo(np.uint8).max if likely.dtype == np.uint8 else 1
         cells = filled
-    return enlarge_labels(cells, likely, params.foreground, maps.image_shape)
+    return enlarge_labels(cells, likely, params.foreground, maps.image_shape, maps.cell_yx)
 
 
 def _mean_likely(cells: Cells, maps: DenseMaps) -> FloatArray:
-    """Return the mean probability of the cells of each object, by label."""
-    flat = cells.ravel()
-    total = np.bincount(flat, as_unit(maps.foreground).ravel())
-    return (total / np.maximum(np.bincount(flat), 1)).astype(np.float32)
+    """Return the mean probability of the cells of each object, by label.
+
+    In maps with a flow the cells at the border are shares of pixels: deep cells count more there.
+    """
+    flat, likely = cells.ravel(), as_unit(maps.foreground).ravel()
+    weights = np.ones_like(likely) if maps.flow_yx is None else as_unit(maps.depth).ravel()
+    counted = np.bincount(flat, weights)
+    total = np.bincount(flat, weights * likely)
+    return np.divide(total, counted, out=total, where=counted > 0).astype(np.float32)
 
 
 def _cut(labels: LabelArray, count: int) -> Keep:
