@@ -300,12 +300,14 @@ def fast_in_half(device: str) -> bool:
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
-class _Stopped(Exception):  # noqa: N818 - not an error
-    """Raised by the signal that asks the process to end."""
+class Stop:
+    """Remembers that a signal asked the process to end: it does after the step."""
 
+    def __init__(self) -> None:
+        self.asked = False
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise _Stopped
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
 
 
 def run(
@@ -314,6 +316,7 @@ def run(
     held_out: Sequence[Item],
     work: Path,
     budget_s: float,
+    stop: Stop,
 ) -> None:
     """Train until the budget is spent, then while the rate falls; with checkpoints on the way."""
     settings = trainer.settings
@@ -336,6 +339,8 @@ def run(
         if now - saved > settings.save_every_s:
             trainer.save(work / (AFTER if trainer.decayed_s else BEFORE))
             saved = time.monotonic()
+        if stop.asked:
+            break
         if now - evaluated > settings.evaluate_every_s:
             scores = evaluate.score(trainer.averaged(), held_out, trainer.device, 8, scenes=0)
             _log(work, {"step": trainer.step, "scores": scores})
@@ -451,11 +456,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # The seed depends on the step, so that a resumed run sees new crops.
     seed = trainer.settings.seed + trainer.step
     batches = load_batches(training, trainer.settings.batch, seed, workers)
-    signal.signal(signal.SIGTERM, _stop)
-    try:
-        run(trainer, batches, held_out, options.work, options.budget_minutes * 60)
-    except _Stopped:
-        trainer.save(options.work / (AFTER if trainer.decayed_s else BEFORE))
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop)
+    run(trainer, batches, held_out, options.work, options.budget_minutes * 60, stop)
+    if stop.asked:
         return
     trained = trainer.averaged()
     scores = evaluate.score(trained, held_out, device, scenes=options.part_scenes)
