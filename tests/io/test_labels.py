@@ -136,7 +136,7 @@ def test_a_tiff_is_compressed(tmp_path):
 
 def test_zarr_chunks_are_planes(tmp_path):
     path = write_labels(tmp_path / "a.zarr", np.ones((3, 600, 20), np.uint8))
-    assert zarr.open_array(path).chunks == (1, 512, 20)
+    assert zarr.open_group(path)["0"].chunks == (1, 512, 20)
 
 
 def test_lazy_labels_are_written(tmp_path):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_segmate.cli._reading import Reading, ome_of
+from napari_segmate.cli._reading import Reading
+from napari_segmate.cli._words import counted
 from napari_segmate.core.context import Context
 from napari_segmate.core.images.image_source import ContrastMode, ImageSource
 from napari_segmate.core.numbers.lengths import Length
@@ -80,6 +81,7 @@ class Labeller:
     writing: Writing
     blocks: Blocks
     context: Context
+    notices: list[str] = field(default_factory=list)
 
     @property
     def made_with(self) -> dict[str, Any]:
@@ -96,6 +98,7 @@ class Labeller:
 
     def run(self, image: Path, target: Path) -> dict[str, Any]:
         """Label one image and write what belongs to it; return facts on the result."""
+        self.notices.extend(self.reading.notes(image))
         params = replace(self.params, diameter=self.reading.pixels(image, self.diameter))
         make = self._blockwise if is_blocks(target) else self._whole
         labels = make(image, target, params)
@@ -106,10 +109,13 @@ class Labeller:
 
     def _whole(self, image: Path, target: Path, params: Params) -> LabelArray:
         """Return the labels of an image that fit into memory, once they are written."""
+        from napari_segmate.io.input_state import check_unchanged, input_state
         from napari_segmate.io.labels import write_labels
 
+        before, layout = input_state(image), self.reading.layout(image)
         labels = self._labels(self.reading.source(image), image, params)
-        write_labels(target, labels, axes=None if labels.ndim > 3 else "ZYX"[3 - labels.ndim :])
+        check_unchanged(image, before)
+        write_labels(target, labels, layout)
         return labels
 
     def _labels(self, source: ImageSource, image: Path, params: Params) -> LabelArray:
@@ -121,11 +127,13 @@ class Labeller:
             contrast = source.estimate_contrast(ContrastMode.PLANE, index)
             plane = source.plane(index, contrast)
             return run(plane, self.model, params, context=self.context).labels
+        axis = self.reading.link_axis(image, len(sizes))
         return run_stack(
             source,
             self.model,
             params,
-            link=self.reading.link,
+            link=axis is not None,
+            z_axis=-1 if axis is None else axis,
             anisotropy=self.reading.anisotropy_of(image),
             context=self.context,
         )
@@ -148,6 +156,11 @@ class Labeller:
             overwrite=True,  # what was there is already known to be given up
             context=self.context,
         )
+        if written.damaged:
+            self.notices.append(
+                f"{target}: {counted(written.damaged, 'block')} of an earlier run were damaged and "
+                "done again"
+            )
         result = open_ome(written.path)
         assert result is not None, "just written"
         return result.levels[0]
@@ -157,16 +170,13 @@ class Labeller:
         from napari_segmate.tasks.blockwise.run import Output
 
         output = Output(
-            link_axis=planes - 1 if planes and self.reading.link else None,
+            link_axis=self.reading.link_axis(image, planes),
             anisotropy=self.reading.anisotropy_of(image),
         )
-        known = None if self.reading.axes else ome_of(image)
-        if known is None:
+        layout = self.reading.layout(image)
+        if layout is None or len(layout.axes) != planes + 2:
             return output
-        kept = [at for at, letter in enumerate(known.axes) if letter != "c"]
-        letters = "".join(known.axes[at] for at in kept)
-        scale = tuple(known.scale[at] for at in kept)
-        return replace(output, axes=letters, scale=scale, units=known.units)
+        return replace(output, axes=layout.axes, scale=layout.scale, units=layout.units)
 
 
 def _largest(labels: Any) -> int:

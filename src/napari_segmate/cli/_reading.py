@@ -10,9 +10,9 @@ from napari_segmate.core.images.image_source import ChannelMap, ImageSource
 from napari_segmate.core.numbers.lengths import Length
 
 if TYPE_CHECKING:
-    from napari_segmate.io.ome_zarr import OmeImage
+    from napari_segmate.io.layout import Layout
 
-__all__ = ["Reading", "ome_of"]
+__all__ = ["Reading"]
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,37 @@ class Reading:
 
         if self.anisotropy is not None:
             return self.anisotropy
+        layout = self.layout(image)
+        if layout is not None and not layout.depth:
+            return 1.0  # Planes of a series in time have no distance.
         sizes = sizes_um(image)
         if "z" in sizes and "x" in sizes:
             return sizes["z"] / sizes["x"]
-        known = ome_of(image)
-        if known is None or "z" not in known.axes:
+        if layout is None or layout.scale is None:
             return 1.0
         # Of the same unit, whichever that is.
-        return known.scale[known.axes.index("z")] / known.scale[known.axes.index("x")]
+        return layout.scale[layout.axes.index("z")] / layout.scale[layout.axes.index("x")]
+
+    def layout(self, image: Path) -> Layout | None:
+        """Return the axes and pixel sizes of the labels of an image; None where nobody says."""
+        from napari_segmate.io.layout import label_layout
+
+        return label_layout(image, self.axes)
+
+    def link_axis(self, image: Path, planes: int) -> int | None:
+        """Return the axis of planes along which objects are linked, of so many; None for none."""
+        from napari_segmate.io.layout import Layout
+
+        if not self.link or not planes:
+            return None
+        layout = (self.layout(image) or Layout.default(planes + 2)).of_ndim(planes + 2)
+        return layout.link_axis
+
+    def notes(self, image: Path) -> list[str]:
+        """Return what a user may want to know about how an image is read, a line each."""
+        from napari_segmate.io.images import reading_notes
+
+        return [f"{image}: {note}" for note in reading_notes(image, self.axes)]
 
     def pixel_size_of(self, image: Path) -> float | None:
         """Return the side of a pixel in micrometres; None where nobody says."""
@@ -89,10 +112,3 @@ class Reading:
             return {}
         pixels, side = self.pixels(image, diameter), self.pixel_size_of(image)
         return {"size": {"asked": str(diameter), "pixel_size_um": side, "pixels": pixels}}
-
-
-def ome_of(image: Path) -> OmeImage | None:
-    """Return what an OME-Zarr folder says of itself; None for anything else."""
-    from napari_segmate.io.ome_zarr import open_ome
-
-    return open_ome(image) if image.is_dir() else None

@@ -59,11 +59,15 @@ class Searcher:
 
     def run(self, image: Path, target: Path) -> dict[str, Any]:
         """Label one image and write what belongs to it; return facts on the result."""
+        from napari_segmate.io.input_state import check_unchanged, input_state
         from napari_segmate.io.labels import write_labels
 
+        self.notices.extend(self.reading.notes(image))
+        before, layout = input_state(image), self.reading.layout(image)
         found = self._found(image)
         labels = found.labels
-        write_labels(target, labels, axes=None if labels.ndim > 3 else "ZYX"[3 - labels.ndim :])
+        check_unchanged(image, before)
+        write_labels(target, labels, layout)
         self._write_rest(image, target, found)
         if found.advice:
             self.notices.append(f"{image}: {found.advice}")
@@ -79,13 +83,16 @@ class Searcher:
     def _found(self, image: Path) -> Found:
         from napari_segmate.tasks.text.run import run_stack
 
+        source = self.reading.source(image)
+        axis = self.reading.link_axis(image, len(source.index_shape))
         found = run_stack(
-            self.reading.source(image),
+            source,
             self.prompt,
             self.detector,
             self.model,
             replace(self.params, diameter=self.reading.pixels(image, self.diameter) or 0.0),
-            link=self.reading.link,
+            link=axis is not None,
+            z_axis=-1 if axis is None else axis,
             anisotropy=self.reading.anisotropy_of(image),
             context=self.context,
         )

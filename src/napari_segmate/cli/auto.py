@@ -151,7 +151,7 @@ def auto(
         labeller = Labeller(segmenter, settings, size, reading, writing, blocks, context)
         work = Work(FACTS, labeller.made_with, labeller.run, writing.complete, writing.files)
         done = run_all(jobs, work, overwrite=overwrite, context=context)
-    for line in done.errors:
+    for line in (*labeller.notices, *done.errors):
         typer.echo(f"segmate: {line}", err=True)
     typer.echo(done.as_text())
     if done.errors:

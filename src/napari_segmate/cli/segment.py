@@ -189,10 +189,15 @@ def segment(
     """Segment the objects that points and boxes show."""
     if not point and not box:
         raise typer.BadParameter("give at least one --point Y,X or --box Y0,X0,Y1,X1")
+    from napari_segmate.io.input_state import check_unchanged, input_state
+
     target = _target(image, output, overwrite)
     drawn = _Drawn(point or [], negative or [], box or [], each_point)
     reading = Reading(axes, channels, pixel_size=pixel_size)
+    before = input_state(image)
     source = reading.source(image)
+    for note in reading.notes(image):
+        typer.echo(f"segmate: {note}", err=True)
     number = plane_index(index, source)
     size = reading.pixels(image, diameter) or 0.0
     prompts = drawn.objects(source.shape)
@@ -206,7 +211,10 @@ def segment(
         params = Params(fill_holes, min_size, diameter=size, overlap=CommitPolicy(overlap))
         result = run(plane, prompts, segmenter, params=params, index=number, context=context)
         context.report(0, 0, "writing")
-        write_labels(target, result.labels(), axes="YX")
+        check_unchanged(image, before)
+        labels = result.labels()
+        layout = reading.layout(image)
+        write_labels(target, labels, layout and layout.of_ndim(labels.ndim))
     if provenance:
         _write_records(target, result, reading.size_facts(image, diameter))
     written = _Written(target, result, segmenter.key)

@@ -12,15 +12,24 @@ import numpy as np
 
 from napari_segmate.core.errors import ImageError
 from napari_segmate.core.images.image_source import ImageAxes, guess_axes
-from napari_segmate.io.ome_zarr import ome_image
+from napari_segmate.io.ome_zarr import ome_image, other_images
 
-__all__ = ["ZARR_FILES", "axes_from_letters", "read_image"]
+__all__ = ["TIFF", "ZARR_FILES", "axes_from_letters", "main_series", "read_image", "reading_notes"]
+
+TIFF = (".tif", ".tiff")
 
 LAZY_BYTES = 1 << 28
 """Compressed TIFF files of more than this are decoded piece by piece."""
 
 ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
 """One of them lies in every Zarr folder."""
+
+NAMED = 5
+"""So many images that are left out are named."""
+THIN = 16
+"""An axis of so few pixels is more likely one of channels."""
+CHANNELS = range(2, 5)
+"""So many planes may as well be channels."""
 
 Read = tuple[Any, ImageAxes]
 
@@ -134,7 +143,8 @@ def _read_tiff(path: Path) -> Read:
     with tifffile.TiffFile(path) as file:
         if not file.series:
             raise ImageError("holds no image")
-        series = file.series[0]
+        chosen = main_series(file)
+        series = file.series[chosen]
         _check_whole(file, series)
         letters, shape = series.axes, tuple(series.shape)
         pyramid = len(series.levels) > 1
@@ -142,14 +152,29 @@ def _read_tiff(path: Path) -> Read:
         lazy = pyramid or series.nbytes > LAZY_BYTES
         data = None if mapped or lazy else series.asarray()
     if mapped:
-        data = tifffile.memmap(path, mode="r", series=0)
+        data = tifffile.memmap(path, mode="r", series=chosen)
     elif lazy:
-        data = _lazy_tiff(path)
+        data = _lazy_tiff(path, chosen)
     return data, _tiff_axes(letters, shape)
 
 
+def main_series(file: Any) -> int:
+    """Return the number of the largest image of a TIFF file: thumbnails may come before it."""
+    sizes = [int(series.size) for series in file.series]
+    return sizes.index(max(sizes))
+
+
 def _check_whole(file: Any, series: Any) -> None:
-    """Refuse a file that ends early: what is left would pass for a smaller image."""
+    """Refuse a file that ends early: what is left would pass for a smaller image.
+
+    Planes of an OME-TIFF that are in no file would be read as zeros.
+    """
+    missing = sum(page is None for page in series.pages)
+    if missing:
+        raise ImageError(
+            f"lacks {missing} of {len(series.pages)} planes: a file of the same image is missing, "
+            "or this one was cut off; put all its files into one folder"
+        )
     told = [entry["shape"] for entry in file.shaped_metadata or () if "shape" in entry]
     planes = (file.imagej_metadata or {}).get("images", 1)
     expected = max(
@@ -161,12 +186,12 @@ def _check_whole(file: Any, series: Any) -> None:
         )
 
 
-def _lazy_tiff(path: Path) -> Any:
+def _lazy_tiff(path: Path, chosen: int) -> Any:
     import tifffile
     import zarr
 
     file = tifffile.TiffFile(path)
-    store = file.series[0].aszarr()
+    store = file.series[chosen].aszarr()
     # The file stays open as long as the arrays live.
     weakref.finalize(store, file.close)
     opened = zarr.open(store, mode="r")
@@ -180,6 +205,79 @@ def _tiff_axes(letters: str, shape: tuple[int, ...]) -> ImageAxes:
     if "Y" in letters and "X" in letters:
         return axes_from_letters(letters, shape)
     return guess_axes(shape)
+
+
+def reading_notes(path: str | os.PathLike[str], axes: str | None = None) -> tuple[str, ...]:
+    """Return what a user may want to know about how an image file is read.
+
+    Named are images of the file that are left out, and readings that are a guess and unlikely.
+
+    Parameters
+    ----------
+    path : path
+        An image that `read_image` reads.
+    axes : str, optional
+        What the user says that its axes are.
+    """
+    path = Path(path)
+    if path.suffix.lower() in TIFF and not path.is_dir():
+        return _tiff_notes(path, axes)
+    if path.is_dir():
+        return _zarr_notes(path, axes)
+    if path.suffix.lower() == ".npy" and axes is None:
+        return _doubts(tuple(np.load(path, mmap_mode="r", allow_pickle=False).shape))
+    return ()
+
+
+def _tiff_notes(path: Path, axes: str | None) -> tuple[str, ...]:
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        chosen = main_series(file)
+        sizes = ["x".join(map(str, series.shape)) for series in file.series]
+        letters, shape = file.series[chosen].axes, tuple(file.series[chosen].shape)
+    others = [size for number, size in enumerate(sizes) if number != chosen]
+    notes = []
+    if others:
+        notes.append(
+            f"the largest of {len(sizes)} images of the file is read, {sizes[chosen]}; the others "
+            f"({_listed(others)}) are left out"
+        )
+    guessed = axes is None and not set(letters) & set("ZTCS") and len(shape) > 2
+    return (*notes, *(_doubts(shape) if guessed else ()))
+
+
+def _zarr_notes(path: Path, axes: str | None) -> tuple[str, ...]:
+    import zarr
+
+    opened: Any = zarr.open(path, mode="r")
+    if isinstance(opened, zarr.Array):
+        return _doubts(tuple(opened.shape)) if axes is None else ()
+    others = other_images(opened)
+    return (f"the first image is read; {_listed(others)} are left out",) if others else ()
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (" ..." if len(names) > NAMED else "")
+
+
+def _doubts(shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Return what is unlikely about the guess at the axes of an image, and what to give."""
+    guess = guess_axes(shape)
+    if len(shape) < 3 or guess.rgb:
+        return ()
+    planes, (height, width) = shape[:-2], shape[-2:]
+    read = f"read as {'x'.join(map(str, planes))} planes of {height}x{width} pixels"
+    others = "ZTP"[: len(shape) - 3][::-1]
+    if width <= THIN and width * 8 <= min(shape[-3:-1]):
+        likely = f"{others}YXC"
+    elif height <= THIN and height * 8 <= min(planes[-1], width):
+        likely = f"{others}YCX"
+    elif planes[-1] in CHANNELS:
+        likely = f"{others}CYX"
+    else:
+        return ()
+    return (f"{read}; if there are channels in it, give --axes {likely}",)
 
 
 # PNG, JPEG, ...

@@ -12,14 +12,17 @@ import numpy as np
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.files.atomic import replacing
 from napari_segmate.core.labels.commit import dtype_for
+from napari_segmate.core.numbers.lengths import unit_um
 from napari_segmate.core.types import LabelArray
+from napari_segmate.io.layout import Layout
+from napari_segmate.io.ome_zarr import add_pyramid, create_labels
 
 __all__ = ["check_target", "write_labels"]
 
-CHUNK = 512
 
-
-def write_labels(path: str | os.PathLike[str], labels: Any, axes: str | None = None) -> Path:
+def write_labels(
+    path: str | os.PathLike[str], labels: Any, axes: str | Layout | None = None
+) -> Path:
     """Write a label image, and return where it is.
 
     The file appears (or replaces another one) only once it is complete. It has the smallest
@@ -32,8 +35,9 @@ def write_labels(path: str | os.PathLike[str], labels: Any, axes: str | None = N
         ``.png`` for a plane of at most 65535 objects.
     labels : (..., H, W) array of integers
         0 is background.
-    axes : str, optional
-        One letter per axis (``"TZYX"``), kept in TIFF files.
+    axes : str or Layout, optional
+        One letter per axis (``"TZYX"``), or these with the size of a pixel along each: kept in
+        TIFF (with sizes as OME-TIFF) and Zarr (as OME-Zarr). By default ``YX``, ``ZYX``, ``TZYX``.
 
     Raises
     ------
@@ -42,10 +46,12 @@ def write_labels(path: str | os.PathLike[str], labels: Any, axes: str | None = N
     """
     target = check_target(path)
     compact = _compact(labels)
+    layout = Layout(axes.lower()) if isinstance(axes, str) else axes or Layout.default(compact.ndim)
+    layout = layout.of_ndim(compact.ndim)
     ending = target.suffix.lower()
     try:
         with replacing(target, folder=ending == ".zarr") as part:
-            WRITERS[ending](part, compact, axes)
+            WRITERS[ending](part, compact, layout)
     except OSError as error:
         raise LabelsError(
             f"cannot write {target} ({error.strerror or error}); free some space, or choose a "
@@ -87,24 +93,46 @@ def _compact(labels: Any) -> LabelArray:
     return compact
 
 
-def _write_tiff(path: Path, labels: LabelArray, axes: str | None) -> None:
+def _write_tiff(path: Path, labels: LabelArray, layout: Layout) -> None:
     import tifffile
 
+    axes = layout.axes.upper()
+    sizes = _sizes_um(layout)
+    options: dict[str, Any] = {"metadata": {"axes": axes}}
+    # Other axes, or numbers as large as these, the OME data model does not have.
+    if sizes and not set(axes) - set("TZYX") and labels.dtype.itemsize <= 4:
+        physical = {f"PhysicalSize{axis.upper()}": size for axis, size in sizes.items()}
+        units = {f"{name}Unit": "µm" for name in physical}
+        options = {"ome": True, "metadata": {"axes": axes, **physical, **units}}
+        if "x" in sizes and "y" in sizes:
+            # For programs that do not read OME: pixels per centimetre.
+            options["resolution"] = (1e4 / sizes["x"], 1e4 / sizes["y"])
+            options["resolutionunit"] = "CENTIMETER"
     tifffile.imwrite(
         path,
         labels,
         compression="zlib",
         photometric="minisblack",
         bigtiff=labels.nbytes > 2**31,
-        metadata={"axes": axes.upper()} if axes else None,
+        **options,
     )
 
 
-def _write_npy(path: Path, labels: LabelArray, axes: str | None) -> None:
+def _sizes_um(layout: Layout) -> dict[str, float]:
+    """Return the micrometres of a pixel along those of z, y and x that are known."""
+    sizes = {}
+    for axis, size in zip(layout.axes, layout.scale or (), strict=False):
+        factor = unit_um(layout.units.get(axis, ""))
+        if axis in "zyx" and factor is not None:
+            sizes[axis] = size * factor
+    return sizes
+
+
+def _write_npy(path: Path, labels: LabelArray, layout: Layout) -> None:
     np.save(path, labels, allow_pickle=False)
 
 
-def _write_png(path: Path, labels: LabelArray, axes: str | None) -> None:
+def _write_png(path: Path, labels: LabelArray, layout: Layout) -> None:
     import imageio.v3 as imageio
 
     if labels.ndim != 2 or labels.dtype.itemsize > 2:
@@ -115,20 +143,22 @@ def _write_png(path: Path, labels: LabelArray, axes: str | None) -> None:
     imageio.imwrite(path, labels, extension=".png")
 
 
-def _write_zarr(path: Path, labels: LabelArray, axes: str | None) -> None:
-    import zarr
-
-    chunks = (1,) * (labels.ndim - 2) + tuple(min(CHUNK, size) for size in labels.shape[-2:])
-    array = zarr.create_array(
-        str(path),
-        shape=labels.shape,
-        chunks=tuple(max(1, size) for size in chunks),
-        dtype=labels.dtype,
+def _write_zarr(path: Path, labels: LabelArray, layout: Layout) -> None:
+    name = path.name.removeprefix(".").split(".")[0]
+    first = create_labels(
+        path,
+        labels.shape,
+        labels.dtype,
+        layout.axes,
+        scale=layout.scale,
+        units=layout.units,
+        name=name or "labels",
     )
-    array[...] = labels
+    first[...] = labels
+    add_pyramid(path)
 
 
-WRITERS: dict[str, Callable[[Path, LabelArray, str | None], None]] = {
+WRITERS: dict[str, Callable[[Path, LabelArray, Layout], None]] = {
     ".tif": _write_tiff,
     ".tiff": _write_tiff,
     ".npy": _write_npy,

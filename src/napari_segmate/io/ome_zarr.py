@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from napari_segmate.core.errors import ImageError, LabelsError
 
-__all__ = ["OmeImage", "add_pyramid", "create_labels", "ome_image", "open_ome"]
+__all__ = ["OmeImage", "add_pyramid", "create_labels", "ome_image", "open_ome", "other_images"]
 
 CHUNK = 512
 """Side of the chunks of a label image."""
@@ -82,6 +82,18 @@ def ome_image(group: Any) -> OmeImage | None:
         return ome_image(group["0"])
     scales = ome.get("multiscales")
     return _described(group, scales[0]) if scales else None
+
+
+def other_images(group: Any) -> list[str]:
+    """Return the names of the images of a Zarr group that `ome_image` leaves out."""
+    attributes = dict(group.attrs)
+    ome = attributes.get("ome", attributes)
+    scales = ome.get("multiscales")
+    if scales:
+        return [str(one.get("name", number)) for number, one in enumerate(scales)][1:]
+    if "bioformats2raw.layout" in ome:
+        return sorted(name for name, _ in group.groups() if name not in ("0", "OME"))
+    return []
 
 
 def _described(group: Any, multiscale: Mapping[str, Any]) -> OmeImage:

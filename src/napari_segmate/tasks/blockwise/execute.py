@@ -24,6 +24,8 @@ RETRIES = 2
 TIMEOUT_S = 10
 """How long a scheduler may take to answer."""
 WAIT_S = 0.2
+ALONE_S = 60.0
+"""How long a scheduler may be silent or without workers before the run is given up."""
 
 
 def run_all(job: BlockJob, numbers: Sequence[int], scheduler: str | None, context: Context) -> None:
@@ -36,7 +38,7 @@ def run_all(job: BlockJob, numbers: Sequence[int], scheduler: str | None, contex
     MissingExtraError
         ``distributed`` is not installed.
     SegmateError
-        A block lost its worker several times.
+        A block lost its worker several times, or the scheduler or all workers are gone.
     Cancelled
         The user stopped the job.
     """
@@ -98,30 +100,73 @@ def _client(address: str) -> Iterator[Any]:
 
 def _on_cluster(client: Any, job: BlockJob, numbers: Sequence[int], context: Context) -> None:
     """Let workers compute blocks; dask gives those of a worker that died to another one."""
-    (shared,) = client.scatter([job], broadcast=True)
-    futures = client.map(
-        _compute, numbers, job=shared, retries=RETRIES, pure=False, key="segmate-block"
-    )
     tell = _Counter(context, len(job.plan.blocks) - len(numbers), len(job.plan.blocks))
+    futures: Sequence[Any] = ()
     try:
-        _follow(futures, tell, context)
+        with _cluster_errors():
+            _wait_for_worker(client, context)
+            (shared,) = client.scatter([job], broadcast=True)
+            futures = client.map(
+                _compute, numbers, job=shared, retries=RETRIES, pure=False, key="segmate-block"
+            )
+            _follow(client, futures, tell, context)
     except BaseException:
         with suppress(Exception):
             client.cancel(futures, force=True)
         raise
 
 
+@contextmanager
+def _cluster_errors() -> Iterator[None]:
+    """Turn what dask raises when a cluster falls apart into one error; ours pass."""
+    from concurrent.futures import CancelledError as FutureCancelled
+
+    try:
+        yield
+    except (FutureCancelled, TimeoutError, ConnectionError) as error:
+        raise _lost(f"the cluster is gone ({error or type(error).__name__})") from error
+    except OSError as error:
+        if not type(error).__module__.startswith("distributed"):
+            raise
+        raise _lost(f"the scheduler is gone ({error})") from error
+
+
+def _lost(what: str) -> SegmateError:
+    return SegmateError(
+        f"{what}; finished blocks stay: start again, with a cluster or without --scheduler, to go "
+        "on with the rest"
+    )
+
+
+def _workers(client: Any) -> int:
+    return len(client.scheduler_info().get("workers", ()))
+
+
+def _wait_for_worker(client: Any, context: Context) -> None:
+    end = time.monotonic() + ALONE_S
+    while not _workers(client):
+        context.report(0, 0, "waiting for a worker of the cluster")
+        if time.monotonic() > end:
+            raise _lost(f"the cluster has had no worker for {ALONE_S:g} seconds")
+        time.sleep(WAIT_S)
+
+
 def _compute(number: int, job: BlockJob) -> int:
     return job.compute(number)
 
 
-def _follow(futures: Sequence[Any], tell: _Counter, context: Context) -> None:
+def _follow(client: Any, futures: Sequence[Any], tell: _Counter, context: Context) -> None:
     from distributed import KilledWorker
 
     waiting = set(futures)
+    alive = time.monotonic()
     while waiting:
         context.check()
         time.sleep(WAIT_S)
+        if client.status == "running" and _workers(client):
+            alive = time.monotonic()
+        elif time.monotonic() - alive > ALONE_S:
+            raise _lost(f"the cluster has had no scheduler or worker for {ALONE_S:g} seconds")
         finished = {future for future in waiting if future.done()}
         for future in finished:
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,8 @@ from napari_segmate.core.files.atomic import put_in_place
 from napari_segmate.core.labels.commit import dtype_for
 from napari_segmate.io.ome_zarr import add_pyramid, create_labels
 from napari_segmate.tasks.blockwise.merge import Numbers, number_objects
-from napari_segmate.tasks.blockwise.work import BlockJob, load_finding
+from napari_segmate.tasks.blockwise.plan import Block
+from napari_segmate.tasks.blockwise.work import BlockJob, Finding, load_finding
 from napari_segmate.tasks.stack import Numbering, planes_in_order
 
 __all__ = ["Output", "finish"]
@@ -58,7 +59,13 @@ class Output:
         return self.axes or "tpq"[: max(planes - 1, 0)] + "z" * (planes > 0) + "yx"
 
 
-def finish(job: BlockJob, path: Path, output: Output, context: Context) -> int:
+def finish(
+    job: BlockJob,
+    path: Path,
+    output: Output,
+    context: Context,
+    unchanged: Callable[[], None] | None = None,
+) -> int:
     """Write the result, put it in its place, and return the number of objects.
 
     Parameters
@@ -71,6 +78,13 @@ def finish(job: BlockJob, path: Path, output: Output, context: Context) -> int:
         Axes and format.
     context : Context
         Progress, and cancellation.
+    unchanged : callable, optional
+        Called right before the result is put in place; raises when it must not be.
+
+    Raises
+    ------
+    LabelsError
+        The labels or the record of a block are damaged; the next run does it again.
     """
     context.report(0, 0, "joining blocks")
     load = lru_cache(maxsize=FINDINGS)(lambda number: load_finding(job.finding_path(number)))
@@ -89,18 +103,24 @@ def finish(job: BlockJob, path: Path, output: Output, context: Context) -> int:
         version=output.version,
         name=path.stem,
     )
-    count = _write(job, numbers, first, output, context)
+    count = _write(job, numbers, load, first, output, context)
     add_pyramid(part, lambda done, total: context.report(done, total, "writing the pyramid"))
+    if unchanged is not None:
+        unchanged()
     put_in_place(part, path)
     shutil.rmtree(job.folder, ignore_errors=True)
     return count
 
 
-def _write(job: BlockJob, numbers: Numbers, target: Any, output: Output, context: Context) -> int:
+def _write(
+    job: BlockJob,
+    numbers: Numbers,
+    load: Callable[[int], Finding],
+    target: Any,
+    output: Output,
+    context: Context,
+) -> int:
     """Write the final labels plane by plane, and return the number of objects."""
-    import zarr
-
-    local = zarr.open_array(str(job.labels_path), mode="r")
     per_plane = len(job.plan.blocks) // max(1, int(np.prod(job.plan.index_shape)))
     axis = output.link_axis
     order = planes_in_order(job.plan.index_shape, None, -1 if axis is None else axis)
@@ -115,20 +135,22 @@ def _write(job: BlockJob, numbers: Numbers, target: Any, output: Output, context
         if linker is not None:
             plane = np.zeros(job.plan.shape, np.int64)
             for block in blocks:
-                plane[_place((), block.own)] = _renumbered(local, block, numbers)
+                plane[_place((), block.own)] = _renumbered(job, block, load, numbers)
             linked = linker.add(index, _from_one(plane))
             target[(*index, slice(None), slice(None))] = linked.astype(target.dtype)
             count = max(count, int(linked.max(initial=0)))
             continue
         for block in blocks:
             context.check()
-            values = _renumbered(local, block, numbers)
+            values = _renumbered(job, block, load, numbers)
             target[_place(index, block.own)] = values.astype(target.dtype)
     return count if linker is not None else numbers.count
 
 
-def _renumbered(local: Any, block: Any, numbers: Numbers) -> npt.NDArray[np.int64]:
-    values = np.asarray(local[_place(block.index, block.own)])
+def _renumbered(
+    job: BlockJob, block: Block, load: Callable[[int], Finding], numbers: Numbers
+) -> npt.NDArray[np.int64]:
+    values = job.checked_labels(block, load(block.number))
     return np.asarray(numbers.of_block(block.number)[values])
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from napari_segmate.core.context import Context
-from napari_segmate.core.errors import LabelsError
+from napari_segmate.core.errors import ImageError, LabelsError
 from napari_segmate.core.images.image_source import ImageSource
+from napari_segmate.io.input_state import InputState, check_unchanged, input_state
 from napari_segmate.tasks.automask.params import Params
 from napari_segmate.tasks.blockwise.execute import run_all
 from napari_segmate.tasks.blockwise.output import Output, finish
 from napari_segmate.tasks.blockwise.plan import BlockPlan
 from napari_segmate.tasks.blockwise.start import begin, work_folder
-from napari_segmate.tasks.blockwise.work import ImageFile, ModelHandle
+from napari_segmate.tasks.blockwise.work import BlockJob, ImageFile, ModelHandle
 
 __all__ = ["BLOCK", "Output", "Written", "label_blocks", "work_folder"]
 
@@ -37,12 +40,16 @@ class Written:
         The blocks, the contrast and the diameter.
     resumed : int
         Blocks that an earlier run had finished.
+    damaged : int
+        Blocks that an earlier run had finished and that were done again, because what it left of
+        them was damaged.
     """
 
     path: Path
     count: int
     plan: BlockPlan
     resumed: int
+    damaged: int = 0
 
 
 def label_blocks(
@@ -88,7 +95,9 @@ def label_blocks(
     Raises
     ------
     LabelsError
-        The result exists, or the disk is full or cannot be written.
+        The result exists, another run works on it, or the disk is full or cannot be written.
+    ImageError
+        The image was removed or changed while it was read.
     ParameterError
         Nothing answers at the address of the scheduler, or settings do not fit.
     MissingExtraError
@@ -102,12 +111,65 @@ def label_blocks(
     path = Path(path).absolute()
     if path.exists() and not overwrite:
         raise LabelsError(f"{path} exists; choose another name, or overwrite it")
-    with _disk(path):
+    with _disk(path), _alone(path):
+        before = input_state(source.path) if isinstance(source, ImageFile) else None
         job, resumed = begin(source, model, path, params, block, context)
-        todo = [b.number for b in job.plan.blocks if not job.finding_path(b.number).exists()]
-        run_all(job, todo, scheduler, context)
-        count = finish(job, path, output, context)
-    return Written(path, count, job.plan, len(job.plan.blocks) - len(todo) if resumed else 0)
+        context.report(0, 0, "checking finished blocks")
+        numbers = [one.number for one in job.plan.blocks]
+        recorded = {number for number in numbers if job.finding_path(number).exists()}
+        finished = {number for number in recorded if job.is_finished(number)}
+        todo = [number for number in numbers if number not in finished]
+
+        def unchanged() -> None:
+            if isinstance(source, ImageFile) and before is not None:
+                _check_input(source, before, job, todo)
+
+        try:
+            run_all(job, todo, scheduler, context)
+        except BaseException:
+            with suppress(ImageError):
+                unchanged()
+            raise
+        unchanged()
+        count = finish(job, path, output, context, unchanged)
+    known = len(finished) if resumed else 0
+    return Written(path, count, job.plan, known, len(recorded - finished))
+
+
+def _check_input(source: ImageFile, before: InputState, job: BlockJob, done: list[int]) -> None:
+    """Make sure that the image stayed what it was; what this run made of it goes otherwise."""
+    try:
+        check_unchanged(source.path, before)
+    except ImageError:
+        for number in done:
+            job.finding_path(number).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep a second run from the same result, as long as this one works on it.
+
+    Raises
+    ------
+    LabelsError
+        Another run is at work.
+    """
+    place = work_folder(path).with_suffix(".lock")
+    lock = FileLock(place, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise LabelsError(
+            f"another run is writing {path} (it holds {place}); wait until it ends, or choose "
+            "another name"
+        ) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            place.unlink(missing_ok=True)
+        lock.release()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.files.atomic import write_text
 from napari_segmate.core.images.image_source import ContrastMode, ImageSource
 from napari_segmate.inference.embeddings.store import EmbeddingStore
+from napari_segmate.io.input_state import input_state
 from napari_segmate.io.provenance import package_version
 from napari_segmate.tasks.automask.params import Params, suited
 from napari_segmate.tasks.automask.run import mode_for, sized_for
@@ -83,10 +84,8 @@ def _request(
     """Return what an earlier run must have been asked for to be gone on with."""
     where: list[Any] = []
     if isinstance(source, ImageFile):
-        file = Path(source.path)
-        probes = [file, *(file / name for name in ("zarr.json", ".zattrs", ".zarray"))]
-        stamps = [(one.stat().st_size, one.stat().st_mtime_ns) for one in probes if one.is_file()]
-        where = [str(file.absolute()), source.axes, stamps]
+        state = input_state(source.path).as_list()
+        where = [str(Path(source.path).absolute()), source.axes, state]
     shown = [image.shape, image.index_shape, str(image.dtype), image.channels.colours]
     wanted = [where, shown, key, repr(params), block, package_version()]
     return json.dumps(wanted)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -13,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.context import Context
+from napari_segmate.core.errors import ImageError, LabelsError
 from napari_segmate.core.files.atomic import replacing
 from napari_segmate.core.images.axes import ChannelMap
 from napari_segmate.core.images.image_source import ImageSource
 from napari_segmate.core.types import IntBoxYX, LabelArray
 from napari_segmate.io.images import read_image
+from napari_segmate.io.input_state import InputState, metadata_state
 from napari_segmate.models import load_model
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.automask.params import Params
@@ -46,12 +50,18 @@ class ImageFile:
     channels: ChannelMap | None = None
 
     def open(self) -> ImageSource:
-        """Return the image; opened once per process."""
-        return _opened(self)
+        """Return the image; opened once per process, and again when it was replaced.
+
+        Raises
+        ------
+        ImageError
+            It is not there, or no longer.
+        """
+        return _opened(self, metadata_state(self.path))
 
 
 @lru_cache(maxsize=2)
-def _opened(file: ImageFile) -> ImageSource:
+def _opened(file: ImageFile, state: InputState) -> ImageSource:
     return ImageSource(*read_image(file.path, file.axes), file.channels)
 
 
@@ -113,12 +123,15 @@ class Finding:
         How sure the model is of each.
     strips : mapping of int to (h, w) int32
         Labels of what a neighbour looks at too, by its number.
+    checksum : int
+        CRC-32 of the labels of the part that is the block's own.
     """
 
     areas: npt.NDArray[np.int64]
     cut: npt.NDArray[np.bool_]
     scores: npt.NDArray[np.float32]
     strips: Mapping[int, LabelArray]
+    checksum: int
 
     @property
     def count(self) -> int:
@@ -164,13 +177,61 @@ class BlockJob:
         """Return the file that says that a block is finished."""
         return self.folder / "findings" / f"{number}.npz"
 
+    def is_finished(self, number: int) -> bool:
+        """Tell whether a block was recorded as finished and its labels are what was recorded."""
+        try:
+            self.checked_labels(self.plan.blocks[number], load_finding(self.finding_path(number)))
+        except (LabelsError, OSError):
+            return False
+        return True
+
+    def checked_labels(self, block: Block, finding: Finding) -> LabelArray:
+        """Return the labels of the part that is a block's own.
+
+        Raises
+        ------
+        LabelsError
+            They are damaged or gone; the record of the block is removed, so that the next run
+            does it again.
+        """
+        import zarr
+
+        y0, x0, y1, x1 = block.own
+        place = (*block.index, slice(y0, y1), slice(x0, x1))
+        try:
+            local: Any = zarr.open_array(str(self.labels_path), mode="r")
+            labels: LabelArray | None = np.asarray(local[place])
+        except Exception:
+            # Codecs raise what they like for damaged chunks.
+            labels = None
+        if labels is None or _checksum(labels) != finding.checksum:
+            self.finding_path(block.number).unlink(missing_ok=True)
+            raise LabelsError(
+                f"the labels of block {block.number} in {self.folder} are damaged or gone; start "
+                "again to do this block again and keep the others"
+            )
+        return labels
+
     def compute(self, number: int) -> int:
-        """Label one block, write it, then record that it is finished; return the count."""
+        """Label one block, write it, then record that it is finished; return the count.
+
+        Raises
+        ------
+        ImageError
+            The image was removed or replaced meanwhile.
+        """
         import zarr
 
         self.context.check()
+        path = self.source.path if isinstance(self.source, ImageFile) else None
+        before = None if path is None else metadata_state(path)
         block = self.plan.blocks[number]
         labels, scores = self._labelled(block)
+        if path is not None and metadata_state(path) != before:
+            raise ImageError(
+                f"{path} was removed or changed while it was read; see that it is complete, and "
+                "start again"
+            )
         own = _part(labels, block.own, block.outer)
         y0, x0, y1, x1 = block.own
         target: Any = zarr.open_array(str(self.labels_path), mode="r+")
@@ -205,7 +266,7 @@ class BlockJob:
             for seam in seams
         }
         areas = np.bincount(own.ravel(), minlength=count + 1).astype(np.int64)
-        return Finding(areas, self._cut(block, own, count), scores, strips)
+        return Finding(areas, self._cut(block, own, count), scores, strips, _checksum(own))
 
     def _cut(self, block: Block, own: LabelArray, count: int) -> npt.NDArray[np.bool_]:
         height, width = self.plan.shape
@@ -228,20 +289,43 @@ def _part(labels: LabelArray, box: IntBoxYX, outer: IntBoxYX) -> LabelArray:
     return labels[box[0] - y : box[2] - y, box[1] - x : box[3] - x]
 
 
+def _checksum(labels: LabelArray) -> int:
+    return zlib.crc32(np.ascontiguousarray(labels, dtype="<i4").tobytes())
+
+
 def _save(path: Path, finding: Finding) -> None:
     arrays: dict[str, Any] = {f"strip{other}": one for other, one in finding.strips.items()}
     arrays |= {"areas": finding.areas, "cut": finding.cut, "scores": finding.scores}
+    arrays["checksum"] = np.uint32(finding.checksum)
     # A block that was given to a second worker may be written by both.
     with replacing(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 
 def load_finding(path: Path) -> Finding:
-    """Return what a block found."""
-    with np.load(path, allow_pickle=False) as file:
-        strips = {
-            int(name.removeprefix("strip")): file[name]
-            for name in file.files
-            if name.startswith("strip")
-        }
-        return Finding(file["areas"], file["cut"], file["scores"], strips)
+    """Return what a block found.
+
+    Raises
+    ------
+    LabelsError
+        The record is damaged; it is removed, so that the next run does the block again.
+    OSError
+        There is none.
+    """
+    try:
+        # Given a path, numpy leaves a damaged file open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            strips = {
+                int(name.removeprefix("strip")): file[name]
+                for name in file.files
+                if name.startswith("strip")
+            }
+            return Finding(
+                file["areas"], file["cut"], file["scores"], strips, int(file["checksum"])
+            )
+    except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        path.unlink(missing_ok=True)
+        raise LabelsError(
+            f"the record {path} of a finished block is damaged ({error}); start again to do this "
+            "block again and keep the others"
+        ) from error
