@@ -76,3 +76,12 @@ def test_only_what_does_something_can_be_pressed() -> None:
     assert auto_state(facts, JobStatus(progress=Progress(1, 2))).actions == {"discard"}
     assert auto_state(AutoFacts(image=True, region_missing="Draw")).actions == frozenset()
     assert auto_state(AutoFacts(can_take_back=True)).actions == {"take_back"}
+
+
+def test_where_nothing_was_found_it_says_what_was_looked_for() -> None:
+    facts = AutoFacts(image=True, searched=True, assumed="Looked for objects about 30 pixels wide")
+    hint = auto_state(facts).status.hint
+    assert "about 30 pixels wide" in hint
+    assert hint.startswith("Nothing to propose")
+    assert "say how large objects are" in hint
+    assert "30 pixels" not in auto_state(replace(facts, count=2, total=2)).status.hint

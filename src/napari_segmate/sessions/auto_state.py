@@ -57,6 +57,8 @@ class AutoFacts:
         Name of the key that deletes the proposal under the cursor.
     can_take_back : bool
         Objects that were accepted can be taken back.
+    assumed : str
+        What was assumed of the objects that were looked for, a sentence.
     """
 
     image: bool = False
@@ -73,6 +75,7 @@ class AutoFacts:
     objects: int = 0
     delete_key: str = ""
     can_take_back: bool = False
+    assumed: str = ""
 
 
 def auto_state(facts: AutoFacts, job: JobStatus | None = None) -> PanelState:
@@ -124,7 +127,10 @@ def _hint(facts: AutoFacts) -> str:
         planes = "1 other plane" if facts.planes == 1 else f"{facts.planes} planes"
         return f"None on this plane; {_total(facts)} on {planes}. Accept all takes them, too"
     if facts.searched:
-        return NONE_LEFT if facts.all_handled else NOTHING_IN_GRID if facts.grid else NOTHING
+        nothing = NOTHING_IN_GRID if facts.grid else NOTHING
+        if facts.assumed:
+            nothing = nothing.replace(". ", f". {facts.assumed}. ", 1)
+        return NONE_LEFT if facts.all_handled else nothing
     return PRESS + (SLOW if facts.grid else "")
 
 

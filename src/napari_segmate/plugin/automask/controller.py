@@ -346,6 +346,7 @@ class AutoController(DockController[AutoRequest, PanelState, list[PlaneObjects]]
             linked=self.links,
             objects=self.counter.objects,
             delete_key=self.delete_key,
+            assumed="" if plane is None else plane.assumed,
             can_take_back=can_take_back,
         )
 

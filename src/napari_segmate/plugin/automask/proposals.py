@@ -19,6 +19,7 @@ from napari_segmate.plugin.labels.commit import labels_for
 from napari_segmate.plugin.labels.label_pixels import object_mask
 from napari_segmate.plugin.labels.layer_names import PROPOSALS_NAME
 from napari_segmate.plugin.planes.geometry import DisplayedPlane, to_pixels
+from napari_segmate.tasks.automask.nothing_found import assumed
 from napari_segmate.tasks.automask.run import Params, Prepared, Proposal
 
 __all__ = ["Index", "PlaneProposal", "Proposals", "middles_of"]
@@ -62,6 +63,11 @@ class PlaneProposal:
     proposal: Proposal
     key: Hashable = None
     gone: set[tuple[int, int]] = field(default_factory=set)
+
+    @property
+    def assumed(self) -> str:
+        """What was assumed of the objects that were looked for."""
+        return assumed(self.prepared.diameter, estimated=self.prepared.estimated)
 
     @property
     def place(self) -> DisplayedPlane:
