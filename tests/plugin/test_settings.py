@@ -45,7 +45,7 @@ def test_a_key_that_cannot_be_used_is_reported_and_the_others_work(
     settings, make_bench, monkeypatch
 ) -> None:
     said = []
-    monkeypatch.setattr("napari_segmate.plugin.segment.dock.warn", said.append)
+    monkeypatch.setattr("napari_segmate.plugin.docks.image_dock.warn", said.append)
     settings.keys.clear = "not a key"
     settings.keys.next_mask = "C"
     bench = make_bench(blob_image())

@@ -34,7 +34,7 @@ class AutoFacts:
     image : bool
         There is a plane of an image in view.
     trouble : str
-        Why there is none, in the words of whoever found out.
+        Why there is none, as a sentence.
     region_missing : str
         What the user must do before a region can be searched.
     grid : bool
@@ -48,7 +48,7 @@ class AutoFacts:
     count : int
         Proposals on this plane.
     total, planes : int
-        Proposals on all planes, and how many planes were looked at.
+        Proposals on all planes, and how many planes were searched.
     linked : bool
         Objects that go on from plane to plane are one; proposals are only their outlines.
     objects : int

@@ -72,7 +72,7 @@ class TextFacts:
     drawing : bool
         The next drag draws a box.
     trouble : str
-        Why there is none, in the words of whoever found out.
+        Why there is none, as a sentence.
     prompt : bool
         Something is typed.
     region_missing : bool

@@ -96,7 +96,7 @@ class AutoPanel(SearchPanel[PanelState]):
     Parameters
     ----------
     image_chooser, output_chooser, shapes_chooser : QWidget
-        Made by whoever knows the layers.
+        Choosers of layers, made by the dock.
     """
 
     changed = Signal(object)
@@ -264,7 +264,7 @@ class AutoPanel(SearchPanel[PanelState]):
         areas : array_like of n int
             Pixels of each.
         planes : int
-            How many have been looked at.
+            How many have been searched.
         linked : bool
             Proposals that go on from plane to plane are one object.
         objects : int

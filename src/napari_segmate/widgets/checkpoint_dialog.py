@@ -33,7 +33,7 @@ class CheckpointDialog(QDialog):
     """One line for a path or a name, File, Folder; stays open until what is given will do."""
 
     chosen = Signal(str)
-    """Somebody pressed OK: whoever listens closes the dialog, or says what is wrong."""
+    """OK was pressed; the listener closes the dialog, or shows what is wrong."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -33,7 +33,7 @@ class OfferCard(QFrame):
 
     accepted = Signal()
     declined = Signal()
-    looked = Signal()
+    rechecked = Signal()
     """The user has put the files there."""
     cancelled = Signal()
 
@@ -52,7 +52,7 @@ class OfferCard(QFrame):
         self._accept = _button("Download", self.accepted)
         self._decline = _button("Not now", self.declined)
         self._cancel = _button("Cancel", self.cancelled)
-        self._look = _button("Look again", self.looked)
+        self._recheck = _button("Look again", self.rechecked)
         self._by_hand = QPushButton("By hand …")
         self._by_hand.clicked.connect(lambda: self._show_manual(on=True))
         self._copy = QPushButton("Copy")
@@ -67,7 +67,7 @@ class OfferCard(QFrame):
         for widget in (self._title, self._text, self._bar, self._so_far, self._manual):
             layout.addWidget(widget)
         for buttons in (
-            (self._look, self._copy),
+            (self._recheck, self._copy),
             (self._accept, self._by_hand, self._decline, self._cancel),
         ):
             row = QHBoxLayout()
@@ -122,7 +122,7 @@ class OfferCard(QFrame):
         offered = self._offered
         able = offered is not None and not offered.running and bool(self._addresses)
         self._manual.setVisible(on and able)
-        self._look.setVisible(on and able)
+        self._recheck.setVisible(on and able)
         self._copy.setVisible(on and able)
         self._by_hand.setVisible(able and not on)
 

@@ -148,7 +148,7 @@ class _Editor(QPlainTextEdit):
 
 
 class PhraseField(QWidget):
-    """A field for the concepts, with what was asked before and what one could ask."""
+    """A field for the concepts, with recent searches and ideas for others."""
 
     changed = Signal(str)
     entered = Signal()

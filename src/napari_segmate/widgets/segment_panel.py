@@ -34,7 +34,7 @@ class SegmentPanel(Panel[SessionState]):
     Parameters
     ----------
     image_chooser, output_chooser : QWidget
-        Made by whoever knows the layers.
+        Choosers of layers, made by the dock.
     """
 
     def __init__(

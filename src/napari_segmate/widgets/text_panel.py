@@ -45,7 +45,7 @@ class TextPanel(SearchPanel[TextState]):
     Parameters
     ----------
     image_chooser, output_chooser : QWidget
-        Made by whoever knows the layers.
+        Choosers of layers, made by the dock.
     """
 
     detector_chosen = Signal(str)
@@ -79,7 +79,7 @@ class TextPanel(SearchPanel[TextState]):
         self.phrases.entered.connect(self._on_enter)
         self.offer.accepted.connect(lambda: self.triggered.emit(TextAction.DOWNLOAD))
         self.offer.declined.connect(lambda: self.triggered.emit(TextAction.DECLINE_DOWNLOAD))
-        self.offer.looked.connect(lambda: self.triggered.emit(TextAction.RETRY))
+        self.offer.rechecked.connect(lambda: self.triggered.emit(TextAction.RETRY))
         self.offer.cancelled.connect(lambda: self.triggered.emit(TextAction.CANCEL))
 
     def _lay_out(self, image_chooser: QWidget, output_chooser: QWidget) -> None:

@@ -149,7 +149,7 @@ def test_labels_that_are_there_stay(desk):
 def test_a_slider_changes_the_labels_without_asking_the_model(desk, monkeypatch):
     desk.do(AutoAction.RUN)
     before = desk.proposed
-    monkeypatch.setattr("napari_segmate.plugin.automask.search_job.prepare", None)
+    monkeypatch.setattr("napari_segmate.plugin.automask.search.prepare", None)
     largest = int(np.sort(desk.dock.controller.proposals.areas)[before // 2])
     desk.dock.panel._largest.setValue(largest)
     desk.wait()
@@ -222,7 +222,7 @@ def test_a_failure_is_said_and_can_be_repeated(desk, monkeypatch):
     def broken(*_: object, **__: object) -> None:
         raise OSError("disk on fire")
 
-    monkeypatch.setattr("napari_segmate.plugin.automask.search_job.prepare", broken)
+    monkeypatch.setattr("napari_segmate.plugin.automask.search.prepare", broken)
     desk.do(AutoAction.RUN)
     assert desk.dock.controller.state.status.error == "OSError: disk on fire"
     monkeypatch.undo()
@@ -355,7 +355,7 @@ def test_shapes_beside_the_image_are_no_region(desk):
 
 
 def test_proposals_appear_tile_by_tile_and_stay_when_cancelled(qtbot, model, monkeypatch):
-    monkeypatch.setattr("napari_segmate.plugin.automask.search_job.LIVE_S", 0.0)
+    monkeypatch.setattr("napari_segmate.plugin.automask.search.LIVE_S", 0.0)
     desk = Desk(qtbot, model, np.tile(nuclei()[0], (3, 3)))
     controller = desk.dock.controller
     seen = []

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.plugin.docks.controller import DockController, DockRequest
-from napari_segmate.plugin.docks.image_dock import ImageDock
+from napari_segmate.plugin.docks.image_dock import JobDock
 from napari_segmate.plugin.labels.commit_many import ManyObjects, Patch
 from napari_segmate.plugin.worker.engine import ModelEngine
 from napari_segmate.sessions.panel_state import PanelState, available, status_of
@@ -90,7 +90,7 @@ class BrightController(DockController[BrightRequest, PanelState, None]):
         self.jobs.run(lambda context: self._task(plane, request, context), write, "Looking …")
 
 
-class BrightDock(ImageDock[BrightController, BrightPanel]):
+class BrightDock(JobDock[BrightController, BrightPanel]):
     def __init__(self, viewer, task=label_bright) -> None:
         super().__init__(viewer, models=[other_model("b")])
         controller = BrightController(self.viewer, task, notify=lambda text: None)

@@ -255,7 +255,7 @@ def test_an_object_that_is_there_already_is_no_error_and_the_hint_names_the_keys
 
 def test_keys_of_that_hint_are_those_of_the_settings(bench, monkeypatch) -> None:
     keys = {SegmentAction.COMMIT: "K", SegmentAction.EDIT_OBJECT: "Shift-E"}
-    monkeypatch.setattr("napari_segmate.plugin.segment.dock.read_keys", lambda actions: keys)
+    monkeypatch.setattr("napari_segmate.plugin.docks.image_dock.read_keys", lambda actions: keys)
     bench.dock._bind_keys()
     for _ in range(2):
         bench.point(*centre(0))

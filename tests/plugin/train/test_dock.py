@@ -332,7 +332,7 @@ def test_order_says_what_the_form_says(bench) -> None:
 
 @pytest.fixture
 def plenty(monkeypatch) -> None:
-    monkeypatch.setattr("napari_segmate.plugin.train.cost_note.free_mb", lambda: 64_000.0)
+    monkeypatch.setattr("napari_segmate.plugin.train.cost.free_mb", lambda: 64_000.0)
 
 
 def test_cost_is_said_before_it_begins_and_measured_on_demand(make_bench, plenty) -> None:
@@ -363,7 +363,7 @@ def test_what_does_not_fit_is_refused_with_what_would(make_bench, monkeypatch) -
     bench = make_bench(image=blob_image(), labels=blob_labels())
     bench.offer("vit_b")
     free = [1.2 * COSTS["vit_b"][Preset.QUICK].megabytes]
-    monkeypatch.setattr("napari_segmate.plugin.train.cost_note.free_mb", lambda: free[0])
+    monkeypatch.setattr("napari_segmate.plugin.train.cost.free_mb", lambda: free[0])
     bench.choose(model="vit_b", preset=Preset.FULL, device="cpu")
     assert not bench.panel.train.isEnabled()
     assert "Choose the preset quick" in bench.panel._estimate.text()

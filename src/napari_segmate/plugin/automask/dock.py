@@ -14,7 +14,7 @@ from napari_segmate.plugin.automask.controller import AutoController
 from napari_segmate.plugin.automask.proposals import PlaneProposal
 from napari_segmate.plugin.automask.request import AutoRequest, least_limits, usual_values
 from napari_segmate.plugin.docks.dock import warn, warn_from_any_thread
-from napari_segmate.plugin.docks.image_dock import ImageDock
+from napari_segmate.plugin.docks.image_dock import JobDock
 from napari_segmate.plugin.docks.layer_choosers import LayerChooser
 from napari_segmate.plugin.docks.picking import Picker
 from napari_segmate.plugin.planes.geometry import micrometres_per_pixel
@@ -26,7 +26,7 @@ from napari_segmate.widgets.auto_panel import AutoPanel
 __all__ = ["AutoDock"]
 
 
-class AutoDock(ImageDock[AutoController, AutoPanel]):
+class AutoDock(JobDock[AutoController, AutoPanel]):
     """Plugins > SegMate > Automask.
 
     Parameters

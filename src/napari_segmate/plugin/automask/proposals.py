@@ -27,7 +27,7 @@ __all__ = ["Index", "PlaneProposal", "Proposals", "middles_of"]
 SHOWN_VALUES = 65535
 """Values of the layer; more objects than that share some of them, which only shows as a colour."""
 SEARCHED_PIXELS = 1 << 20
-"""How much of a plane is looked at in one go for an object."""
+"""Pixels of a plane that are searched for an object at a time."""
 
 Index = tuple[int, ...]
 Labelled = npt.NDArray[np.intp]
@@ -111,7 +111,7 @@ class PlaneProposal:
         return found
 
     def outline(self, label: int) -> MaskPrompt:
-        """Return box and mask of an object; only its surroundings are looked at."""
+        """Return box and mask of an object; only its surroundings are read."""
         labels = self.proposal.labels
         step = max(1, SEARCHED_PIXELS // max(labels.shape[1], 1))
         tops = range(0, labels.shape[0], step)
@@ -247,7 +247,7 @@ class Proposals:
         layer.editable = False
         layers = self._viewer.layers
         active = layers.selection.active
-        # Known before it is inserted: those who choose layers must be able to leave it out.
+        # Known before it is inserted, so that choosers of layers can leave it out.
         self._layer = layer
         layers.insert(layers.index(image) + 1, layer)
         if active is not None:
@@ -275,16 +275,16 @@ def middles_of(labels: LabelArray, wanted: Sequence[int] | Labelled) -> Places:
     [[0, 4], [0, 1]]
     """
     wanted = np.asarray(wanted, dtype=np.intp)
-    asked = np.zeros(int(labels.max(initial=0)) + 1, bool)
-    asked[wanted] = True
-    y, x = np.nonzero(asked[labels])
+    is_wanted = np.zeros(int(labels.max(initial=0)) + 1, bool)
+    is_wanted[wanted] = True
+    y, x = np.nonzero(is_wanted[labels])
     own = labels[y, x]
-    size = np.maximum(np.bincount(own, minlength=len(asked)), 1)
-    away = (y - (np.bincount(own, y, len(asked)) / size)[own]) ** 2
-    away += (x - (np.bincount(own, x, len(asked)) / size)[own]) ** 2
+    size = np.maximum(np.bincount(own, minlength=len(is_wanted)), 1)
+    away = (y - (np.bincount(own, y, len(is_wanted)) / size)[own]) ** 2
+    away += (x - (np.bincount(own, x, len(is_wanted)) / size)[own]) ** 2
     # Of several assignments to one place the last one, here the nearest, counts.
     order = np.argsort(-away, kind="stable")
-    found = np.zeros((len(asked), 2), np.intp)
+    found = np.zeros((len(is_wanted), 2), np.intp)
     found[own[order]] = np.column_stack([y, x])[order]
     return found[wanted]
 

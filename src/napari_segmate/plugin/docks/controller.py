@@ -18,6 +18,7 @@ from napari_segmate.plugin.planes.image_view import View
 from napari_segmate.plugin.planes.region import RegionLayer
 from napari_segmate.plugin.worker.debounce import Debouncer
 from napari_segmate.plugin.worker.jobs import Jobs
+from napari_segmate.plugin.worker.runner import Runner
 from napari_segmate.sessions.panel_state import PanelState
 from napari_segmate.widgets.options_view import OptionValues
 from napari_segmate.widgets.planes_view import PlaneChoice
@@ -102,12 +103,12 @@ class DockController(ABC, Generic[Req, State, Made]):
         self.show: Callable[[State], None] = lambda state: None
         self.show_found: Callable[[], None] = lambda: None
         self.jobs = Jobs(self.refresh, remedy)
-        self.runner = self.jobs.runner
+        self.runner: Runner = self.jobs.runner
         self.plane_moved = Debouncer(self.update_plane)
         self._recoloured = Debouncer(self.update_plane, recoloured_ms)
         self._camera_moved = Debouncer(self._on_camera, SETTLE_MS)
         self.refresh_later = Debouncer(self.refresh)
-        self.view = View(viewer, self.plane_moved, self._recoloured)
+        self.view: View = View(viewer, self.plane_moved, self._recoloured)
         self.region = RegionLayer(viewer, self.refresh_later)
         self.writer: ObjectWriter[Made] = ObjectWriter(viewer, self.jobs, notify)
         viewer.layers.events.removed.connect(self._on_removed)

@@ -1,9 +1,9 @@
-"""What all docks with jobs have in common: choosers, models, channels, planes, keys, requests."""
+"""What docks with an image share: choosers, models, channels, keys; planes and requests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from napari.layers import Image, Labels, Layer
 
@@ -13,25 +13,57 @@ from napari_segmate.plugin.docks.dock import Dock, warn
 from napari_segmate.plugin.docks.keys import KeyBindings
 from napari_segmate.plugin.docks.layer_choosers import LayerChooser, OutputChooser
 from napari_segmate.plugin.docks.model_lists import follow_models, model_tips
-from napari_segmate.plugin.planes.image_view import channels_on_offer
+from napari_segmate.plugin.planes.image_view import View, channels_on_offer
 from napari_segmate.plugin.settings import follow_keys, read_general, read_keys
 from napari_segmate.plugin.worker.engine import ModelEngine
-from napari_segmate.plugin.worker.runner import Job
+from napari_segmate.plugin.worker.runner import Job, Runner
 from napari_segmate.widgets.actions import PanelAction, default_keys
 from napari_segmate.widgets.options_view import OptionValues
-from napari_segmate.widgets.panel import SearchPanel
+from napari_segmate.widgets.panel import Panel, SearchPanel
 
-__all__ = ["ImageDock"]
+__all__ = ["ImageDock", "JobDock"]
 
-C = TypeVar("C", bound=DockController[Any, Any, Any])
-P = TypeVar("P", bound=SearchPanel[Any])
+
+class ImageController(Protocol):
+    """What a dock needs of its controller."""
+
+    view: View
+    runner: Runner
+
+    @property
+    def committer(self) -> Any:
+        """Writes objects to the output."""
+        ...
+
+    @property
+    def image(self) -> Image | None:
+        """The image that is worked on."""
+        ...
+
+    def choose_image(self, image: Image | None) -> None:
+        """Work on another image."""
+        ...
+
+    def labels_accepts(self, layer: Layer) -> bool:
+        """Tell whether a layer may be chosen as output."""
+        ...
+
+    def close(self) -> None:
+        """End the worker and let go of the viewer."""
+        ...
+
+
+C = TypeVar("C", bound=ImageController)
+P = TypeVar("P", bound=Panel[Any])
+J = TypeVar("J", bound=DockController[Any, Any, Any])
+S = TypeVar("S", bound=SearchPanel[Any])
 
 
 class ImageDock(Dock, Generic[C, P]):
-    """A dock that works on planes of an image and writes objects to labels.
+    """A dock that works on an image and writes objects to labels.
 
     A dock of its own makes its controller, calls `set_up` and `start`, and overrides
-    `read_request`, `trigger`, and the ``on_…`` methods that it needs.
+    `send_request`, `trigger`, and the ``on_…`` methods that it needs.
 
     Parameters
     ----------
@@ -42,9 +74,9 @@ class ImageDock(Dock, Generic[C, P]):
 
     Attributes
     ----------
-    controller : DockController
+    controller : ImageController
         Does what the panel says.
-    panel : SearchPanel
+    panel : Panel
         What is seen.
     """
 
@@ -69,7 +101,7 @@ class ImageDock(Dock, Generic[C, P]):
 
         Parameters
         ----------
-        controller : DockController
+        controller : ImageController
             Does what the panel says.
         make_panel : callable
             Returns the panel for choosers of image and output, and `choosers`.
@@ -78,7 +110,7 @@ class ImageDock(Dock, Generic[C, P]):
         *choosers : LayerChooser
             More layers to choose.
         ends : sequence of callable
-            What is called first when the dock ends.
+            What is called last when the dock ends.
         """
         self.controller = controller
         self._images = LayerChooser(self.viewer, lambda one: isinstance(one, Image), self._on_image)
@@ -93,21 +125,20 @@ class ImageDock(Dock, Generic[C, P]):
         self.panel.triggered.connect(self.on_button)
         for signal in (self.panel.model_chosen, self.panel.options.changed):
             signal.connect(self.send_request)
-        controller.show = self.show_state
-        controller.committer.changed = self._show_output
+        controller.committer.changed = self.show_output
         self.close_with(
             self.keys.unbind,
-            *ends,
             *self._follow(),
             *(one.close for one in every),
             controller.close,
+            *ends,
         )
 
     def _follow(self) -> list[Callable[[], None]]:
         """Follow settings, models and sliders; return what ends that."""
         ends = [
             follow_models(self.viewer, self._on_models, self.choose_model),
-            *self.connect_dims(order=self._on_axes, last_used=self._show_planes),
+            *self.connect_dims(order=self._on_axes, last_used=self._on_slider),
         ]
         if default_keys(self._actions):
             ends.append(follow_keys(self._actions, self._bind_keys))
@@ -126,12 +157,12 @@ class ImageDock(Dock, Generic[C, P]):
         self._images.choose(active if isinstance(active, Image) else self._images.layer)
         self._on_image(self._images.layer)
         self.send_request()
-        self._show_output()
+        self.show_output()
 
     # What a dock says itself
 
-    def read_request(self) -> Any:
-        """Return what the panel says, as the controller takes it."""
+    def send_request(self, _: Any = None) -> None:
+        """Tell the controller what the panel says."""
         raise NotImplementedError
 
     def trigger(self, action: Any) -> None:
@@ -145,18 +176,16 @@ class ImageDock(Dock, Generic[C, P]):
     def on_start(self) -> None:
         """Fill the panel before anything is chosen."""
 
+    def on_image(self, image: Image | None) -> None:
+        """Follow the image, which is another one now."""
+
+    def on_slider(self) -> None:
+        """Follow the slider that was moved last."""
+
     def on_keys(self, keys: Mapping[Any, str]) -> None:
         """Take note of which key does what."""
 
-    def show_state(self, state: Any) -> None:
-        """Show how things stand."""
-        self.panel.show_state(state)
-
     # From the panel
-
-    def send_request(self, _: Any = None) -> None:
-        """Tell the controller what the panel says."""
-        self.controller.set_request(self.read_request())
 
     def _on_image(self, layer: Layer | None) -> None:
         if not self._started or layer is self.controller.image:
@@ -165,10 +194,17 @@ class ImageDock(Dock, Generic[C, P]):
         self._show_channels(image)
         self.controller.choose_image(image)
         self._outputs.choose_default()
-        self._show_planes()
+        self.on_image(image)
 
     def _on_output(self, layer: Layer | None) -> None:
-        self.controller.committer.output.layer = layer if isinstance(layer, Labels) else None
+        self.on_output(layer if isinstance(layer, Labels) else None)
+
+    def on_output(self, labels: Labels | None) -> None:
+        """Write to other labels."""
+        self.controller.committer.output.layer = labels
+
+    def _on_slider(self, event: Any = None) -> None:
+        self.on_slider()
 
     # Models
 
@@ -196,13 +232,9 @@ class ImageDock(Dock, Generic[C, P]):
 
     # To the panel
 
-    def _show_output(self) -> None:
+    def show_output(self) -> None:
+        """Show which labels are written to."""
         self._outputs.choose(self.controller.committer.output.layer)
-        self.controller.refresh()
-
-    def _show_planes(self, event: Any = None) -> None:
-        slider = self.controller.slider
-        self.panel.show_planes(1 if slider is None else slider[1])
 
     def _on_axes(self, event: Any = None) -> None:
         self._show_channels(self.controller.image)
@@ -220,3 +252,47 @@ class ImageDock(Dock, Generic[C, P]):
         self.on_keys(keys)
         for problem in problems.values():
             warn(f"{problem}. Choose another one in Preferences > SegMate")
+
+
+class JobDock(ImageDock[J, S]):
+    """A dock whose jobs search planes of an image; see `DockController` for the jobs.
+
+    A dock of its own makes its controller, calls `set_up` and `start`, and overrides
+    `read_request`, `trigger`, and the ``on_…`` methods that it needs.
+
+    Parameters
+    ----------
+    viewer, models
+        As in `ImageDock`.
+    """
+
+    def start(self) -> None:
+        """Show what the settings say and how things stand, and choose the image that is active."""
+        self.controller.show = self.show_state
+        super().start()
+
+    def show_state(self, state: Any) -> None:
+        """Show how things stand."""
+        self.panel.show_state(state)
+
+    def read_request(self) -> Any:
+        """Return what the panel says, as the controller takes it."""
+        raise NotImplementedError
+
+    def send_request(self, _: Any = None) -> None:
+        """Tell the controller what the panel says."""
+        self.controller.set_request(self.read_request())
+
+    def on_image(self, image: Image | None) -> None:
+        """Offer the planes of another image."""
+        self.on_slider()
+
+    def on_slider(self) -> None:
+        """Offer the planes along the slider that was moved last."""
+        slider = self.controller.slider
+        self.panel.show_planes(1 if slider is None else slider[1])
+
+    def show_output(self) -> None:
+        """Show which labels are written to, and what can be taken back."""
+        super().show_output()
+        self.controller.refresh()

@@ -30,7 +30,7 @@ def announce_model(name: str, viewer: Any = None) -> None:
     Parameters
     ----------
     name : str
-        The model. Whoever has loaded it loads it anew.
+        The model; docks that use it load it again.
     viewer : ViewerModel, optional
         In whose docks it is to be chosen.
     """

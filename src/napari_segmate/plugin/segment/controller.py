@@ -77,7 +77,7 @@ class Controller:
     ) -> None:
         self.viewer = viewer
         self.session = session
-        self.runner = Runner()
+        self.runner: Runner = Runner()
         self.show: Callable[[SessionState], None] = lambda state: None
         self.show_tool: Callable[[str | None], None] = lambda tool: None
         self.show_image: Callable[[Image | None], None] = lambda image: None
@@ -94,11 +94,11 @@ class Controller:
         self._update_plane_later = Debouncer(self._update_plane, SETTLE_MS)
         self._camera_moved = Debouncer(self._update_camera, SETTLE_MS)
         self._prefetch_later = Debouncer(self._prefetch, IDLE_MS)
-        self.view = View(viewer, self._update_plane_soon, self._update_plane_later)
+        self.view: View = View(viewer, self._update_plane_soon, self._update_plane_later)
         undo_keys = {"Control-Z": self._undo_latest, "Control-Shift-Z": self._redo}
         self.prompts = PromptLayers(viewer, self._on_drawn, self._on_tool, undo_keys)
         self.preview = PreviewLayer(viewer, lambda: self.prompts.layers)
-        self.committer = Committer(viewer, session, self.runner, notify)
+        self.committer: Committer = Committer(viewer, session, self.runner, notify)
         self.object_picker = ObjectPicker(
             viewer, self.view, session, self.prompts, self.committer, self._show_notice
         )

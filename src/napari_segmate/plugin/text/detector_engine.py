@@ -168,7 +168,7 @@ class DetectorEngine(Protocol):
         Raises
         ------
         SegmateError
-            Nothing in it that could be looked for.
+            Nothing in it that could be searched for.
         """
         ...
 

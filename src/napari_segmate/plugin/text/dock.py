@@ -10,7 +10,7 @@ import napari
 from napari_segmate.core.files.weights import cache_folder
 from napari_segmate.models.base import ModelInfo
 from napari_segmate.plugin.docks.dock import warn, warn_from_any_thread
-from napari_segmate.plugin.docks.image_dock import ImageDock
+from napari_segmate.plugin.docks.image_dock import JobDock
 from napari_segmate.plugin.text.boxes import DEFAULT_CONCEPT
 from napari_segmate.plugin.text.controller import TextController
 from napari_segmate.plugin.text.detector_engine import DetectorEngine, PackageDetectors
@@ -32,7 +32,7 @@ HISTORY_NAME = "prompts.json"
 OWN_NAME = "detectors.json"
 
 
-class TextDock(ImageDock[TextController, TextPanel]):
+class TextDock(JobDock[TextController, TextPanel]):
     """Plugins > SegMate > Find by text.
 
     Parameters

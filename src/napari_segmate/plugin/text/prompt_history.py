@@ -1,4 +1,4 @@
-"""What the user has looked for before, remembered from one start of napari to the next."""
+"""The user's last searches, kept from one start of napari to the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pairs that a training learns from: rows that are added, removed and asked."""
+"""The pairs that a training learns from: rows that are added and removed."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class LabelSummary:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """An image and its labels, as they were when training was asked for.
+    """An image and its labels, as they were when training was requested.
 
     Parameters
     ----------

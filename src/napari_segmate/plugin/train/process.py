@@ -139,7 +139,7 @@ class TrainingProcess(QObject):
             _kill(self._process)
 
     def leave(self) -> None:
-        """End it and tell nothing more: whoever listened is about to go."""
+        """End it and emit nothing more: its listeners are about to be deleted."""
         self._dropped = True
         self._patience.stop()
         self.kill()

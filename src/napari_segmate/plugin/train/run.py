@@ -315,7 +315,7 @@ class TrainingRun(QObject):
     # End
 
     def leave(self) -> None:
-        """End what runs; it can be gone on with later. Whoever listened is about to go."""
+        """End what runs; it can be continued later. Its listeners are about to be deleted."""
         self._cancelled.set()
         self._end_job()
         self._end_process()

@@ -109,7 +109,7 @@ class TrainingFolder:
         return True
 
     def release(self) -> None:
-        """Leave it to whoever comes next."""
+        """Unlock it for other programs."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None

@@ -39,7 +39,7 @@ class Jobs:
     status : JobStatus
         What there is to say.
     retry_with : callable, optional
-        Does again what the user has asked for last.
+        Repeats the last job that the user started.
     """
 
     def __init__(self, changed: Callable[[], None], remedy: str) -> None:

@@ -29,7 +29,7 @@ PROGRESS_INTERVAL_S = 0.05
 
 
 def _ignore(*_: Any) -> None:
-    """Drop an answer that nobody asked for."""
+    """Ignore a result."""
 
 
 @dataclass(eq=False)
