@@ -104,8 +104,27 @@ class Labeller:
         labels = make(image, target, params)
         self.writing.write(image, target, labels)
         facts = {"objects": _largest(labels), "shape": list(labels.shape)}
+        self._explain(image, params, facts["objects"] == 0)
         facts |= self.reading.stack_facts(image, len(labels.shape))
         return facts | self.reading.size_facts(image, self.diameter)
+
+    def _explain(self, image: Path, params: Params, empty: bool) -> None:
+        """Say why nothing, or not all, may have been found."""
+        from napari_segmate.tasks.automask.run import largest_diameter
+
+        limit = largest_diameter(self.model)
+        if params.diameter is not None and limit and params.diameter > limit:
+            self.notices.append(
+                f"{image}: objects of {params.diameter:.4g} pixels are more than {limit:.4g}, the "
+                f"most that {self.model.info.name} can see; make the image smaller, or use a model "
+                "with --mode grid"
+            )
+        elif empty:
+            said = "with --diameter as given" if params.diameter else "give --diameter"
+            self.notices.append(
+                f"{image}: no object was found; {said} objects of another size are missed, and "
+                "--params with a lower score or min_area finds fainter and smaller ones"
+            )
 
     def _whole(self, image: Path, target: Path, params: Params) -> LabelArray:
         """Return the labels of an image that fit into memory, once they are written."""
