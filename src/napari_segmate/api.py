@@ -21,8 +21,8 @@ from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.whole_image import WholeImage, prompts_of
 from napari_segmate.io.pictures import PathLike, as_picture, as_source
 from napari_segmate.io.pixel_size import diameter_of
-from napari_segmate.models import DEFAULT_MODEL, load_model
-from napari_segmate.models.base import Segmenter
+from napari_segmate.models import DEFAULT_MODEL, get_model, load_model
+from napari_segmate.models.base import ModelInfo, Segmenter
 from napari_segmate.tasks.automask.run import Mode, run_stack
 from napari_segmate.tasks.automask.run import Params as AutoParams
 from napari_segmate.tasks.segment import inside
@@ -36,6 +36,16 @@ __all__ = ["SegMate"]
 
 BATCH = 16
 """Objects decoded and enlarged at a time: bounds memory."""
+
+
+def _check_architecture(model_type: str, found: ModelInfo, checkpoint: PathLike) -> None:
+    """Make sure that a checkpoint is of the model that is named beside it."""
+    wanted = get_model(model_type).architecture
+    if found.architecture != wanted:
+        raise ParameterError(
+            f"{checkpoint} holds {found.architecture}, not {wanted} as model_type {model_type!r} "
+            "says; leave model_type out, or give the right checkpoint"
+        )
 
 
 class SegMate:
@@ -65,6 +75,8 @@ class SegMate:
         No such model.
     OfflineError, WeightsError
         The weights cannot be had, or do not fit.
+    ParameterError
+        `model_type` is of another architecture than `checkpoint`.
 
     Examples
     --------
@@ -88,6 +100,8 @@ class SegMate:
     ) -> None:
         name = model_type if checkpoint is None else Path(checkpoint)
         self.model: Segmenter = load_model(name, device=device, fast=fast, context=context)
+        if checkpoint is not None and model_type != DEFAULT_MODEL:
+            _check_architecture(model_type, self.model.info, checkpoint)
         self._store = EmbeddingStore()
         self.object_detector = object_detector
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 from typer.main import get_command
 
 from napari_segmate.cli import CANCELLED, FAILED, WRONG_USAGE
+from napari_segmate.cli._batch import DEBUG_VARIABLE, error_line
 from napari_segmate.cli._usage import UsageError, usage_line
 from napari_segmate.cli.auto import auto
 from napari_segmate.cli.demo import demo
@@ -72,15 +76,47 @@ app.command()(demo)
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit status; see `napari_segmate.cli.main`."""
     try:
+        _check_arguments(arguments)
         status = get_command(app)(list(arguments), prog_name="segmate", standalone_mode=False)
     except (KeyboardInterrupt, Cancelled, typer.Abort):
         status = CANCELLED
     except UsageError as error:
         typer.echo(f"segmate: {usage_line(error)}", err=True)
         return WRONG_USAGE
-    except SegmateError as error:
-        typer.echo(f"segmate: {error}", err=True)
+    except (BrokenPipeError, SystemExit):
+        # Typer ends the program when whoever read the output has left.
+        _discard_output()
+        return FAILED
+    except Exception as error:
+        if not isinstance(error, SegmateError) and os.environ.get(DEBUG_VARIABLE):
+            raise
+        _tell(f"segmate: {error_line(error)}")
         return FAILED
     if status == CANCELLED:
-        typer.echo("segmate: cancelled", err=True)
+        _tell("segmate: cancelled")
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _discard_output()
+        _tell(f"segmate: the output cannot be written ({error.strerror or error})")
+        return FAILED
     return status if isinstance(status, int) else 0
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse empty arguments: an unset variable of a shell would mean the current folder."""
+    if any(not one.strip() for one in arguments):
+        raise typer.BadParameter(
+            "an argument is empty; is a variable of the shell not set? Give '.' for this folder"
+        )
+
+
+def _tell(text: str) -> None:
+    with suppress(OSError):
+        typer.echo(text, err=True)
+
+
+def _discard_output() -> None:
+    """Keep Python from writing the rest of the output, and failing again, when it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,11 +12,16 @@ from typing import Any
 from napari_segmate.cli._files import Jobs
 from napari_segmate.cli._words import counted
 from napari_segmate.core.context import Context
-from napari_segmate.core.errors import Cancelled, LabelsError, SegmateError
+from napari_segmate.core.errors import Cancelled, ImageError, LabelsError, SegmateError
+from napari_segmate.core.files.json_reader import read_json
+from napari_segmate.core.files.paths import path_problem
 
-__all__ = ["Done", "Work", "run_all"]
+__all__ = ["DEBUG_VARIABLE", "Done", "Work", "error_line", "run_all", "unexpected"]
 
 Facts = dict[str, Any]
+DEBUG_VARIABLE = "SEGMATE_DEBUG"
+"""Set in the environment, errors that nobody foresaw show where they came from."""
+LONGEST_SHOWN = 300
 
 
 def _nothing(image: Path, target: Path) -> None:
@@ -83,6 +88,9 @@ def run_all(jobs: Jobs, work: Work, *, overwrite: bool, context: Context) -> Don
     for number, (image, target) in enumerate(jobs):
         context.report(number, len(jobs), image.name)
         try:
+            problem = path_problem(image)
+            if problem is not None:
+                raise ImageError(f"{image} {problem}")
             if target.exists() and not overwrite:
                 _check_finished(target, image, work)
                 work.complete(image, target)
@@ -92,15 +100,16 @@ def run_all(jobs: Jobs, work: Work, *, overwrite: bool, context: Context) -> Don
                 objects += _run_one(image, target, work)
         except Cancelled:
             raise
-        except (SegmateError, OSError, MemoryError) as error:
-            told = _told(error)
+        except Exception as error:
+            # Readers and libraries raise what they like; the other images are still to be done.
+            told = error_line(error)
             named = told.startswith((str(image), str(target)))
             errors.append(told if named else f"{image}: {told}")
     context.report(len(jobs), len(jobs), "done")
     return Done(objects, len(jobs) - skipped - len(errors), skipped, tuple(errors))
 
 
-def _told(error: Exception) -> str:
+def error_line(error: BaseException) -> str:
     """Return an error as a user wants to read it."""
     if isinstance(error, SegmateError):
         return str(error)
@@ -108,7 +117,18 @@ def _told(error: Exception) -> str:
         return f"there is no file {error.filename} any more; was it moved or deleted?"
     if isinstance(error, OSError):
         return f"{error.strerror or error}; check the file and the disk, and try again"
-    return f"{str(error) or 'the memory is full'}; close other programs, or give a .zarr output"
+    if isinstance(error, MemoryError):
+        return f"{str(error) or 'the memory is full'}; close other programs, or give a .zarr output"
+    return unexpected(error)
+
+
+def unexpected(error: BaseException) -> str:
+    """Return a line on an error that nobody foresaw."""
+    said = " ".join(str(error).split())[:LONGEST_SHOWN]
+    return (
+        f"an unexpected {type(error).__name__} ({said}); please report it, with what "
+        f"{DEBUG_VARIABLE}=1 shows"
+    )
 
 
 def _check_beside(files: Sequence[Path], overwrite: bool) -> None:
@@ -158,7 +178,7 @@ def _check_finished(target: Path, image: Path, work: Work) -> None:
     """
     path = _facts_path(target, work)
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json(path)
     except (OSError, ValueError):
         stored = None
     if not isinstance(stored, dict):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from napari_segmate.core.errors import LabelsError
+from napari_segmate.core.files.paths import path_problem
 
 __all__ = ["DEFAULT_FORMAT", "Jobs", "check_apart", "expand", "jobs_for"]
 
@@ -35,6 +37,9 @@ def expand(inputs: Sequence[str]) -> list[Path]:
 
 def _named(text: str) -> list[Path]:
     path = Path(text)
+    problem = path_problem(path)
+    if problem is not None and not problem.startswith("does not exist"):
+        raise LabelsError(f"{path} {problem}")
     if path.is_dir() and not _is_zarr(path):
         names = sorted(one for one in path.iterdir() if one.suffix.lower() in IMAGES)
         if not names:
@@ -80,6 +85,9 @@ def jobs_for(images: Sequence[Path], output: Path, ending: str = DEFAULT_FORMAT)
     """
     from napari_segmate.io.labels import check_target
 
+    problem = path_problem(output)
+    if problem is not None and "not exist" not in problem:
+        raise LabelsError(f"{output} {problem}")
     folder = output.is_dir() and output.suffix != ".zarr"
     if output.suffix and not folder:
         if len(images) > 1:
@@ -113,6 +121,7 @@ def check_apart(target: Path, images: Sequence[Path]) -> None:
     LabelsError
         They would.
     """
-    place = target.resolve()
-    if any(image.resolve() == place for image in images):
+    # Not Path.resolve: it raises at links that lead back to themselves.
+    place = os.path.realpath(target)
+    if any(os.path.realpath(image) == place for image in images):
         raise LabelsError(f"the labels {target} would replace an image; choose another --output")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import typer
 
 from napari_segmate.cli._reading import Reading
 from napari_segmate.cli._words import counted
@@ -105,17 +104,26 @@ class Labeller:
         labels = make(image, target, params)
         self.writing.write(image, target, labels)
         facts = {"objects": _largest(labels), "shape": list(labels.shape)}
-        if not facts["objects"]:
-            typer.echo(f"segmate: {image.name}: {self._nothing_found(params)}", err=True)
+        self._explain(image, params, facts["objects"] == 0)
         facts |= self.reading.stack_facts(image, len(labels.shape))
         return facts | self.reading.size_facts(image, self.diameter)
 
-    def _nothing_found(self, params: Params) -> str:
+    def _explain(self, image: Path, params: Params, empty: bool) -> None:
+        """Say why nothing, or not all, may have been found."""
         from napari_segmate.tasks.automask.nothing_found import nothing_found
-        from napari_segmate.tasks.automask.run import mode_for, suited
+        from napari_segmate.tasks.automask.run import largest_diameter, mode_for, suited
 
-        mode = mode_for(self.model, params)
-        return nothing_found(suited(params, self.model.info, mode), mode)
+        limit = largest_diameter(self.model)
+        if params.diameter is not None and limit and params.diameter > limit:
+            self.notices.append(
+                f"{image}: objects of {params.diameter:.4g} pixels are more than {limit:.4g}, the "
+                f"most that {self.model.info.name} can see; make the image smaller, or use a model "
+                "with --mode grid"
+            )
+        elif empty:
+            mode = mode_for(self.model, params)
+            said = nothing_found(suited(params, self.model.info, mode), mode)
+            self.notices.append(f"{image.name}: {said}")
 
     def _whole(self, image: Path, target: Path, params: Params) -> LabelArray:
         """Return the labels of an image that fit into memory, once they are written."""

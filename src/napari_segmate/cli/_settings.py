@@ -10,6 +10,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 from napari_segmate.core.errors import ParameterError, UnknownNameError
+from napari_segmate.core.files.json_reader import read_json
 from napari_segmate.core.numbers.lengths import Length, parse_length
 from napari_segmate.core.registry import unknown_name
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from napari_segmate.tasks.automask.params import Params
 
 __all__ = ["read_settings"]
+
+LONGEST = 1 << 20
+"""Bytes of a file of settings."""
 
 
 def read_settings(path: Path) -> tuple[Params, Length | None]:
@@ -47,7 +51,7 @@ def read_settings(path: Path) -> tuple[Params, Length | None]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path, LONGEST)
     except OSError as error:
         raise ParameterError(
             f"cannot read the settings in {path}: {error.strerror or error}"
@@ -62,7 +66,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _checked(what: str, values: Any, kind: type) -> dict[str, Any]:
     """Return values for the fields of a dataclass, names of an enumeration as its members."""
     if not isinstance(values, dict):
-        raise ParameterError(f"{what} must be a JSON object, not {values!r}")
+        raise ParameterError(f"{what} must be a JSON object, not {shown(values)}")
     types = get_type_hints(kind)
     known = [one.name for one in fields(kind)]
     for name in values:
@@ -86,8 +90,14 @@ def _value(name: str, value: Any, wanted: Any) -> Any:
     fits = type(value) in plain if exact else isinstance(value, tuple(plain))
     if not fits and not (float in plain and type(value) is int):
         words = " or ".join(WORDS[kind] for kind in plain)
-        raise ParameterError(f"{name} must be {words}, not {json.dumps(value)}")
+        raise ParameterError(f"{name} must be {words}, not {shown(value)}")
     return value
+
+
+def shown(value: Any) -> str:
+    """Return a value for a message, shortened."""
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:80]} ..."
 
 
 WORDS = {

@@ -97,9 +97,11 @@ def list_(as_json: AsJson = False) -> None:
 
         segmate detectors list --json
     """
-    from napari_segmate.detectors import list_detectors
+    from napari_segmate.detectors import DETECTORS, list_detectors
 
     infos = list_detectors()
+    for name, reason in DETECTORS.broken.items():
+        typer.echo(f"segmate: left out, {name}: {reason}", err=True)
     if as_json:
         typer.echo(json.dumps([_as_dict(info) for info in infos]))
         return

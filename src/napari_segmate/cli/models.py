@@ -62,9 +62,11 @@ def list_(as_json: AsJson = False) -> None:
 
         segmate models list --json
     """
-    from napari_segmate.models import list_models
+    from napari_segmate.models import left_out, list_models
 
     infos = list_models()
+    for name, reason in left_out().items():
+        typer.echo(f"segmate: left out, {name}: {reason}", err=True)
     if as_json:
         typer.echo(json.dumps([_as_dict(info) for info in infos]))
         return

@@ -6,13 +6,14 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from enum import StrEnum
 from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Generic, Protocol, TypeVar
 
 from napari_segmate.core.errors import SegmateError, UnknownNameError
 
-__all__ = ["Named", "Registry", "unknown_name"]
+__all__ = ["Named", "Registry", "as_member", "unknown_name"]
 
 
 class Named(Protocol):
@@ -25,13 +26,32 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
+Member = TypeVar("Member", bound=StrEnum)
+LONGEST_SHOWN = 80
+"""Letters of a wrong name that a message repeats."""
 
 
 def unknown_name(kind: str, name: str, known: list[str]) -> UnknownNameError:
     """Return the error for a name that is not known, with the nearest and all allowed names."""
+    if len(name) > LONGEST_SHOWN:
+        name = f"{name[:LONGEST_SHOWN]}..."
     near = get_close_matches(name, known, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return UnknownNameError(f"no {kind} {name!r}{hint}; choose one of {known}")
+
+
+def as_member(kind: str, value: object, members: type[Member]) -> Member:
+    """Return a member of an enumeration of names, given itself or as a text.
+
+    Raises
+    ------
+    UnknownNameError
+        No such name; gives the nearest and all others.
+    """
+    names = [str(one) for one in members]
+    if not isinstance(value, str) or str(value) not in names:
+        raise unknown_name(kind, str(value), names)
+    return members(value)
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -54,15 +74,31 @@ class Registry(Mapping[str, T], Generic[T]):
         self._package = package
         self._attribute = attribute
         self._group = group
+        self._broken: dict[str, str] = {}
 
     @cached_property
     def _found(self) -> dict[str, T]:
         found: dict[str, T] = {}
-        for item in (*self._from_package(), *self._from_entry_points()):
+        for item in self._from_package():
             if item.name in found:
                 raise SegmateError(f"two objects register the {self._kind} {item.name!r}")
             found[item.name] = item
+        for entry in entry_points(group=self._group):
+            try:
+                item = entry.load()
+                if item.name in found:
+                    raise SegmateError(f"there is a {self._kind} {item.name!r} already")
+                found[item.name] = item
+            except (Exception, SystemExit) as error:
+                # One broken neighbour must not take all others away.
+                self._broken[entry.name] = f"{type(error).__name__}: {error}"
         return found
+
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """What other distributions add and cannot be used, by name, with the reason."""
+        _ = self._found
+        return self._broken
 
     def _from_package(self) -> Iterator[T]:
         package = importlib.import_module(self._package)
@@ -71,10 +107,6 @@ class Registry(Mapping[str, T], Generic[T]):
                 module = importlib.import_module(f"{self._package}.{info.name}")
                 if hasattr(module, self._attribute):
                     yield getattr(module, self._attribute)
-
-    def _from_entry_points(self) -> Iterator[T]:
-        for entry in entry_points(group=self._group):
-            yield entry.load()
 
     def __getitem__(self, name: str) -> T:
         try:

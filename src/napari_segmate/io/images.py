@@ -11,10 +11,19 @@ from typing import Any
 import numpy as np
 
 from napari_segmate.core.errors import ImageError
+from napari_segmate.core.files.paths import path_problem
 from napari_segmate.core.images.image_source import ImageAxes, guess_axes
 from napari_segmate.io.ome_zarr import ome_image, other_images
 
-__all__ = ["TIFF", "ZARR_FILES", "axes_from_letters", "main_series", "read_image", "reading_notes"]
+__all__ = [
+    "TIFF",
+    "ZARR_FILES",
+    "axes_from_letters",
+    "check_readable",
+    "main_series",
+    "read_image",
+    "reading_notes",
+]
 
 TIFF = (".tif", ".tiff")
 
@@ -59,8 +68,7 @@ def read_image(path: str | os.PathLike[str], axes: str | None = None) -> Read:
         No such file, no image, damaged, or of a format that is not known.
     """
     path = Path(path)
-    if not path.exists():
-        raise ImageError(f"there is no file {path}; check the name and the folder")
+    check_readable(path)
     reader = _reader(path)
     try:
         data, found = reader(path)
@@ -75,6 +83,22 @@ def read_image(path: str | os.PathLike[str], axes: str | None = None) -> Read:
     if axes is not None:
         found = axes_from_letters(axes, _shape(data))
     return data, found
+
+
+def check_readable(path: Path) -> None:
+    """Make sure that a path is a regular file or a folder that can be read.
+
+    Raises
+    ------
+    ImageError
+        It is not; says why.
+    """
+    problem = path_problem(path)
+    if problem is None:
+        return
+    if problem.startswith("does not exist"):
+        raise ImageError(f"there is no file {path}; check the name and the folder")
+    raise ImageError(f"{path} {problem}")
 
 
 def axes_from_letters(letters: str, shape: Sequence[int]) -> ImageAxes:
@@ -220,10 +244,20 @@ def reading_notes(path: str | os.PathLike[str], axes: str | None = None) -> tupl
         What the user says that its axes are.
     """
     path = Path(path)
-    if path.suffix.lower() in TIFF and not path.is_dir():
-        return _tiff_notes(path, axes)
+    if path_problem(path) is not None:
+        return ()
+    try:
+        return _notes(path, axes)
+    except Exception:
+        # Readers raise what they like; reading the pixels will tell what is wrong with the file.
+        return ()
+
+
+def _notes(path: Path, axes: str | None) -> tuple[str, ...]:
     if path.is_dir():
         return _zarr_notes(path, axes)
+    if path.suffix.lower() in TIFF:
+        return _tiff_notes(path, axes)
     if path.suffix.lower() == ".npy" and axes is None:
         return _doubts(tuple(np.load(path, mmap_mode="r", allow_pickle=False).shape))
     return ()

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.files.atomic import replacing
+from napari_segmate.core.files.paths import LONGEST_NAME
 from napari_segmate.core.labels.commit import dtype_for
 from napari_segmate.core.numbers.lengths import unit_um
 from napari_segmate.core.types import LabelArray
@@ -18,6 +19,9 @@ from napari_segmate.io.layout import Layout
 from napari_segmate.io.ome_zarr import add_pyramid, create_labels
 
 __all__ = ["check_target", "write_labels"]
+
+BESIDE = 24
+"""Bytes that the longest name of a file beside labels has more than theirs."""
 
 
 def write_labels(
@@ -73,6 +77,11 @@ def check_target(path: str | os.PathLike[str]) -> Path:
         raise LabelsError(
             f"labels cannot be written as {target.name!r}; end the name with one of "
             f"{sorted(WRITERS)}"
+        )
+    if len(os.fsencode(target.name)) > LONGEST_NAME - BESIDE:
+        raise LabelsError(
+            f"the name {target.name[:40]}... is too long for what is written beside it; a name has "
+            f"at most {LONGEST_NAME} bytes: shorten it to {LONGEST_NAME - BESIDE}"
         )
     if not target.parent.is_dir():
         raise LabelsError(f"there is no folder {target.parent}; make it first")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from napari_segmate.core.files.paths import path_problem
 from napari_segmate.io.images import TIFF, main_series
 from napari_segmate.io.ome_zarr import open_ome
 from napari_segmate.io.pixel_size import sizes_um
@@ -94,6 +95,8 @@ def label_layout(path: str | os.PathLike[str], axes: str | None = None) -> Layou
 
 
 def _layout_of(path: Path, axes: str | None) -> Layout | None:
+    if path_problem(path) is not None:
+        return None
     known = open_ome(path) if path.is_dir() else None
     if known is not None and axes is None:
         kept = [at for at, letter in enumerate(known.axes) if letter not in COLOURS]

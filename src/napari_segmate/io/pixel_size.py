@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import numpy.typing as npt
 
+from napari_segmate.core.files.paths import path_problem
 from napari_segmate.core.numbers.lengths import parse_length, parse_pixel_size, unit_um
 from napari_segmate.io.ome_zarr import open_ome
 
@@ -41,6 +42,8 @@ def sizes_um(path: str | os.PathLike[str]) -> dict[str, float]:
     """
     path = Path(path)
     try:
+        if path_problem(path) is not None:
+            return {}
         if path.is_dir():
             return _of_zarr(path)
         return _of_tiff(path) if path.suffix.lower() in TIFF else {}

@@ -14,6 +14,7 @@ from typing import Any
 
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.files.atomic import write_text
+from napari_segmate.core.files.json_reader import read_json
 from napari_segmate.core.prompts import Box, MaskPrompt, ObjectPrompts, Points
 from napari_segmate.core.types import Frame, IntBoxYX
 from napari_segmate.io.runs import decode_runs, encode_runs
@@ -220,7 +221,7 @@ def from_json(data: Sequence[Mapping[str, Any]]) -> tuple[Record, ...]:
     """
     try:
         return tuple(map(_record_from_json, data))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise LabelsError(
             f"these are not records of committed objects ({error!r}); "
             "the labels can be used without them"
@@ -265,9 +266,9 @@ def load_sidecar(labels_path: str | os.PathLike[str]) -> tuple[Record, ...]:
     if not path.exists():
         return ()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         schema, objects = int(content["schema"]), content["objects"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OSError, OverflowError) as error:
         raise LabelsError(f"{path} is damaged ({error!r}); delete it to go on without") from error
     if schema > SCHEMA:
         raise LabelsError(

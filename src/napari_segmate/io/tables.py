@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from scipy import ndimage
 
 from napari_segmate.core.errors import LabelsError
@@ -51,7 +52,8 @@ def write_whole(path: str | os.PathLike[str], text: str) -> Path:
 def measure(labels: LabelArray) -> dict[str, list[Any]]:
     """Return measurements of the objects of a label image: columns by name.
 
-    Lengths and areas are in pixels, centroids and boxes (half-open) along the axes of the array.
+    Lengths and areas are in pixels, centroids and boxes (half-open) along the axes of the array:
+    the last three of more than three, whose place along the others is ``index-0``, ``index-1`` ...
 
     Examples
     --------
@@ -64,9 +66,24 @@ def measure(labels: LabelArray) -> dict[str, list[Any]]:
     """
     from skimage.measure import regionprops_table
 
+    if labels.ndim > 3:
+        return _measure_stacks(labels)
     names = MEASURES + (PLANE_MEASURES if labels.ndim == 2 else ())
     table = regionprops_table(labels, properties=names)  # type: ignore[no-untyped-call]
     return {str(name): values.tolist() for name, values in table.items()}
+
+
+def _measure_stacks(labels: LabelArray) -> dict[str, list[Any]]:
+    """Return the measurements of each stack of three axes, and where it lies along the others."""
+    table: dict[str, list[Any]] = {}
+    for index in np.ndindex(labels.shape[:-3]):
+        for name, values in measure(labels[index]).items():
+            table.setdefault(name, []).extend(values)
+        rows = len(table["label"])
+        for axis, at in enumerate(index):
+            column = table.setdefault(f"index-{axis}", [])
+            column.extend([at] * (rows - len(column)))
+    return table
 
 
 def write_measurements(path: str | os.PathLike[str], labels: LabelArray) -> Path:

@@ -14,10 +14,10 @@ from napari_segmate.core.errors import OfflineError, WeightsError
 from napari_segmate.core.files.weights import WeightsFile, fetch
 from napari_segmate.core.registry import Registry, unknown_name
 from napari_segmate.models._light_imports import defer_package
-from napari_segmate.models._own import FORMAT, check_version, described, own_models
+from napari_segmate.models._own import FORMAT, broken_models, check_version, described, own_models
 from napari_segmate.models.base import Checkpoint, ModelFamily, ModelInfo, Segmenter
 
-__all__ = ["DEFAULT_MODEL", "FAMILIES", "get_model", "list_models", "load_model"]
+__all__ = ["DEFAULT_MODEL", "FAMILIES", "get_model", "left_out", "list_models", "load_model"]
 
 DEFAULT_MODEL = "tiny"
 FAMILIES: Registry[ModelFamily] = Registry(
@@ -112,6 +112,11 @@ def _is_path(name: str | Path) -> bool:
     if isinstance(name, Path):
         return True
     return "/" in name or "\\" in name or Path(name).suffix in (".pth", ".pt", ".safetensors")
+
+
+def left_out() -> dict[str, str]:
+    """Return the models and families that are there and cannot be used, with the reasons."""
+    return {**FAMILIES.broken, **broken_models()}
 
 
 def _load_file(path: Path, device: str, fast: bool, context: Context) -> Segmenter:

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from napari_segmate.core.errors import UnsafeFileError, WeightsError
+from napari_segmate.core.files.paths import path_problem
 from napari_segmate.core.files.weights import digest_of
 from napari_segmate.models.base import Checkpoint
 
@@ -51,8 +52,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     UnsafeFileError
         The file would run code when it is read in the usual way.
     """
-    if not path.is_file():
-        raise WeightsError(f"no weights file {path}; check the path")
+    problem = path_problem(path)
+    if problem is not None or not path.is_file():
+        raise WeightsError(f"no weights file {path}: it {problem or 'is a folder'}")
     state, metadata = _read_safetensors(path) if _is_safetensors(path) else (_read_torch(path), {})
     tensors = {
         str(name).removeprefix("sam."): value
@@ -73,7 +75,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         with safe_open(path, "pt") as file:
             names = list(file.keys())
             return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, OverflowError, RecursionError) as error:
         raise _damaged(path, error) from error
 
 
@@ -91,7 +93,8 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
             f"{path} holds more than weights and could run code, so it was not opened. Ask for the "
             "weights alone, as safetensors or as a state dict saved with torch.save."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:
+        # A damaged pickle raises what it likes: IndexError, AttributeError, MemoryError, ...
         raise _damaged(path, error) from error
     return _state_of(loaded, path)
 

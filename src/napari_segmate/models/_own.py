@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from napari_segmate.core.errors import CacheError, ParameterError, WeightsError
 from napari_segmate.core.files.atomic import replacing
+from napari_segmate.core.files.json_reader import parse_json
+from napari_segmate.core.files.paths import path_problem
 from napari_segmate.core.files.weights import own_models_folder
+from napari_segmate.core.numbers.lengths import LARGEST_PX
 from napari_segmate.models.base import ModelInfo
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "broken_models",
     "check_name",
     "check_version",
     "described",
@@ -30,6 +33,7 @@ __all__ = [
 FORMAT = "segmate-model"
 VERSION = 1
 LONGEST_HEADER = 1 << 24
+DIGITS = 19
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.\-]{0,63}")
 
 
@@ -41,17 +45,36 @@ def own_path(name: str) -> Path:
 def own_models() -> tuple[ModelInfo, ...]:
     """Return the models in the user's folder, by name; files that are none are left out."""
     folder = own_models_folder()
-    if not folder.is_dir():
-        return ()
     found = []
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in _files(folder):
         try:
             header = read_header(path)
+            if header.get("format") == FORMAT:
+                found.append(described(path, header))
         except WeightsError:
             continue
-        if header.get("format") == FORMAT:
-            found.append(described(path, header))
     return tuple(found)
+
+
+def broken_models() -> Mapping[str, str]:
+    """Return what in the user's folder cannot be used, by path, with the reason."""
+    folder = own_models_folder()
+    problem = path_problem(folder)
+    if problem is not None:
+        return {} if not folder.exists() and not folder.is_symlink() else {str(folder): problem}
+    broken = {}
+    for path in _files(folder):
+        try:
+            described(path, read_header(path))
+        except WeightsError as error:
+            broken[str(path)] = str(error)
+    return broken
+
+
+def _files(folder: Path) -> list[Path]:
+    if path_problem(folder) is not None or not folder.is_dir():
+        return []
+    return sorted(one for one in folder.glob("*.safetensors") if not one.name.startswith("."))
 
 
 def described(path: Path, header: Mapping[str, str]) -> ModelInfo:
@@ -66,14 +89,27 @@ def described(path: Path, header: Mapping[str, str]) -> ModelInfo:
         source=str(path),
         parameters=_number(header.get("parameters")),
         instance_head=header.get("instance_head") == "true",
-        diameter=float(header.get("diameter") or 0),
+        diameter=_diameter(header.get("diameter")),
         base=base,
         path=path,
     )
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text and text.isdigit() else 0
+    return int(text) if text and text.isdecimal() and len(text) < DIGITS else 0
+
+
+def _diameter(text: str | None) -> float:
+    try:
+        value = float(text or 0)
+    except ValueError:
+        return 0.0
+    return value if 0 <= value <= LARGEST_PX else 0.0
+
+
+def _printable(text: str) -> str:
+    """Return a text without control codes, which could command the terminal that shows it."""
+    return "".join(letter for letter in text if letter.isprintable() or letter == "\n")
 
 
 def read_header(path: Path) -> dict[str, str]:
@@ -84,14 +120,20 @@ def read_header(path: Path) -> dict[str, str]:
     WeightsError
         Missing, damaged, or no safetensors file.
     """
+    problem = path_problem(path)
+    if problem is not None:
+        raise WeightsError(f"{path} {problem}")
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 0 < length <= LONGEST_HEADER:
                 raise ValueError("no header")
-            header: Any = json.loads(file.read(length))
+            content = file.read(length)
+            if len(content) < length:
+                raise ValueError(f"the header ends after {len(content)} of {length} bytes")
+            header: Any = parse_json(content)
         metadata = header.get("__metadata__") or {}
-        return {str(name): str(value) for name, value in metadata.items()}
+        return {_printable(str(name)): _printable(str(value)) for name, value in metadata.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise WeightsError(
             f"{path} cannot be read as weights ({error}): it is damaged, only half there, or "
@@ -108,7 +150,7 @@ def check_version(path: Path, metadata: Mapping[str, str]) -> None:
         The file is newer than this program.
     """
     version = metadata.get("format_version", "1")
-    if metadata.get("format") == FORMAT and (not version.isdigit() or int(version) > VERSION):
+    if metadata.get("format") == FORMAT and _number(version) not in range(VERSION + 1):
         raise WeightsError(
             f"{path.name} was written by napari-segmate {metadata.get('plugin_version', '?')}, "
             "which is newer than this one; update with: pip install -U napari-segmate"

@@ -16,6 +16,8 @@ from napari_segmate.core.types import IntBoxYX, Shape2D
 
 __all__ = ["Crop", "GridParams", "PointGrid", "crop_layers", "point_grid"]
 
+MOST_LAYERS = 5
+"""Layers of crops: the fifth has 1024 of them."""
 PointGrid = tuple[tuple[float, float], ...]
 """Points as (x, y), each a share of the width or height, 0 to 1."""
 
@@ -122,7 +124,8 @@ class GridParams:
             _check(name, getattr(self, name), 0, 1)
         for name in _COUNTS:
             _check(name, getattr(self, name), 1)
-        for name in ("crop_n_layers", "min_mask_region_area", "stability_score_offset"):
+        _check("crop_n_layers", self.crop_n_layers, 0, MOST_LAYERS)
+        for name in ("min_mask_region_area", "stability_score_offset"):
             _check(name, getattr(self, name), 0)
         if self.point_grids is not None:
             grids = tuple(map(_as_grid, self.point_grids))
@@ -180,7 +183,11 @@ def _as_grid(points: npt.ArrayLike) -> PointGrid:
 
 
 def _check(name: str, value: float | None, low: float, high: float = float("inf")) -> None:
-    if value is not None and not low <= value <= high:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise ParameterError(f"{name} must be a number, got {str(value)[:80]!r}")
+    if not low <= value <= high:
         allowed = f"{low} to {high}" if high < float("inf") else f"{low} or more"
         raise ParameterError(f"{name} must be {allowed}, got {value}")
 

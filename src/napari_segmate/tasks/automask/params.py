@@ -7,9 +7,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from napari_segmate.core.errors import ParameterError
 from napari_segmate.core.labels.instances import InstanceParams
 from napari_segmate.core.masks.nesting import Nesting
+from napari_segmate.core.registry import as_member
 from napari_segmate.inference.automask.grid_params import GridParams
 from napari_segmate.models.base import ModelInfo
 
@@ -31,6 +34,10 @@ LEAST_LIKELY = 0.5
 """Least mean probability of an object where a model's own seeds decide what is one."""
 USUAL_SCORES = {Mode.OBJECTS: 0.8, Mode.REFINED: 0.5}
 """Objects in pure noise stay below 0.8. For the grid its own parameters say it."""
+
+
+MOST = {"smoothing": 100.0, "halo": 1 << 16}
+"""Beyond these nothing is found any more, or it takes for ever."""
 
 
 def _help(text: str, *, prepare: bool = False) -> Mapping[str, Any]:
@@ -142,10 +149,13 @@ class Params:
     )
 
     def __post_init__(self) -> None:
+        if self.mode is not None:
+            object.__setattr__(self, "mode", as_member("mode", self.mode, Mode))
+        object.__setattr__(self, "nesting", as_member("nesting", self.nesting, Nesting))
         for name in ("foreground", "seed", "least_centre", "score", "stability", "box_nms"):
             _check(name, getattr(self, name), 0, 1)
         for name in ("smoothing", "min_area", "halo"):
-            _check(name, getattr(self, name), 0)
+            _check(name, getattr(self, name), 0, MOST.get(name, float("inf")))
         for name in ("tile", "max_area"):
             _check(name, getattr(self, name), 1)
         if self.diameter is not None and not 0 < self.diameter < float("inf"):
@@ -211,6 +221,10 @@ def suited(params: Params, info: ModelInfo, mode: Mode) -> Params:
 
 
 def _check(name: str, value: float | None, low: float, high: float = float("inf")) -> None:
-    if value is not None and not low <= value <= high:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise ParameterError(f"{name} must be a number, got {str(value)[:80]!r}")
+    if not low <= value <= high:
         allowed = f"{low} to {high}" if high < float("inf") else f"{low} or more"
         raise ParameterError(f"{name} must be {allowed}, got {value}")

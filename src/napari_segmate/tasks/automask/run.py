@@ -10,6 +10,7 @@ import numpy as np
 from napari_segmate.core.context import Context
 from napari_segmate.core.images.image_source import Contrast, ContrastMode, ImageSource
 from napari_segmate.core.images.sample_boxes import spread
+from napari_segmate.core.numbers.diameter import TOO_LARGE, ZOOMS
 from napari_segmate.core.types import LabelArray
 from napari_segmate.inference.automask.diameter import estimate_diameter
 from napari_segmate.inference.embeddings.store import EmbeddingStore
@@ -30,6 +31,7 @@ __all__ = [
     "Proposal",
     "Region",
     "generate",
+    "largest_diameter",
     "mode_for",
     "prepare",
     "run",
@@ -134,6 +136,11 @@ def run_stack(
             on_plane(index, labels[index])
     context.report(len(order), len(order), "done")
     return labels
+
+
+def largest_diameter(model: Segmenter) -> float:
+    """Return the largest typical diameter in pixels that a model can be shown; 0 for any."""
+    return model.info.diameter * TOO_LARGE / min(ZOOMS)
 
 
 def sized_for(

@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_segmate.core.context import Context
 from napari_segmate.core.files.atomic import write_text
+from napari_segmate.core.files.json_reader import read_json
 from napari_segmate.core.images.image_source import ContrastMode, ImageSource
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.io.input_state import input_state
@@ -93,9 +94,9 @@ def _request(
 
 def _known_plan(folder: Path, request: str) -> BlockPlan | None:
     try:
-        known = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        known = read_json(folder / "plan.json")
         return BlockPlan.from_json(known["plan"]) if known["request"] == request else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
