@@ -145,6 +145,13 @@ class Labeller:
             contrast = source.estimate_contrast(ContrastMode.PLANE, index)
             plane = source.plane(index, contrast)
             return run(plane, self.model, params, context=self.context).labels
+        anisotropy = self.reading.anisotropy_of(image)
+        if self._views(anisotropy):
+            from napari_segmate.tasks.automask.volume import run_volumes
+
+            return run_volumes(
+                source, self.model, params, anisotropy=anisotropy, context=self.context
+            )
         axis = self.reading.link_axis(image, len(sizes))
         return run_stack(
             source,
@@ -152,9 +159,19 @@ class Labeller:
             params,
             link=axis is not None,
             z_axis=-1 if axis is None else axis,
-            anisotropy=self.reading.anisotropy_of(image),
+            anisotropy=anisotropy,
             context=self.context,
         )
+
+    def _views(self, anisotropy: float) -> bool:
+        """Tell whether objects are found in planes of three directions."""
+        from napari_segmate.tasks.automask.run import Mode
+        from napari_segmate.tasks.automask.volume import Volume, volume_for
+
+        if self.reading.volume != "auto":
+            return self.reading.volume == Volume.VIEWS
+        able = self.model.info.instance_head and self.params.mode in (None, Mode.OBJECTS)
+        return able and volume_for(anisotropy) is Volume.VIEWS
 
     def _blockwise(self, image: Path, target: Path, params: Params) -> Any:
         """Return the labels of an image of any size, not read yet, once they are written."""
