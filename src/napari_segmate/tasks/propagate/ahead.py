@@ -10,7 +10,7 @@ from types import TracebackType
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import Cancelled
 from napari_segmate.core.types import Frame
-from napari_segmate.inference.embeddings.prefetch import prefetch
+from napari_segmate.inference.embeddings.crop_window import prefetch
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.request import PlaneLike
 from napari_segmate.models.base import Segmenter
