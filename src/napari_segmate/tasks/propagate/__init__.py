@@ -1,0 +1,1 @@
+"""Objects of one plane of a stack, followed through the other planes."""
