@@ -14,6 +14,7 @@ import numpy.typing as npt
 from napari_segmate.core.context import Context
 from napari_segmate.core.errors import ParameterError, PromptError
 from napari_segmate.core.masks.coarse_masks import MaskSource
+from napari_segmate.core.prompts import Box, ObjectPrompts, Points
 from napari_segmate.core.training_events import Event, Result
 from napari_segmate.core.types import BoolArray, LabelArray
 from napari_segmate.grounding import GroundingDINO, ObjectDetector, TextPrompt
@@ -25,6 +26,11 @@ from napari_segmate.models import DEFAULT_MODEL, load_model
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.automask.run import Mode, run_stack
 from napari_segmate.tasks.automask.run import Params as AutoParams
+from napari_segmate.tasks.automask.volume import Volume, run_volumes
+from napari_segmate.tasks.propagate.params import Params as PropagateParams
+from napari_segmate.tasks.propagate.planes import StackPlanes
+from napari_segmate.tasks.propagate.run import Seed
+from napari_segmate.tasks.propagate.run import run as propagate
 from napari_segmate.tasks.segment import inside
 from napari_segmate.tasks.train.run import Params
 from napari_segmate.tasks.train.run import run as train
@@ -196,6 +202,7 @@ class SegMate:
         params: AutoParams | None = None,
         link: bool = True,
         anisotropy: float = 1.0,
+        volume: str = "planes",
         context: Context | None = None,
     ) -> LabelArray:
         """Return the labels of all objects of an image or of a stack.
@@ -218,6 +225,9 @@ class SegMate:
             Objects that overlap from plane to plane of a stack get one number.
         anisotropy : float
             Distance of the planes of a stack over that of pixels.
+        volume : {"planes", "views"}
+            How objects of a stack are found: in each plane, then linked; or in planes of three
+            directions, averaged into one field.
         context : Context, optional
             Progress and cancellation.
 
@@ -248,8 +258,18 @@ class SegMate:
             settings = replace(settings, mode=_choice(Mode, mode, "mode"))
         if diameter is not None:
             settings = replace(settings, diameter=diameter_of(image, diameter, pixel_size))
+        source = as_source(image)
+        if _choice(Volume, volume, "volume") is Volume.VIEWS and source.index_shape:
+            return run_volumes(
+                source,
+                self.model,
+                settings,
+                anisotropy=anisotropy,
+                store=self._store,
+                context=context,
+            )
         return run_stack(
-            as_source(image),
+            source,
             self.model,
             settings,
             link=link,
@@ -257,6 +277,76 @@ class SegMate:
             store=self._store,
             context=context,
         )
+
+    def propagate(
+        self,
+        stack: npt.ArrayLike | PathLike,
+        points: npt.ArrayLike | None = None,
+        boxes: npt.ArrayLike | None = None,
+        labels: npt.ArrayLike | None = None,
+        *,
+        anisotropy: float = 1.0,
+        params: PropagateParams | None = None,
+        context: Context | None = None,
+    ) -> LabelArray:
+        """Return the labels of objects shown on some planes of a stack, in all of it.
+
+        Parameters
+        ----------
+        stack : (Z, H, W) or (Z, H, W, 3) array_like, or path
+            The image.
+        points : (N, 3) array_like, optional
+            Plane, row and column of a pixel of each object.
+        boxes : (N, 5) array_like, optional
+            Plane, and rows and columns of two corners: z, y0, x0, y1, x1; one object each.
+        labels : (Z, H, W) array_like of int, optional
+            Objects that are labelled on some planes; they keep their numbers.
+        anisotropy : float
+            Distance of the planes over that of pixels.
+        params : napari_segmate.tasks.propagate.params.Params, optional
+            Weights and gates.
+        context : Context, optional
+            Progress and cancellation.
+
+        Returns
+        -------
+        (Z, H, W) uint16 or larger
+            Points are numbered before boxes, after the objects of `labels`.
+
+        Raises
+        ------
+        ImageError
+            No stack.
+        PromptError
+            Nothing to follow, or a prompt outside the stack.
+        LabelsError
+            Labels of another shape.
+
+        Examples
+        --------
+        >>> from napari_segmate.core.synthetic import stack_3d
+        >>> image, truth = stack_3d((8, 64, 64), count=3)
+        >>> point = np.argwhere(truth == 1)[:1]
+        >>> SegMate("tiny").propagate(image, point, anisotropy=2).shape
+        (8, 64, 64)
+        """
+        settings = params or PropagateParams()
+        planes = StackPlanes(as_source(stack), anisotropy=anisotropy, smooth_z=settings.smooth_z)
+        at = np.asarray([] if points is None else points, dtype=np.float64).reshape(-1, 3)
+        corners = np.asarray([] if boxes is None else boxes, dtype=np.float64).reshape(-1, 5)
+        seeds = [Seed(int(one[0]), ObjectPrompts(points=Points(one[None, 1:]))) for one in at]
+        for z, y0, x0, y1, x1 in corners.tolist():
+            seeds.append(Seed(int(z), ObjectPrompts(box=Box((y0, x0, y1, x1)))))
+        state = propagate(
+            planes,
+            self.model,
+            seeds,
+            labels=None if labels is None else np.asarray(labels),
+            params=settings,
+            store=self._store,
+            context=context,
+        )
+        return state.labels()
 
     def fine_tune(
         self,

@@ -14,7 +14,9 @@ from napari_segmate.cli.auto import auto
 from napari_segmate.cli.demo import demo
 from napari_segmate.cli.detectors import detectors
 from napari_segmate.cli.evaluate import evaluate
+from napari_segmate.cli.fill import fill
 from napari_segmate.cli.models import models
+from napari_segmate.cli.propagate import propagate
 from napari_segmate.cli.segment import segment
 from napari_segmate.cli.text import text
 from napari_segmate.cli.train import train
@@ -61,6 +63,8 @@ def segmate(
 
 app.command()(segment)
 app.command()(auto)
+app.command()(propagate)
+app.command()(fill)
 app.command()(text)
 app.add_typer(models, name="models")
 app.add_typer(detectors, name="detectors")

@@ -138,15 +138,37 @@ class Labeller:
             plane = source.plane(index, contrast)
             return run(plane, self.model, params, context=self.context).labels
         axis = self.reading.link_axis(image, len(sizes))
+        anisotropy = self.reading.anisotropy_of(image)
+        if self._views(anisotropy):
+            from napari_segmate.tasks.automask.volume import run_volumes
+
+            return run_volumes(
+                source,
+                self.model,
+                params,
+                z_axis=-1 if axis is None else axis,
+                anisotropy=anisotropy,
+                context=self.context,
+            )
         return run_stack(
             source,
             self.model,
             params,
             link=axis is not None,
             z_axis=-1 if axis is None else axis,
-            anisotropy=self.reading.anisotropy_of(image),
+            anisotropy=anisotropy,
             context=self.context,
         )
+
+    def _views(self, anisotropy: float) -> bool:
+        """Tell whether objects are found in planes of three directions."""
+        from napari_segmate.tasks.automask.run import Mode
+        from napari_segmate.tasks.automask.volume import Volume, volume_for
+
+        if self.reading.volume != "auto":
+            return self.reading.volume == Volume.VIEWS
+        able = self.model.info.instance_head and self.params.mode in (None, Mode.OBJECTS)
+        return able and volume_for(anisotropy) is Volume.VIEWS
 
     def _blockwise(self, image: Path, target: Path, params: Params) -> Any:
         """Return the labels of an image of any size, not read yet, once they are written."""

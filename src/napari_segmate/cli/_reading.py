@@ -31,6 +31,8 @@ class Reading:
         Distance of planes over that of pixels; what the file says by default.
     pixel_size : float, optional
         Side of a pixel in micrometres; what the file says by default.
+    volume : str
+        How objects of a stack are found: ``"planes"``, ``"views"`` or ``"auto"``.
     """
 
     axes: str | None = None
@@ -38,6 +40,7 @@ class Reading:
     link: bool = True
     anisotropy: float | None = None
     pixel_size: float | None = None
+    volume: str = "planes"
 
     def source(self, image: Path) -> ImageSource:
         """Return an image file as planes that are read when they are needed."""

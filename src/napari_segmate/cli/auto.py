@@ -60,6 +60,12 @@ def _modes() -> list[str]:
     return list(Mode)
 
 
+def _volumes() -> list[str]:
+    from napari_segmate.tasks.automask.volume import Volume
+
+    return ["auto", *Volume]
+
+
 def auto(
     inputs: Inputs,
     output: Annotated[
@@ -104,6 +110,15 @@ def auto(
         ),
     ] = None,
     link: Link = True,
+    volume: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW",
+            parser=choice("volume", _volumes),
+            help="How objects of a stack are found: planes (each on its own, then linked), views "
+            "(planes of three directions in one field) or auto (what suits --anisotropy).",
+        ),
+    ] = "planes",
     anisotropy: Anisotropy = None,
     axes: Axes = None,
     channels: Channels = None,
@@ -141,7 +156,8 @@ def auto(
     settings, size = _settings(params, mode, diameter, tile)
     jobs = jobs_for(expand(inputs), output, DEFAULT_FORMAT if scheduler is None else ".zarr")
     _check_scheduler(scheduler, jobs)
-    reading = Reading(axes, channels, link, anisotropy, pixel_size)
+    _check_volume(volume, jobs)
+    reading = Reading(axes, channels, link, anisotropy, pixel_size, volume)
     blocks = Blocks(block, scheduler, (model, device, fast))
     writing = Writing(table, coco)
     with progress() as context:
@@ -159,6 +175,15 @@ def auto(
 
 
 auto.__doc__ = f"{auto.__doc__}\n{EXAMPLES}"
+
+
+def _check_volume(volume: str, jobs: Jobs) -> None:
+    other = [target.name for _, target in jobs if is_blocks(target)]
+    if volume == "views" and other:
+        raise typer.BadParameter(
+            f"--volume views: {other[0]!r} is made block by block, from planes; end the name with "
+            ".tif or .npy, or leave it out"
+        )
 
 
 def _check_scheduler(scheduler: str | None, jobs: Jobs) -> None:
