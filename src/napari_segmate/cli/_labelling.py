@@ -145,14 +145,19 @@ class Labeller:
             contrast = source.estimate_contrast(ContrastMode.PLANE, index)
             plane = source.plane(index, contrast)
             return run(plane, self.model, params, context=self.context).labels
+        axis = self.reading.link_axis(image, len(sizes))
         anisotropy = self.reading.anisotropy_of(image)
         if self._views(anisotropy):
             from napari_segmate.tasks.automask.volume import run_volumes
 
             return run_volumes(
-                source, self.model, params, anisotropy=anisotropy, context=self.context
+                source,
+                self.model,
+                params,
+                z_axis=-1 if axis is None else axis,
+                anisotropy=anisotropy,
+                context=self.context,
             )
-        axis = self.reading.link_axis(image, len(sizes))
         return run_stack(
             source,
             self.model,

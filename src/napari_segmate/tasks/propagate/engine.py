@@ -25,9 +25,9 @@ from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.predict import predict
 from napari_segmate.inference.prompts.request import MaskOptions, Request
 from napari_segmate.models.base import Segmenter
-from napari_segmate.tasks.propagate.ahead import EncodeAhead
 from napari_segmate.tasks.propagate.neighbourhood import Neighbourhood, open_neighbourhood
 from napari_segmate.tasks.propagate.params import Params
+from napari_segmate.tasks.propagate.plane_prefetcher import PlanePrefetcher
 from napari_segmate.tasks.propagate.planes import StackPlanes
 from napari_segmate.tasks.propagate.state import Leg, Propagation
 
@@ -128,7 +128,7 @@ class PlaneByPlane:
         context = context or Context()
         self._near.clear()
         diameter = self._params.diameter or _typical(prompts)
-        with EncodeAhead(self._model, self._store, context) as ahead:
+        with PlanePrefetcher(self._model, self._store, context) as ahead:
             while legs := _next_legs(prompts.legs):
                 plane = legs[0].at + legs[0].step
                 context.report(prompts.planes_done, 0, f"plane {plane + 1} of {len(planes)}")
@@ -141,7 +141,7 @@ class PlaneByPlane:
         legs: Sequence[Leg],
         plane: int,
         diameter: float,
-        ahead: EncodeAhead,
+        ahead: PlanePrefetcher,
         context: Context,
     ) -> Iterator[PlaneMasks]:
         """Look for objects on a plane, and yield what is new."""
@@ -219,7 +219,7 @@ class PlaneByPlane:
         before: Sequence[Instance],
         plane: int,
         diameter: float,
-        ahead: EncodeAhead,
+        ahead: PlanePrefetcher,
         context: Context,
     ) -> dict[int, Instance]:
         """Return what the model draws, all objects at once, where intensities say too little."""

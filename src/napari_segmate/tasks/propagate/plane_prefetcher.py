@@ -15,10 +15,10 @@ from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.inference.prompts.request import PlaneLike
 from napari_segmate.models.base import Segmenter
 
-__all__ = ["EncodeAhead"]
+__all__ = ["PlanePrefetcher"]
 
 
-class EncodeAhead:
+class PlanePrefetcher:
     """A thread that encodes planes; a context manager that ends it.
 
     Parameters
@@ -37,7 +37,7 @@ class EncodeAhead:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="segmate-encode-ahead")
         self._running: Future[None] | None = None
 
-    def __enter__(self) -> EncodeAhead:
+    def __enter__(self) -> PlanePrefetcher:
         return self
 
     def __exit__(
