@@ -359,7 +359,7 @@ def test_proposals_appear_tile_by_tile_and_stay_when_cancelled(qtbot, model, mon
     desk = Desk(qtbot, model, np.tile(nuclei()[0], (3, 3)))
     controller = desk.dock.controller
     seen = []
-    controller.found = lambda plane: seen.append(len(plane.kept))
+    controller.plane_found = lambda plane: seen.append(len(plane.kept))
     desk.dock.trigger(AutoAction.RUN)
     qtbot.waitUntil(lambda: len(seen) > 0 and seen[-1] > 0, timeout=60_000)
     assert controller.state.status.phase is Phase.ENCODING
