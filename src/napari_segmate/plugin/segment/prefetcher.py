@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 from napari_segmate.core.context import Context
+from napari_segmate.core.errors import ImageError
 from napari_segmate.plugin.planes.image_view import ImageView, ViewedPlane
 from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine
 from napari_segmate.plugin.worker.runner import Job, Runner
@@ -47,7 +48,10 @@ class Prefetcher:
         """Submit the jobs, unless the worker is busy or there is no image."""
         if self._view.shown is None or not self._runner.idle:
             return
-        current = self._view.update()
+        try:
+            current = self._view.update()
+        except ImageError:
+            return  # the display has just changed; the controller will say so
         if current is not None:
             self._submit(current, choice, key=self._session.plane_key)
         if self.neighbours:
