@@ -568,6 +568,16 @@ def test_what_is_said_in_three_d_is_why_nothing_can_be_done(make_bench) -> None:
     assert "2-D display" in bench.hint
 
 
+def test_nothing_is_encoded_beforehand_while_the_display_turns_to_three_d(make_bench) -> None:
+    bench = make_bench(np.stack([blob_image()] * 3))
+    bench.until(lambda: bench.controller.runner.idle)
+    encoded = len(bench.model.encoded)
+    bench.viewer.dims.ndisplay = 3
+    bench.controller._prefetch()
+    bench.settle()
+    assert len(bench.model.encoded) == encoded
+
+
 def test_units_of_a_new_layer_do_not_move_the_prompts(make_bench) -> None:
     bench = make_bench(blob_image(), scale=(0.5, 0.5), units=("um", "um"))
     bench.viewer.add_image(np.zeros((9, 9)), scale=(10, 10), units=("nm", "nm"))

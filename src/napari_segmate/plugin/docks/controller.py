@@ -14,7 +14,7 @@ from napari_segmate.core.errors import SegmateError
 from napari_segmate.core.types import IntBoxYX
 from napari_segmate.plugin.docks.object_writer import ObjectWriter
 from napari_segmate.plugin.labels.commit_many import ManyCommitter
-from napari_segmate.plugin.planes.image_view import View
+from napari_segmate.plugin.planes.image_view import ImageView
 from napari_segmate.plugin.planes.region import RegionLayer
 from napari_segmate.plugin.worker.debounce import Debouncer
 from napari_segmate.plugin.worker.jobs import Jobs
@@ -108,7 +108,7 @@ class DockController(ABC, Generic[Req, State, Made]):
         self._recoloured = Debouncer(self.update_plane, recoloured_ms)
         self._camera_moved = Debouncer(self._on_camera, SETTLE_MS)
         self.refresh_later = Debouncer(self.refresh)
-        self.view: View = View(viewer, self.plane_moved, self._recoloured)
+        self.view: ImageView = ImageView(viewer, self.plane_moved, self._recoloured)
         self.region = RegionLayer(viewer, self.refresh_later)
         self.writer: ObjectWriter[Made] = ObjectWriter(viewer, self.jobs, notify)
         viewer.layers.events.removed.connect(self._on_removed)

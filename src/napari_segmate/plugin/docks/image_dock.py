@@ -13,7 +13,7 @@ from napari_segmate.plugin.docks.dock import Dock, warn
 from napari_segmate.plugin.docks.keys import KeyBindings
 from napari_segmate.plugin.docks.layer_choosers import LayerChooser, OutputChooser
 from napari_segmate.plugin.docks.model_lists import follow_models, model_tips
-from napari_segmate.plugin.planes.image_view import View, channels_on_offer
+from napari_segmate.plugin.planes.image_view import ImageView, channels_on_offer
 from napari_segmate.plugin.settings import follow_keys, read_general, read_keys
 from napari_segmate.plugin.worker.engine import ModelEngine
 from napari_segmate.plugin.worker.runner import Job, Runner
@@ -27,7 +27,7 @@ __all__ = ["ImageDock", "JobDock"]
 class ImageController(Protocol):
     """What a dock needs of its controller."""
 
-    view: View
+    view: ImageView
     runner: Runner
 
     @property

@@ -11,7 +11,7 @@ from napari.layers import Layer
 from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_segmate.plugin.labels.commit import made_for
-from napari_segmate.plugin.planes.image_view import View
+from napari_segmate.plugin.planes.image_view import ImageView
 
 __all__ = ["LayerChooser", "OutputChooser"]
 
@@ -117,7 +117,7 @@ class OutputChooser(LayerChooser):
     ----------
     viewer, accepts, chosen
         As in `LayerChooser`.
-    view : View
+    view : ImageView
         Knows the image.
     """
 
@@ -126,7 +126,7 @@ class OutputChooser(LayerChooser):
         viewer: ViewerModel,
         accepts: Callable[[Layer], bool],
         chosen: Callable[[Any], None],
-        view: View,
+        view: ImageView,
     ) -> None:
         super().__init__(viewer, accepts, chosen, NEW_LABELS)
         self._view = view

@@ -27,7 +27,7 @@ from napari_segmate.plugin.planes.geometry import (
 )
 from napari_segmate.widgets.options_view import OptionValues
 
-__all__ = ["ImagePlanes", "View", "ViewedPlane", "channel_axes", "channels_on_offer"]
+__all__ = ["ImagePlanes", "ImageView", "ViewedPlane", "channel_axes", "channels_on_offer"]
 
 MAX_PLANES = 64
 
@@ -156,7 +156,7 @@ IMAGE_EVENTS = ("data", "scale", "translate", "rotate", "shear", "affine", "unit
 DIMS_EVENTS = ("point", "order", "ndisplay", "ndim", "units")
 
 
-class View:
+class ImageView:
     """The image that a dock works on, and the plane of it on the screen.
 
     Parameters

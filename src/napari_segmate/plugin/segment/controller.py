@@ -13,7 +13,7 @@ from napari_segmate.core.errors import PromptError, SegmateError
 from napari_segmate.core.types import Instance
 from napari_segmate.inference.prompts.request import MaskOptions, Prediction, Request
 from napari_segmate.plugin.labels.commit import Committer
-from napari_segmate.plugin.planes.image_view import View, ViewedPlane
+from napari_segmate.plugin.planes.image_view import ImageView, ViewedPlane
 from napari_segmate.plugin.segment.object_picker import ObjectPicker
 from napari_segmate.plugin.segment.prefetcher import Prefetcher
 from napari_segmate.plugin.segment.preview_layer import PreviewLayer
@@ -94,7 +94,7 @@ class Controller:
         self._update_plane_later = Debouncer(self._update_plane, SETTLE_MS)
         self._camera_moved = Debouncer(self._update_camera, SETTLE_MS)
         self._prefetch_later = Debouncer(self._prefetch, IDLE_MS)
-        self.view: View = View(viewer, self._update_plane_soon, self._update_plane_later)
+        self.view: ImageView = ImageView(viewer, self._update_plane_soon, self._update_plane_later)
         undo_keys = {"Control-Z": self._undo_latest, "Control-Shift-Z": self._redo}
         self.prompts = PromptLayers(viewer, self._on_drawn, self._on_tool, undo_keys)
         self.preview = PreviewLayer(viewer, lambda: self.prompts.layers)

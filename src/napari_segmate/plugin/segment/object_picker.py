@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.plugin.docks.picking import Picker
 from napari_segmate.plugin.labels.commit import Committer
-from napari_segmate.plugin.planes.image_view import View
+from napari_segmate.plugin.planes.image_view import ImageView
 from napari_segmate.plugin.segment.prompt_layers import PromptLayers
 from napari_segmate.sessions.interactive import Session
 
@@ -26,7 +26,7 @@ class ObjectPicker:
     ----------
     viewer : ViewerModel
         Whose cursor points.
-    view : View
+    view : ImageView
         What is on the screen.
     session : Session
         Takes the object.
@@ -46,7 +46,7 @@ class ObjectPicker:
     def __init__(
         self,
         viewer: ViewerModel,
-        view: View,
+        view: ImageView,
         session: Session,
         prompts: PromptLayers,
         committer: Committer,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 from napari_segmate.core.context import Context
-from napari_segmate.plugin.planes.image_view import View, ViewedPlane
+from napari_segmate.core.errors import ImageError
+from napari_segmate.plugin.planes.image_view import ImageView, ViewedPlane
 from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine
 from napari_segmate.plugin.worker.runner import Job, Runner
 from napari_segmate.sessions.interactive import Session
@@ -22,7 +23,7 @@ class Prefetcher:
         Where it is done, after everything else.
     engine : ModelEngine
         What does it.
-    view : View
+    view : ImageView
         What is on the screen.
     session : Session
         Whose options count.
@@ -36,7 +37,9 @@ class Prefetcher:
         it could not be told.
     """
 
-    def __init__(self, runner: Runner, engine: ModelEngine, view: View, session: Session) -> None:
+    def __init__(
+        self, runner: Runner, engine: ModelEngine, view: ImageView, session: Session
+    ) -> None:
         self._runner, self._engine, self._view, self._session = runner, engine, view, session
         self.neighbours = True
         self.estimated: Callable[[float], None] = lambda diameter: None
@@ -45,7 +48,10 @@ class Prefetcher:
         """Submit the jobs, unless the worker is busy or there is no image."""
         if self._view.shown is None or not self._runner.idle:
             return
-        current = self._view.update()
+        try:
+            current = self._view.update()
+        except ImageError:
+            return  # the display has just changed; the controller will say so
         if current is not None:
             self._submit(current, choice, key=self._session.plane_key)
         if self.neighbours:

@@ -13,7 +13,7 @@ from napari_segmate.core.masks.coarse_masks import MaskSource
 from napari_segmate.plugin.docks.object_writer import ObjectWriter
 from napari_segmate.plugin.labels.commit_many import ManyObjects, Patch, Places, WrittenMany
 from napari_segmate.plugin.planes.geometry import DisplayedPlane
-from napari_segmate.plugin.planes.image_view import View
+from napari_segmate.plugin.planes.image_view import ImageView
 from napari_segmate.plugin.text.boxes import TextBoxes
 from napari_segmate.plugin.text.request import TextRequest
 from napari_segmate.plugin.worker.engine import ModelChoice, ModelEngine
@@ -45,7 +45,7 @@ class BoxSegmenter:
         Where it runs.
     engine : ModelEngine
         Keeps the model.
-    view : View
+    view : ImageView
         The image.
     boxes : TextBoxes
         The boxes, and what the detector drew in them.
@@ -57,7 +57,7 @@ class BoxSegmenter:
         self,
         jobs: Jobs,
         engine: ModelEngine,
-        view: View,
+        view: ImageView,
         boxes: TextBoxes,
         writer: ObjectWriter[None],
     ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from napari.components import ViewerModel
 
 from napari_segmate.core.text.detections import Masks
-from napari_segmate.plugin.planes.image_view import View
+from napari_segmate.plugin.planes.image_view import ImageView
 from napari_segmate.plugin.text.box_layer import BoxLayer
 from napari_segmate.plugin.text.detector_engine import DetectorEngine, Found
 from napari_segmate.plugin.worker.debounce import Debouncer, IdleLoop
@@ -184,7 +184,7 @@ class TextBoxes:
         Where the layer is.
     detector_engine : DetectorEngine
         Knows how to filter.
-    view : View
+    view : ImageView
         The image, and which of its planes is on the screen.
     filtered : callable
         Called without arguments when filters let other boxes through, or the tool changes.
@@ -196,7 +196,7 @@ class TextBoxes:
         self,
         viewer: ViewerModel,
         detector_engine: DetectorEngine,
-        view: View,
+        view: ImageView,
         *,
         filtered: Callable[[], None],
         edited: Callable[[], None],

@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_segmate.core.errors import OfflineError
 from napari_segmate.core.types import IntBoxYX
-from napari_segmate.plugin.planes.image_view import View
+from napari_segmate.plugin.planes.image_view import ImageView
 from napari_segmate.plugin.text.boxes import DetectionFilter
 from napari_segmate.plugin.text.detector_engine import DetectorEngine, Found, Query
 from napari_segmate.plugin.text.request import TextRequest
@@ -32,7 +32,7 @@ class TextSearch:
         Finds boxes.
     jobs : Jobs
         Where it runs.
-    view : View
+    view : ImageView
         The image.
     detections : DetectionFilter
         Takes what is found.
@@ -50,7 +50,7 @@ class TextSearch:
         self,
         detector_engine: DetectorEngine,
         jobs: Jobs,
-        view: View,
+        view: ImageView,
         detections: DetectionFilter,
         *,
         request: Callable[[], TextRequest],
