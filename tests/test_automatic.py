@@ -186,3 +186,14 @@ def test_wrong_input_is_named(image: np.ndarray) -> None:
         AutomaticMaskGenerator(model, output_mode="png")
     with pytest.raises(ImageError, match="as_rgb"):
         AutomaticMaskGenerator(model).generate(image[..., 0])
+
+
+def test_thresholds_that_are_not_given_suit_the_model(image: np.ndarray) -> None:
+    generator = AutomaticMaskGenerator("tiny", points_per_side=6)
+    assert 0.5 <= generator.params.pred_iou_thresh < 0.88
+    assert generator.generate(image)
+    asked = AutomaticMaskGenerator("tiny", pred_iou_thresh=0.88, stability_score_thresh=0.95)
+    assert (asked.params.pred_iou_thresh, asked.params.stability_score_thresh) == (0.88, 0.95)
+    ours = SamSegmenter(ModelInfo("small", "", "", "vit_32", "", ""), small_sam(), "0" * 64, "cpu")
+    params = AutomaticMaskGenerator(ours).params
+    assert (params.pred_iou_thresh, params.stability_score_thresh) == (0.88, 0.95)

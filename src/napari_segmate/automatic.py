@@ -31,7 +31,9 @@ class AutomaticMaskGenerator:
     points_per_side, points_per_batch, pred_iou_thresh, stability_score_thresh, \
 stability_score_offset, box_nms_thresh, crop_n_layers, crop_nms_thresh, crop_overlap_ratio, \
 crop_n_points_downscale_factor, point_grids, min_mask_region_area
-        As upstream; see `napari_segmate.inference.grid_params.GridParams`.
+        As upstream; see `napari_segmate.inference.grid_params.GridParams`. The two thresholds
+        default to those that suit the scores of the model (`ModelInfo.suggested`), else to
+        upstream's 0.88 and 0.95.
     output_mode : {"binary_mask", "uncompressed_rle", "coco_rle"}
         What the records hold as ``segmentation``; none needs ``pycocotools``.
     exact : bool
@@ -60,8 +62,8 @@ crop_n_points_downscale_factor, point_grids, min_mask_region_area
         model: Any = DEFAULT_MODEL,
         points_per_side: int | None = 32,
         points_per_batch: int = 64,
-        pred_iou_thresh: float = 0.88,
-        stability_score_thresh: float = 0.95,
+        pred_iou_thresh: float | None = None,
+        stability_score_thresh: float | None = None,
         stability_score_offset: float = 1.0,
         box_nms_thresh: float = 0.7,
         crop_n_layers: int = 0,
@@ -80,6 +82,13 @@ crop_n_points_downscale_factor, point_grids, min_mask_region_area
                 f"no output mode {output_mode!r}; choose one of {list(OUTPUT_MODES)}"
             )
         self.output_mode = output_mode
+        named = isinstance(model, str | Path)
+        self.model: Any = load_model(model, device=device) if named else model
+        suits = dict(self.model.info.suggested)
+        if pred_iou_thresh is None:
+            pred_iou_thresh = suits.get("score", GridParams.pred_iou_thresh)
+        if stability_score_thresh is None:
+            stability_score_thresh = suits.get("stability", GridParams.stability_score_thresh)
         self.params = GridParams(
             points_per_side=points_per_side,
             points_per_batch=points_per_batch,
@@ -95,8 +104,6 @@ crop_n_points_downscale_factor, point_grids, min_mask_region_area
             min_mask_region_area=min_mask_region_area,
             exact=exact,
         )
-        named = isinstance(model, str | Path)
-        self.model: Any = load_model(model, device=device) if named else model
         self._store = EmbeddingStore()
 
     def generate(

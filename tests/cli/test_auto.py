@@ -320,7 +320,10 @@ def test_images_of_the_same_name_do_not_overwrite_each_other(folder, capsys):
 def test_an_empty_image_has_no_objects(folder, capsys):
     tifffile.imwrite("empty.tif", np.full((64, 64), 3, np.uint16))
     assert auto("empty.tif", "-o", "labels.tif", "--csv") == 0
-    assert "0 objects in 1 image" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "0 objects in 1 image" in said.out
+    assert "empty.tif: no object found" in said.err
+    assert "--diameter" in said.err
     assert not tifffile.imread("labels.tif").any()
     assert len(Path("labels.csv").read_text().splitlines()) == 1
 

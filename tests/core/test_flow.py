@@ -127,3 +127,16 @@ def test_outlines_lie_where_they_should_in_images_of_odd_sides():
     )
     found = instances_from_dense(maps)
     np.testing.assert_array_equal(found, instances_from_dense(even)[:161, :161])
+
+
+def test_ten_thousand_objects_are_found():
+    labels = np.zeros((100, 100), np.int32)
+    numbers = np.arange(100, dtype=np.int32).reshape(10, 10) + 1
+    labels.reshape(10, 10, 10, 10)[:, 2:8, :, 2:8] = numbers[:, None, :, None]
+    targets = flow_targets(labels)
+    likely, depth = (np.tile(one, (10, 10)) for one in (targets.foreground, targets.distance))
+    flow_yx = np.tile(targets.flow_yx, (1, 10, 10))
+    found = instances_from_dense(DenseMaps(likely, depth, depth, (1000, 1000), flow_yx))
+    areas = np.bincount(found.ravel())[1:]
+    assert len(areas) == 10_000
+    assert (np.abs(areas - 36) <= 4).all()

@@ -56,3 +56,11 @@ def test_wrong_sizes_are_refused():
         tile_grid((500, 500), 512, tile=100, halo=60)
     with pytest.raises(ImageError, match="empty"):
         tile_grid((0, 5), 512)
+
+
+@pytest.mark.parametrize("zoom", [1 / 64, 1 / 32, 1 / 16])
+def test_tiles_that_are_shown_very_small_lie_on_one_grid_of_cells(zoom) -> None:
+    tiles = tile_grid((9000, 9000), 64, zoom=zoom)
+    assert len(tiles) > 1
+    for tile in tiles:
+        assert all((start * zoom) % 2 == 0 for start in tile.frame.box_yx[:2])

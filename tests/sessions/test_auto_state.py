@@ -64,3 +64,12 @@ def test_a_job_comes_before_errors_and_errors_before_hints() -> None:
 def test_what_was_done_is_said_first() -> None:
     hint = auto_state_of(AutoFacts(image=True), notice="Taken back").hint
     assert hint.startswith("Taken back. Press")
+
+
+def test_where_nothing_was_found_it_says_what_was_looked_for() -> None:
+    facts = AutoFacts(image=True, looked=True, assumed="Looked for objects about 30 pixels wide")
+    hint = auto_state_of(facts).hint
+    assert "about 30 pixels wide" in hint
+    assert hint.startswith("Nothing to propose")
+    assert "say how large objects are" in hint
+    assert "30 pixels" not in auto_state_of(replace(facts, count=2, total=2)).hint

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import typer
 
 from napari_segmate.cli._reading import Reading, ome_of
 from napari_segmate.core.context import Context
@@ -101,8 +102,17 @@ class Labeller:
         labels = make(image, target, params)
         self.writing.write(image, target, labels)
         facts = {"objects": _largest(labels), "shape": list(labels.shape)}
+        if not facts["objects"]:
+            typer.echo(f"segmate: {image.name}: {self._nothing_found(params)}", err=True)
         facts |= self.reading.stack_facts(image, len(labels.shape))
         return facts | self.reading.size_facts(image, self.diameter)
+
+    def _nothing_found(self, params: Params) -> str:
+        from napari_segmate.tasks.auto import mode_for, suited
+        from napari_segmate.tasks.auto_nothing import nothing_found
+
+        mode = mode_for(self.model, params)
+        return nothing_found(suited(params, self.model.info, mode), mode)
 
     def _whole(self, image: Path, target: Path, params: Params) -> LabelArray:
         """Return the labels of an image that fit into memory, once they are written."""

@@ -10,6 +10,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from napari_segmate.core.enlarge import as_unit
+from napari_segmate.core.flow import label_flow
 from napari_segmate.core.types import DenseMaps, FloatArray, LabelArray
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Estimate",
     "estimate_diameter",
     "estimate_size",
+    "mean_likely",
     "nearest_zoom",
     "typical_diameter",
 ]
@@ -28,7 +30,8 @@ SEED = 0.55
 CENTRE_SHARE = 0.3
 SURE = 0.75
 """Least mean probability of an object that counts: what noise looks like stays below."""
-ZOOMS = (0.125, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+SURE_OF_FLOW = 0.65
+ZOOMS = (1 / 64, 1 / 32, 0.0625, 0.125, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 """Few steps, so that similar planes and repeated estimates share embeddings."""
 ENOUGH = 0.65
 TOO_LARGE = 1.57
@@ -110,25 +113,49 @@ def estimate_size(maps: DenseMaps, fewest: int = FEWEST) -> Estimate:
     fewest : int
         Where there are fewer objects the answer is 0.
     """
-    depth, centre = as_unit(maps.depth), as_unit(maps.centre)
-    likely = as_unit(maps.foreground)
-    inside = likely > 0.5
-    score = CENTRE_SHARE * centre + (1 - CENTRE_SHARE) * depth
-    seeds, count = ndimage.label(inside & (score > SEED))
-    if count < fewest:
+    grown = _objects(maps)
+    if grown.max(initial=0) < fewest:
         return Estimate()
-    grown = watershed(-depth, seeds, mask=inside)  # type: ignore[no-untyped-call]
-    grown = np.where(_sure(grown, likely)[grown], grown, 0)
+    grown = np.where(_sure(grown, maps)[grown], grown, 0)
     per_cell = float(np.sqrt(np.prod(maps.image_shape) / np.prod(maps.shape)))
     diameter = typical_diameter(grown, fewest) * per_cell
     return Estimate(diameter, float(np.mean(grown > 0)) if diameter else 0.0)
 
 
-def _sure(labels: LabelArray, likely: FloatArray) -> npt.NDArray[np.bool_]:
+def _objects(maps: DenseMaps) -> LabelArray:
+    """Return the objects of maps, by paths where there is a flow, else by a quick watershed."""
+    if maps.flow_yx is not None:
+        return label_flow(maps)
+    depth, centre = as_unit(maps.depth), as_unit(maps.centre)
+    inside = as_unit(maps.foreground) > 0.5
+    score = CENTRE_SHARE * centre + (1 - CENTRE_SHARE) * depth
+    seeds, _ = ndimage.label(inside & (score > SEED))
+    return np.asarray(watershed(-depth, seeds, mask=inside))  # type: ignore[no-untyped-call]
+
+
+def _sure(labels: LabelArray, maps: DenseMaps) -> npt.NDArray[np.bool_]:
     """Return which labels are objects by more than chance."""
-    areas = np.bincount(labels.ravel())
-    means = np.bincount(labels.ravel(), likely.ravel()) / np.maximum(areas, 1)
-    return np.asarray(means >= SURE)
+    flow = maps.flow_yx is not None
+    return mean_likely(labels, maps) >= (SURE_OF_FLOW if flow else SURE)
+
+
+def mean_likely(labels: LabelArray, maps: DenseMaps) -> FloatArray:
+    """Return the mean probability of the cells of each object, by label.
+
+    In maps with a flow the cells at the border are shares of pixels: deep cells count more there.
+
+    Examples
+    --------
+    >>> likely = np.array([[0.5, 1, 1, 0]], np.float32)
+    >>> maps = DenseMaps(likely, likely, likely, (1, 4))
+    >>> mean_likely(np.array([[1, 1, 2, 0]]), maps).tolist()
+    [0.0, 0.75, 1.0]
+    """
+    flat, likely = labels.ravel(), as_unit(maps.foreground).ravel()
+    weights = np.ones_like(likely) if maps.flow_yx is None else as_unit(maps.depth).ravel()
+    counted = np.bincount(flat, weights)
+    total = np.bincount(flat, weights * likely)
+    return np.divide(total, counted, out=total, where=counted > 0).astype(np.float32)
 
 
 def nearest_zoom(wanted: float, diameter: float) -> float:

@@ -17,7 +17,7 @@ __all__ = ["survey"]
 
 ENLARGED = 3.0
 """Objects too small to be found at all are looked for in a part shown so much larger."""
-SHRUNK = (0.5, 0.25, 0.125)
+SHRUNK = (0.5, 0.25, 0.125, 0.0625, 1 / 32, 1 / 64)
 """Objects too large to be seen as such are looked for in a part shown so much smaller."""
 LEAST_SHOWN = 32
 """Pixels that a picture shown smaller must keep."""

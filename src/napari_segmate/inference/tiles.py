@@ -16,7 +16,7 @@ __all__ = ["Tile", "tile_grid"]
 
 UNIT = 16
 """Tiles start at multiples of this many pixels, so that at every zoom in steps of an eighth the
-cells of neighbouring tiles lie on one grid."""
+cells of neighbouring tiles lie on one grid; at smaller zooms, at multiples of two shown pixels."""
 
 HALO = 64
 """Pixels, as the model sees them, by which tiles overlap their neighbours: larger than the objects
@@ -91,7 +91,7 @@ def tile_grid(
     if min(shape) < 1:
         raise ImageError(f"the image is empty: {shape[0]} x {shape[1]} pixels")
     side, rim = _sides(input_size, zoom, tile, halo, whole=max(shape))
-    rows, columns = (_spans(length, side, rim) for length in shape)
+    rows, columns = (_spans(length, side, rim, _unit(zoom)) for length in shape)
     boxes = [(y0, x0, y1, x1) for (y0, y1), (x0, x1) in product(rows, columns)]
     if region is not None:
         boxes = [box for box in boxes if intersection(box, region)]
@@ -116,19 +116,24 @@ def _sides(
             f"a halo of {halo} pixels on both sides leaves nothing of a tile of {side:.0f} pixels; "
             f"choose a halo below {side / 2:.0f} or larger tiles"
         )
-    side = max(UNIT * int(side // UNIT), UNIT) if side < whole else side
-    rim = UNIT * int(np.ceil(rim / UNIT))
+    unit = _unit(zoom)
+    side = max(unit * int(side // unit), unit) if side < whole else side
+    rim = unit * int(np.ceil(rim / unit))
     return int(side), rim
 
 
-def _spans(length: int, side: int, rim: int) -> list[tuple[int, int]]:
+def _unit(zoom: float) -> int:
+    return max(UNIT, round(2 / zoom)) if zoom < 1 else UNIT
+
+
+def _spans(length: int, side: int, rim: int, unit: int) -> list[tuple[int, int]]:
     """Return the inner parts of the tiles along one axis, all about as long."""
     if length <= side:
         return [(0, length)]
-    inner = max(side - 2 * rim, UNIT)
+    inner = max(side - 2 * rim, unit)
     count = max(2, int(np.ceil((length - 2 * rim) / inner)))
     cuts = rim + np.arange(1, count) * (length - 2 * rim) / count
-    aligned = np.unique(UNIT * np.rint(cuts / UNIT).astype(int)).tolist()
+    aligned = np.unique(unit * np.rint(cuts / unit).astype(int)).tolist()
     return list(pairwise([0, *aligned, length]))
 
 

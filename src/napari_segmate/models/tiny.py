@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ SMALLEST = 128
 """Images smaller than this are padded up to it: the coarsest features need some room."""
 CENTRE_RADIUS = 4.0
 """Pixels from its predicted centre at which the nearness of a pixel has fallen to 0.6."""
+SUGGESTED = (("score", 0.65), ("stability", 0.8))
+"""What a mask of a grid of points should reach: at Segment Anything's own thresholds, 0.88 and
+0.95, no mask of this network is left."""
 ARRAYS = ("embedding", "detail", "maps")
 
 
@@ -146,6 +150,7 @@ def _load(
     from napari_segmate.models._tiny_network import load_tiny
 
     if path is not None:
+        info = replace(info, suggested=info.suggested or SUGGESTED)
         return TinySegmenter(info, load_tiny(path), file_sha256(path), device, fast)
     weights = files("napari_segmate") / "weights"
     with as_file(weights / "tiny.safetensors") as embedded:
@@ -178,6 +183,7 @@ FAMILY = ModelFamily(
             instance_head=True,
             # Training shows most objects at 30 pixels; enlarged they came out better, though.
             diameter=46.0,
+            suggested=SUGGESTED,
         ),
     ),
     load=_load,

@@ -436,6 +436,7 @@ class AutoController:
             linked=self.links,
             objects=self.counting.objects,
             delete_key=self.delete_key,
+            assumed="" if plane is None else plane.assumed,
         )
 
     def refresh(self) -> None:

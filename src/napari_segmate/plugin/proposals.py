@@ -20,6 +20,7 @@ from napari_segmate.plugin.output import labels_for
 from napari_segmate.plugin.proposal_drawing import ProposalDrawing
 from napari_segmate.plugin.proposal_look import Look
 from napari_segmate.tasks.auto import Params, Prepared, Proposal
+from napari_segmate.tasks.auto_nothing import assumed
 
 __all__ = ["PROPOSALS_NAME", "Index", "PlaneProposal", "Proposals", "middles_of"]
 
@@ -63,6 +64,11 @@ class PlaneProposal:
     proposal: Proposal
     key: Hashable = None
     gone: set[tuple[int, int]] = field(default_factory=set)
+
+    @property
+    def assumed(self) -> str:
+        """What was assumed of the objects that were looked for."""
+        return assumed(self.prepared.diameter, estimated=self.prepared.estimated)
 
     @property
     def place(self) -> DisplayedPlane:

@@ -52,6 +52,8 @@ class AutoFacts:
         How many objects these are; 0 is not known yet.
     delete_key : str
         Name of the key that deletes the proposal under the cursor.
+    assumed : str
+        What was assumed of the objects that were looked for, a sentence.
     """
 
     image: bool = False
@@ -67,6 +69,7 @@ class AutoFacts:
     linked: bool = False
     objects: int = 0
     delete_key: str = ""
+    assumed: str = ""
 
 
 def auto_state_of(
@@ -126,7 +129,10 @@ def _hint(facts: AutoFacts) -> str:
         planes = "1 other plane" if facts.planes == 1 else f"{facts.planes} planes"
         return f"None on this plane; {_total(facts)} on {planes}. Accept all takes them, too"
     if facts.looked:
-        return DEALT if facts.dealt else NOTHING_IN_GRID if facts.grid else NOTHING
+        nothing = NOTHING_IN_GRID if facts.grid else NOTHING
+        if facts.assumed:
+            nothing = nothing.replace(". ", f". {facts.assumed}. ", 1)
+        return DEALT if facts.dealt else nothing
     return PRESS + (SLOW if facts.grid else "")
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_segmate.core.boxes import box_nms
-from napari_segmate.core.enlarge import as_unit, enlarge_labels
+from napari_segmate.core.enlarge import enlarge_labels
 from napari_segmate.core.holes import fill_holes
 from napari_segmate.core.instances import label_cells
 from napari_segmate.core.nesting import labels_of_masks as nested_labels
 from napari_segmate.core.prompts import MaskPrompt
+from napari_segmate.core.sizes import mean_likely
 from napari_segmate.core.types import DenseMaps, FloatArray, Instance, LabelArray, Shape2D
 from napari_segmate.tasks.auto_params import Mode, Params
 
@@ -74,7 +75,7 @@ def labels_of_maps(
         Only objects that have most of their pixels in it.
     """
     cells = label_cells(maps, params.instance_params)
-    scores = _mean_likely(cells, maps)
+    scores = mean_likely(cells, maps)
     labels = _drawn(cells, maps, params)
     least = params.least_score(Mode.OBJECTS)
     if maps.flow_yx is not None and not params.score:
@@ -159,18 +160,6 @@ def _drawn(cells: Cells, maps: DenseMaps, params: Params) -> Cells:
             likely[filled != cells] = np.iinfo(np.uint8).max if likely.dtype == np.uint8 else 1
         cells = filled
     return enlarge_labels(cells, likely, params.foreground, maps.image_shape, maps.cell_yx)
-
-
-def _mean_likely(cells: Cells, maps: DenseMaps) -> FloatArray:
-    """Return the mean probability of the cells of each object, by label.
-
-    In maps with a flow the cells at the border are shares of pixels: deep cells count more there.
-    """
-    flat, likely = cells.ravel(), as_unit(maps.foreground).ravel()
-    weights = np.ones_like(likely) if maps.flow_yx is None else as_unit(maps.depth).ravel()
-    counted = np.bincount(flat, weights)
-    total = np.bincount(flat, weights * likely)
-    return np.divide(total, counted, out=total, where=counted > 0).astype(np.float32)
 
 
 def _cut(labels: LabelArray, count: int) -> Keep:
