@@ -61,9 +61,7 @@ def _trainer(train: ModuleType, variant: Variant, weights: Path) -> Any:
     trainer = train.Trainer(settings, "cpu")
     trainer.start_from(weights)
     if "optimiser" in variant.without:
-        trainer.optimizer = torch.optim.AdamW(
-            trainer.network.parameters(), lr=settings.rate, foreach=False
-        )
+        trainer.optimizer = torch.optim.AdamW(trainer._groups(), lr=settings.rate, foreach=False)
     return trainer
 
 

@@ -61,6 +61,8 @@ class Settings:
         Seconds of training in which the rate falls to nothing, at the end.
     rate : float
         Learning rate before it falls.
+    flow_rate : float
+        How many times that rate the flow maps learn at: they begin small and are few numbers.
     ramp : int
         First steps, in which the rate rises.
     dense_only : int
@@ -79,6 +81,7 @@ class Settings:
     batch: BatchParams = field(default_factory=BatchParams)
     network: TinyConfig = field(default_factory=TinyConfig)
     rate: float = 1.2e-3
+    flow_rate: float = 6.0
     weight_decay: float = 0.02
     ramp: int = 100
     dense_only: int = 250
@@ -102,13 +105,21 @@ class Trainer:
         self.network = network.to(memory_format=torch.channels_last)
         self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=settings.rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
+            self._groups(), lr=settings.rate, weight_decay=settings.weight_decay, fused=True
         )
         self.rng = np.random.default_rng(settings.seed)
         self.step, self.used_s, self.decayed_s = 0, 0.0, 0.0
+
+    def _groups(self) -> list[dict[str, object]]:
+        """Return the parameters, with how many times the rate they learn at."""
+        named = dict(self.network.named_parameters())
+        flow = [name for name in named if name.startswith("encoder.flow.")]
+        rest = [value for name, value in named.items() if name not in flow]
+        groups: list[dict[str, object]] = [{"params": rest, "times": 1.0}]
+        if flow:
+            times = self.settings.flow_rate
+            groups.append({"params": [named[name] for name in flow], "times": times})
+        return groups
 
     def save(self, path: Path) -> None:
         """Write the state, at once or not at all."""
@@ -166,7 +177,7 @@ class Trainer:
     def train_step(self, batch: Batch) -> dict[str, float]:
         """Learn from one batch; return the parts of the loss."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate()
+            group["lr"] = self.rate() * group["times"]
         self.network.train()
         batch = batch.to(self.device)
         with self._autocast():

@@ -312,6 +312,23 @@ def test_the_rate_rises_stays_and_falls_when_the_end_is_decided_on(recipe):
     assert rates == pytest.approx([1e-4, 1e-3, 1e-3, 7.5e-4, 1e-5])
 
 
+def test_flow_maps_learn_at_a_rate_of_their_own(recipe, batch):
+    import train
+
+    trainer = _trainer(train, ramp=1, rate=1e-3, flow_rate=5.0, clip=1e9)
+    before = {name: value.clone() for name, value in trainer.network.named_parameters()}
+    trainer.train_step(batch)
+    moved = {
+        name: (value - before[name]).abs().max().item()
+        for name, value in trainer.network.named_parameters()
+    }
+    # The first step of Adam is as long as the rate.
+    assert moved["encoder.flow.maps.bias"] == pytest.approx(5e-3, rel=0.05)
+    assert moved["encoder.head.2.bias"] == pytest.approx(1e-3, rel=0.05)
+    plain = train.Trainer(train.Settings(network=TinyConfig(width=32)), "cpu")
+    assert len(plain.optimizer.param_groups) == 1
+
+
 def test_weights_without_flow_maps_begin_a_network_that_has_them(recipe, batch, tmp_path):
     import train
 
