@@ -12,6 +12,7 @@ import tifffile
 from napari_segmate.cli import main
 from napari_segmate.core.numbers.metrics import mask_iou
 from napari_segmate.core.synthetic import stack_3d
+from napari_segmate.io.layout import label_layout
 
 SHAPE = (12, 64, 64)
 QUICK = ("--anisotropy", 2, "--no-sections")
@@ -81,6 +82,19 @@ def test_labels_of_some_planes_are_seeds_that_keep_their_numbers(folder, stack):
     assert segmate("propagate", "stack.tif", "--seeds", "seeds.tif", "-o", "a.tif", *QUICK) == 0
     labels = tifffile.imread("a.tif")
     assert np.unique(labels).tolist() == [0, 7] and (labels[z] == seeds[z]).all()
+
+
+def test_sizes_of_pixels_are_kept(folder, stack):
+    sizes = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 1.0}
+    tifffile.imwrite("sized.ome.tif", stack[0], metadata=sizes)
+    z, y, x = middle(stack[1], 1)
+    at = ("--at", f"{z},{y},{x}", "--no-sections")
+    assert segmate("propagate", "sized.ome.tif", *at, "-o", "labels.tif") == 0
+    assert segmate("fill", "labels.tif", "-o", "filled.tif") == 0
+    for name in ("labels.tif", "filled.tif"):
+        layout = label_layout(name)
+        assert layout is not None and layout.axes == "zyx"
+        assert layout.scale == pytest.approx((1.0, 0.5, 0.5))
 
 
 def test_one_time_point_of_a_movie_of_stacks_keeps_all_axes(folder, stack):

@@ -66,6 +66,7 @@ def fill(
     from napari_segmate.core.labels.interpolate import fill_between
     from napari_segmate.io.images import read_image
     from napari_segmate.io.labels import check_target, write_labels
+    from napari_segmate.io.layout import label_layout
 
     target = check_target(output)
     check_apart(target, [labels, *([image] if image else [])])
@@ -79,7 +80,7 @@ def fill(
         else:
             reading = Reading(axes, channels, anisotropy=anisotropy)
             filled = _pulled(given, image, reading, (model, device), most_gap, context)
-        write_labels(target, filled, axes="ZYX")
+        write_labels(target, filled, label_layout(labels))
     added = int(np.count_nonzero(filled) - np.count_nonzero(given))
     typer.echo(f"{added} voxels filled in, written to {target}")
 

@@ -164,7 +164,8 @@ def _propagate(
             keep=kept,
         )
         context.report(0, 0, "writing")
-        write_labels(target, _in_place(state.labels(), source, where), axes=_letters(source))
+        layout = reading.layout(image)
+        write_labels(target, _in_place(state.labels(), source, where), layout)
         kept.unlink(missing_ok=True)
     objects = sum(bool(masks) for masks in state.masks.values())
     typer.echo(f"{counted(objects, 'object')} written to {target}")
@@ -250,11 +251,6 @@ def _in_place(stack: LabelArray, source: ImageSource, where: tuple[int | slice, 
     labels = np.zeros(whole_shape, stack.dtype)
     labels[where] = stack
     return labels
-
-
-def _letters(source: ImageSource) -> str | None:
-    count = len(source.index_shape)
-    return {1: "ZYX", 2: "TZYX"}.get(count)
 
 
 propagate = with_params(Params)(_propagate)

@@ -12,7 +12,7 @@ from napari_segmate.core.context import Context
 from napari_segmate.core.labels.interpolate import mix_distances, signed_distance
 from napari_segmate.core.masks.object_masks import crop
 from napari_segmate.core.numbers.metrics import mask_iou
-from napari_segmate.core.types import BoolArray, Instance, IntBoxYX, Shape2D
+from napari_segmate.core.types import BoolArray, FloatArray, Instance, IntBoxYX, Shape2D
 from napari_segmate.inference.embeddings.store import EmbeddingStore
 from napari_segmate.models.base import Segmenter
 from napari_segmate.tasks.propagate.appearance import Appearance, appearance_of, features_of
@@ -166,22 +166,15 @@ def open_neighbourhood(
     block = planes.block(first, end, box)
     inside = crop(mask.mask, mask.box_yx, box)
     known = origin - first
-    cut = toward is None and params.sections and planes.anisotropy <= params.most_anisotropy
-    if cut and end - first > 1:
-        shape = shape_from_sections(block, inside, known, planes.anisotropy, model, store, context)
+    look = _Sections(planes, model, store, params, context)
+    if toward is None:
+        shape = look.shape(block, inside, known)
     else:
-        shape = unknown_shape(inside, known, end - first)
-    if toward is not None:
-        # Two known masks say more than cuts through one of them.
-        shape = _between(shape, inside, known, toward[0] - first, _cropped(toward[1], box))
+        shape = look.between((origin, mask), toward, box, range(first, end))
     diameter = 2 * float(np.sqrt(mask.area / np.pi))
     features = features_of(block, diameter, planes.anisotropy)
     appearance = appearance_of(features, shape.distances, known, inside)
     return Neighbourhood(origin, first, box, shape, appearance, mask.area)
-
-
-def _cropped(mask: Instance, box: IntBoxYX) -> BoolArray:
-    return crop(mask.mask, mask.box_yx, box)
 
 
 def _box(mask: Instance, toward: tuple[int, Instance] | None, shape: Shape2D) -> IntBoxYX:
@@ -215,12 +208,52 @@ def _span(
     return first, end
 
 
-def _between(
-    shape: Shape3D, inside: BoolArray, known: int, other: int, beyond: BoolArray
-) -> Shape3D:
-    """Return a shape that becomes the other known mask by and by."""
-    mixed = np.array(shape.distances)
-    for plane in range(len(mixed)):
-        share = min(max((plane - known) / (other - known), 0.0), 1.0)
-        mixed[plane] = mix_distances(inside, beyond, share)
-    return Shape3D(mixed, 1.0)
+@dataclass(frozen=True, eq=False)
+class _Sections:
+    """Who is asked for shapes in cuts across the planes."""
+
+    planes: StackPlanes
+    model: Segmenter
+    store: EmbeddingStore
+    params: Params
+    context: Context
+
+    def shape(self, block: FloatArray, inside: BoolArray, known: int) -> Shape3D:
+        """Return the shape of an object that is known on a plane of a block."""
+        anisotropy = self.planes.anisotropy
+        wanted = self.params.sections and anisotropy <= self.params.most_anisotropy
+        if not wanted or len(block) == 1:
+            return unknown_shape(inside, known, len(block))
+        return shape_from_sections(
+            block, inside, known, anisotropy, self.model, self.store, self.context
+        )
+
+    def between(
+        self,
+        one: tuple[int, Instance],
+        other: tuple[int, Instance],
+        box: IntBoxYX,
+        wanted: range,
+    ) -> Shape3D:
+        """Return the shape of an object that is known on two planes, on the planes `wanted`.
+
+        It is the shape that cuts through the larger mask show, changed by and by so that it is the
+        smaller mask where that is known. Cuts that do not agree with the larger mask count less
+        than the interpolation of the two.
+        """
+        (large, mask), (small, beyond) = sorted((one, other), key=lambda at: (-at[1].area, at[0]))
+        inside, outer = (crop(at.mask, at.box_yx, box) for at in (mask, beyond))
+        first, end = _span(self.planes, large, mask, self.params, None)
+        first, end = min(first, small), max(end, small + 1)
+        seen = self.shape(self.planes.block(first, end, box), inside, large - first)
+        sure = float(np.clip((seen.trust - UNSURE) / (SURE - UNSURE), 0, 1))
+        change = signed_distance(outer) - seen.distances[small - first]
+        found = np.empty((len(wanted), *inside.shape), np.float32)
+        for number, plane in enumerate(wanted):
+            share = min(max((plane - large) / (small - large), 0.0), 1.0)
+            drawn = mix_distances(inside, outer, share)
+            if first <= plane < end:
+                changed = seen.distances[plane - first] + share * change
+                drawn = sure * changed + (1 - sure) * drawn
+            found[number] = drawn
+        return Shape3D(found, 1.0)
