@@ -153,7 +153,7 @@ def test_no_tiles_when_they_are_turned_off(folder, bright):
 def test_wrong_input_is_refused_before_anything_runs(folder, bright, capsys):
     good = ("images/a.tif", "-p", "cell", "-o", "x.tif")
     cases = {
-        ("images/a.tif", "-p", "", "-o", "x.tif"): (2, "--prompt: nothing to look for"),
+        ("images/a.tif", "-p", "", "-o", "x.tif"): (2, "an argument is empty"),
         ("images/a.tif", "-p", " ,;. ", "-o", "x.tif"): (2, "--prompt: nothing to look for"),
         ("images", "-p", "cell", "-o", "x.tif"): (1, "give a folder"),
         ("nothing.tif", "-p", "cell", "-o", "x.tif"): (1, "there is no file"),

@@ -153,7 +153,6 @@ def test_without_data_it_is_said_what_to_give(capsys) -> None:
         ("images", None),
         ("cells.pth", "models are written as .safetensors"),
         ("images/cells.pt", "models are written as .safetensors"),
-        ("", "cannot be the name of a model"),
     ],
 )
 def test_names_and_paths_of_models_are_not_mixed_up(

@@ -242,11 +242,12 @@ def test_an_image_that_changes_while_it_is_labelled_gives_no_result(folder, caps
 def test_an_empty_answer_is_explained(folder, capsys):
     tifffile.imwrite("black.tif", np.zeros((96, 96), np.uint8))
     assert main(["auto", "black.tif", "-o", "out.tif"]) == 0
-    assert "no object was found; give --diameter" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "no object found. Looked for objects of a size that was estimated" in told
 
 
 def test_a_diameter_beyond_what_the_model_sees_is_said(folder, capsys):
-    assert main(["auto", "good.tif", "-o", "out.tif", "--diameter", "3000"]) == 0
+    assert main(["auto", "good.tif", "-o", "out.tif", "--diameter", "9000"]) == 0
     assert "can see; make the image smaller" in capsys.readouterr().err
 
 

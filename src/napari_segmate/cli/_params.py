@@ -13,10 +13,15 @@ import typer
 __all__ = ["with_params"]
 
 
+METAVARS = {int: "N", float: "NUMBER"}
+"""What follows an option, by its type."""
+
+
 def with_params(params: type, name: str = "params") -> Callable[[Callable[..., Any]], Any]:
     """Return a decorator that gives a command one option per field of a dataclass.
 
-    The command gets them as one value, by the name of its parameter `name`.
+    The command gets them as one value, by the name of its parameter `name`. A field that the
+    command has an option for already gets none.
 
     Examples
     --------
@@ -38,11 +43,15 @@ def with_params(params: type, name: str = "params") -> Callable[[Callable[..., A
                 default=one.default,
                 annotation=Annotated[
                     hints[one.name],
-                    typer.Option(help=one.metadata["help"], rich_help_panel="Details"),
+                    typer.Option(
+                        help=one.metadata["help"],
+                        metavar=METAVARS.get(hints[one.name]),
+                        rich_help_panel="Details",
+                    ),
                 ],
             )
             for one in fields(params)
-            if one.default is not MISSING
+            if one.default is not MISSING and one.name not in own.parameters
         ]
         names = {option.name for option in options}
 

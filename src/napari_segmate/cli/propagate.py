@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_segmate.cli._files import check_apart
-from napari_segmate.cli._options import Anisotropy, Axes, Channels, Device, Fast, Model, Overwrite
+from napari_segmate.cli._options import (
+    Anisotropy,
+    Axes,
+    Channels,
+    Device,
+    Diameter,
+    Fast,
+    Model,
+    Overwrite,
+    PixelSize,
+)
 from napari_segmate.cli._params import with_params
 from napari_segmate.cli._parse import whole
 from napari_segmate.cli._progress import progress
@@ -86,7 +97,7 @@ def _propagate(
             metavar="FILE",
             help="Objects in a .csv file with columns z, y, x, and perhaps id and positive, or in "
             'a .json file: [{"plane": 3, "points": [[y, x]], "negative": [], "box": '
-            '[y0, x0, y1, x1], "id": 1}, ...].',
+            '[y0, x0, y1, x1], "id": 1}, ...]; beside or instead of other options.',
         ),
     ] = None,
     seeds: Annotated[
@@ -94,7 +105,7 @@ def _propagate(
         typer.Option(
             metavar="LABELS",
             help="Labels of some planes, as large as the stack: these objects are followed, too, "
-            "and keep their numbers.",
+            "and keep their numbers; beside or instead of other options.",
         ),
     ] = None,
     axis: Annotated[
@@ -107,6 +118,8 @@ def _propagate(
         ),
     ] = None,
     model: Model = "tiny",
+    diameter: Diameter = None,
+    pixel_size: PixelSize = None,
     anisotropy: Anisotropy = None,
     axes: Axes = None,
     channels: Channels = None,
@@ -125,8 +138,9 @@ def _propagate(
             "show at least one object: --at Z,Y,X, --box Z,Y0,X0,Y1,X1, --prompts or --seeds"
         )
     target = _target(output, [image, *([seeds] if seeds else [])], overwrite)
-    reading = Reading(axes, channels, anisotropy=anisotropy)
+    reading = Reading(axes, channels, anisotropy=anisotropy, pixel_size=pixel_size)
     source = reading.source(image)
+    params = replace(params, diameter=reading.pixels(image, diameter) or 0.0)
     position = _position(source, axis)
     placed = seeds_of(at or [], box or [], position)
     if prompts is not None:

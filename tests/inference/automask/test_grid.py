@@ -120,7 +120,7 @@ def test_proposals_are_told_after_each_crop(blobs: ArrayPlane, fake_model: FakeS
     [
         ({"pred_iou_thresh": 1.5}, "pred_iou_thresh must be 0 to 1, got 1.5"),
         ({"points_per_batch": 0}, "points_per_batch must be 1 or more"),
-        ({"crop_n_layers": -1}, "crop_n_layers must be 0 or more"),
+        ({"crop_n_layers": -1}, "crop_n_layers must be 0 to 5"),
         ({"points_per_side": None}, "not neither"),
         ({"point_grids": (((0.5, 0.5),),)}, "not both"),
         ({"points_per_side": None, "point_grids": (((5, 0.5),),)}, "shares of 0 to 1"),

@@ -149,9 +149,10 @@ def test_a_result_is_written_told_and_taken_back(make_dock, qtbot) -> None:
 
 
 def test_the_answer_of_a_job_that_was_cancelled_is_dropped(make_dock, qtbot) -> None:
-    gate, left = threading.Event(), threading.Event()
+    started, gate, left = threading.Event(), threading.Event(), threading.Event()
 
     def stubborn(plane, request, context):
+        started.set()
         gate.wait(20)
         left.set()
         return np.ones(plane.shape, int)
@@ -159,6 +160,7 @@ def test_the_answer_of_a_job_that_was_cancelled_is_dropped(make_dock, qtbot) -> 
     dock = make_dock(stubborn)
     dock.panel.button(BrightAction.FIND).click()
     assert not dock.panel.button(BrightAction.FIND).isEnabled()
+    qtbot.waitUntil(started.is_set)
     dock.panel.status._cancel.click()
     gate.set()
     qtbot.waitUntil(left.is_set)

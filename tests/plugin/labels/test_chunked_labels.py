@@ -171,4 +171,5 @@ def test_a_layer_is_duplicated_and_saved(tmp_path) -> None:
         path = tmp_path / f"labels.{ending}"
         write_labels_and_records(str(path), labels, {})
         found, _ = read_image(path)
-        np.testing.assert_array_equal(np.asarray(found), np.asarray(labels))
+        full = found[0] if isinstance(found, list) else found
+        np.testing.assert_array_equal(np.asarray(full), np.asarray(labels))

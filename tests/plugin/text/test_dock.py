@@ -364,7 +364,7 @@ def test_download_that_fails_says_which_files_to_put_where(bench, monkeypatch) -
     manual = card._manual.text().replace("\u200b", "")
     assert "/tmp/fake" in manual and "fake.safetensors" in manual
     bench.detector_engine.missing = False
-    card.looked.emit()
+    card.rechecked.emit()
     bench.settle()
     assert not card.isVisibleTo(bench.panel)
     assert len(bench.boxes.data) == 3
