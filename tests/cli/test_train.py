@@ -179,6 +179,17 @@ def test_a_path_is_written_there_and_said(data, tmp_path, capsys, monkeypatch) -
     assert main(judged) == 0
 
 
+def test_a_picture_beside_the_model_is_not_replaced_unasked(
+    data, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture = tmp_path / "cells.png"
+    picture.write_bytes(b"mine")
+    assert main(["train", *data, "-o", "./cells", "--device", "cpu", *SMALL]) == 1
+    assert "cells.png already" in capsys.readouterr().err
+    assert picture.read_bytes() == b"mine" and not (tmp_path / "cells.safetensors").exists()
+
+
 def test_nothing_is_told_twice(data, capsys) -> None:
     assert main(["train", *data, "-o", "mine", "--device", "cpu", *SMALL]) == 0
     lines = capsys.readouterr().err.splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -114,14 +115,32 @@ def jobs_for(images: Sequence[Path], output: Path, ending: str = DEFAULT_FORMAT)
 
 
 def check_apart(target: Path, images: Sequence[Path]) -> None:
-    """Make sure that labels do not take the place of an image.
+    """Make sure that labels do not take the place of an image, hold it, or lie in it.
+
+    Links are followed; names that only differ in case or in how letters are composed are taken for
+    the same, as some disks do.
 
     Raises
     ------
     LabelsError
         They would.
     """
+    place = _spelled_alike(target)
+    for image in images:
+        of_image = _spelled_alike(image)
+        if place == of_image:
+            raise LabelsError(
+                f"the labels {target} would replace an image; choose another --output"
+            )
+        if place == of_image[: len(place)] or of_image == place[: len(of_image)]:
+            where = "the image lies in it" if len(place) < len(of_image) else "it lies in the image"
+            raise LabelsError(
+                f"the labels {target} cannot be written: {where} ({image}); choose another --output"
+            )
+
+
+def _spelled_alike(path: Path) -> tuple[str, ...]:
+    """Return the parts of a real path in one spelling."""
     # Not Path.resolve: it raises at links that lead back to themselves.
-    place = os.path.realpath(target)
-    if any(os.path.realpath(image) == place for image in images):
-        raise LabelsError(f"the labels {target} would replace an image; choose another --output")
+    real = os.path.realpath(path)
+    return Path(unicodedata.normalize("NFC", real).casefold()).parts

@@ -191,7 +191,7 @@ def segment(
         raise typer.BadParameter("give at least one --point Y,X or --box Y0,X0,Y1,X1")
     from napari_segmate.io.input_state import check_unchanged, input_state
 
-    target = _target(image, output, overwrite)
+    target = _target(image, output, overwrite, records=provenance)
     drawn = _Drawn(point or [], negative or [], box or [], each_point)
     reading = Reading(axes, channels, pixel_size=pixel_size)
     before = input_state(image)
@@ -226,8 +226,8 @@ def segment(
 segment.__doc__ = f"{segment.__doc__}\n{EXAMPLES}"
 
 
-def _target(image: Path, output: Path | None, overwrite: bool) -> Path:
-    """Return the file to write.
+def _target(image: Path, output: Path | None, overwrite: bool, *, records: bool) -> Path:
+    """Return the file to write; with `records` another one is written beside it.
 
     Raises
     ------
@@ -235,11 +235,16 @@ def _target(image: Path, output: Path | None, overwrite: bool) -> Path:
         It cannot be written, is there already, or is the image.
     """
     from napari_segmate.io.labels import check_target
+    from napari_segmate.io.provenance import sidecar_path
 
     target = check_target(output or image.with_name(f"{image.stem}_labels.tif"))
     check_apart(target, [image])
-    if target.exists() and not overwrite:
-        raise LabelsError(f"{target} exists; choose another --output, or replace it (--overwrite)")
+    written = [target, *([sidecar_path(target)] if records else [])]
+    there = [path for path in written if path.exists()]
+    if there and not overwrite:
+        raise LabelsError(
+            f"{there[0]} exists; choose another --output, or replace it (--overwrite)"
+        )
     return target
 
 

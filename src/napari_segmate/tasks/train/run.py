@@ -89,9 +89,11 @@ def _check_ending(name: str) -> None:
 
 
 def _check_free(path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
+    # The picture of the comparison is written beside the model.
+    there = [one for one in (path, path.with_suffix(".png")) if one.exists()]
+    if there and not overwrite:
         raise ParameterError(
-            f"there is a file {path} already; choose another name, or replace it (--overwrite, "
+            f"there is a file {there[0]} already; choose another name, or replace it (--overwrite, "
             "overwrite=True)"
         )
 
