@@ -7,7 +7,7 @@ the same stream.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -35,6 +35,8 @@ __all__ = ["Engine", "PlaneByPlane", "PlaneMasks"]
 
 FEWEST_PX = 4
 """A smaller mask is none."""
+FIRST_PLANES, QUICK_REACH = 2, 4
+"""Planes on each side of a known one that are shown at once, and planes that are read for them."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -115,7 +117,7 @@ class PlaneByPlane:
     ) -> None:
         self._model, self._params = model, params or Params()
         self._store = store or EmbeddingStore()
-        self._near: dict[tuple[int, int, int], Neighbourhood] = {}
+        self._near: dict[tuple[int, int, int, bool], Neighbourhood] = {}
 
     def start(
         self, planes: StackPlanes, prompts: Propagation, context: Context | None = None
@@ -176,6 +178,11 @@ class PlaneByPlane:
     ) -> Neighbourhood:
         """Return what the planes round an object say, looked at anew where it leaves the block."""
         last = state.masks[leg.number][leg.last]
+        if leg.other is None and abs(plane - leg.anchor) <= FIRST_PLANES:
+            # Cuts across the planes take a while: the first planes are shown without them.
+            quick = self._opened(planes, state, leg, context, quick=True)
+            if quick.covers(plane, last, planes.shape):
+                return quick
         near = self._opened(planes, state, leg, context)
         if not near.covers(plane, last, planes.shape) and leg.origin != leg.last:
             leg.origin = leg.last
@@ -183,11 +190,18 @@ class PlaneByPlane:
         return near
 
     def _opened(
-        self, planes: StackPlanes, state: Propagation, leg: Leg, context: Context
+        self,
+        planes: StackPlanes,
+        state: Propagation,
+        leg: Leg,
+        context: Context,
+        *,
+        quick: bool = False,
     ) -> Neighbourhood:
+        params = replace(self._params, sections=False, reach=QUICK_REACH) if quick else self._params
         # Ways to both sides share what was looked at, unless one leads to another anchor.
         side = 0 if leg.other is None else leg.step
-        key = (leg.number, leg.origin, side)
+        key = (leg.number, leg.origin, side, quick)
         if key not in self._near:
             masks = state.masks[leg.number]
             toward = None if leg.other is None else (leg.other, masks[leg.other])
@@ -197,7 +211,7 @@ class PlaneByPlane:
                 masks[leg.origin],
                 self._model,
                 self._store,
-                self._params,
+                params,
                 context,
                 toward,
             )
