@@ -75,7 +75,7 @@ def test_where_nothing_is_known_the_network_before_training_says_it() -> None:
     learner, view = _learner(), _view(Annotation.OBJECTS)
     teacher = _learner()
     flow = make_entry(view, learner, teacher).truth.flow
-    opinion = teacher.flow_opinion(
+    teacher_maps = teacher.teach_flow(
         teacher.maps(
             teacher.features({"images": torch.from_numpy(view.image).permute(2, 0, 1)[None]})
         )[0]
@@ -83,7 +83,7 @@ def test_where_nothing_is_known_the_network_before_training_says_it() -> None:
     certain = torch.from_numpy(view.known[1::2, 1::2] == Knowledge.ALL)
     assert certain.any()
     assert not certain.all()
-    torch.testing.assert_close(flow[:4, ~certain], opinion[:, ~certain], atol=0.02, rtol=0.02)
+    torch.testing.assert_close(flow[:4, ~certain], teacher_maps[:, ~certain], atol=0.02, rtol=0.02)
     assert set(flow[4].unique().tolist()) == {np.float32(KEPT).item(), 1.0}
 
 

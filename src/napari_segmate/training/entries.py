@@ -77,31 +77,33 @@ def make_entry(view: View, learner: Learner, teacher: Learner | None = None) -> 
 
 def _truth(view: View, image: Tensor, learner: Learner, teacher: Learner | None) -> DenseTruth:
     certain = view.known == Knowledge.ALL
-    thought = None
+    encoded = None
     if teacher is not None and not certain.all():
-        thought = _thought(image, teacher)
+        encoded = _encode_with(image, teacher)
     targets = dense_targets(view.labels)
     wanted = np.stack([targets.foreground, targets.distance, *targets.offset_yx])
-    opinion = None if teacher is None or thought is None else teacher.opinion(thought)
-    maps = _taught(wanted, _cells(certain), opinion)
+    teacher_maps = None if teacher is None or encoded is None else teacher.teach_maps(encoded)
+    maps = _filled_in(wanted, _cells(certain), teacher_maps)
     off_centre = torch.from_numpy(_off_centre(targets.offset_yx, _cells(view.labels)))
-    flow = _flow_truth(view, thought, teacher) if learner.has_flow else torch.zeros(0)
+    flow = _flow_truth(view, encoded, teacher) if learner.has_flow else torch.zeros(0)
     return DenseTruth(maps[0], maps[1], maps[2:4], off_centre, maps[4], flow)
 
 
-def _flow_truth(view: View, thought: Tensor | None, teacher: Learner | None) -> Tensor:
+def _flow_truth(view: View, encoded: Tensor | None, teacher: Learner | None) -> Tensor:
     targets = flow_targets(view.labels)
     wanted = np.stack([targets.foreground, targets.distance, *targets.flow_yx])
-    opinion = None if teacher is None or thought is None else teacher.flow_opinion(thought)
+    teacher_maps = None if teacher is None or encoded is None else teacher.teach_flow(encoded)
     certain = view.known[1::FLOW_STRIDE, 1::FLOW_STRIDE] == Knowledge.ALL
-    return _taught(wanted, certain, opinion)
+    return _filled_in(wanted, certain, teacher_maps)
 
 
-def _taught(wanted: FloatArray, certain: npt.NDArray[np.bool_], opinion: Tensor | None) -> Tensor:
-    """Return what maps (4, h, w) should be where that is certain, else an opinion; and weights."""
+def _filled_in(
+    wanted: FloatArray, certain: npt.NDArray[np.bool_], teacher_maps: Tensor | None
+) -> Tensor:
+    """Return what maps (4, h, w) should be where that is certain, else those of the teacher; and weights."""
     weight = certain.astype(np.float32)
-    if opinion is not None and not certain.all():
-        wanted = np.where(certain, wanted, opinion.float().cpu().numpy())
+    if teacher_maps is not None and not certain.all():
+        wanted = np.where(certain, wanted, teacher_maps.float().cpu().numpy())
         weight = np.where(certain, weight, np.float32(KEPT))
     return torch.from_numpy(np.concatenate([wanted, weight[None]]).astype(np.float32))
 
@@ -121,7 +123,7 @@ def _cells(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 @torch.no_grad()
-def _thought(image: Tensor, teacher: Learner) -> Tensor:
+def _encode_with(image: Tensor, teacher: Learner) -> Tensor:
     """Return the maps of one image as the network sees them."""
     maps = teacher.maps(teacher.features(teacher.prepare(image.to(teacher.device))))
     assert maps is not None, "a network with an instance head"

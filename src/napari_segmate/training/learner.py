@@ -128,11 +128,11 @@ class Learner(ABC):
         """Return the maps (C, h, w) of one view as inference would."""
         raise NotImplementedError
 
-    def opinion(self, maps: Tensor) -> Tensor:
+    def teach_maps(self, maps: Tensor) -> Tensor:
         """Return foreground, depth and offset (4, h, w) that the maps of one view mean."""
         raise NotImplementedError
 
-    def flow_opinion(self, maps: Tensor) -> Tensor:
+    def teach_flow(self, maps: Tensor) -> Tensor:
         """Return foreground, depth and flow (4, 2 h, 2 w) that the maps of one view mean."""
         raise NotImplementedError
 

@@ -138,7 +138,7 @@ class SamLearner(Learner):
         foreground, off_centre, shallow = maps.detach().float().cpu().numpy()
         return DenseMaps(foreground, 1 - shallow, 1 - off_centre, (size, size))
 
-    def opinion(self, maps: Tensor) -> Tensor:
+    def teach_maps(self, maps: Tensor) -> Tensor:
         """Return foreground and depth; these maps know no offset."""
         return torch.stack([maps[0], 1 - maps[2], *torch.zeros_like(maps[:2])])
 

@@ -126,15 +126,15 @@ class TinyLearner(Learner):
         """Whether the network has flow maps."""
         return self.network.config.flow > 0
 
-    def opinion(self, maps: Tensor) -> Tensor:
+    def teach_maps(self, maps: Tensor) -> Tensor:
         """Return foreground, depth and offset."""
         return torch.cat([maps[:1].sigmoid(), maps[1:2].clamp(0, 1), maps[2:4]])
 
-    def flow_opinion(self, maps: Tensor) -> Tensor:
+    def teach_flow(self, maps: Tensor) -> Tensor:
         """Return foreground, depth and flow."""
         flow = flow_maps(maps)
         assert flow is not None, "a network with flow maps"
-        return self.opinion(flow)
+        return self.teach_maps(flow)
 
     def dense_maps(self, maps: Tensor, size: int) -> DenseMaps:
         """Return the maps as `TinySegmenter.instance_maps` would."""
