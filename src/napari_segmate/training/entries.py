@@ -100,7 +100,7 @@ def _flow_truth(view: View, encoded: Tensor | None, teacher: Learner | None) -> 
 def _filled_in(
     wanted: FloatArray, certain: npt.NDArray[np.bool_], teacher_maps: Tensor | None
 ) -> Tensor:
-    """Return what maps (4, h, w) should be where that is certain, else those of the teacher; and weights."""
+    """Return (4, h, w) maps, the teacher's where nothing is certain, and weights."""
     weight = certain.astype(np.float32)
     if teacher_maps is not None and not certain.all():
         wanted = np.where(certain, wanted, teacher_maps.float().cpu().numpy())
