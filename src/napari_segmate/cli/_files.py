@@ -10,7 +10,7 @@ from pathlib import Path
 from napari_segmate.core.errors import LabelsError
 from napari_segmate.core.files.paths import path_problem
 
-__all__ = ["DEFAULT_FORMAT", "Jobs", "check_apart", "expand", "jobs_for"]
+__all__ = ["DEFAULT_FORMAT", "Jobs", "check_apart", "check_free", "expand", "jobs_for"]
 
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy", ".zarr")
 DEFAULT_FORMAT = ".tif"
@@ -137,6 +137,21 @@ def check_apart(target: Path, images: Sequence[Path]) -> None:
             raise LabelsError(
                 f"the labels {target} cannot be written: {where} ({image}); choose another --output"
             )
+
+
+def check_free(written: Sequence[Path], overwrite: bool) -> None:
+    """Make sure that nothing stands where a command will write, unless it may be replaced.
+
+    Raises
+    ------
+    LabelsError
+        Something does.
+    """
+    there = [path for path in written if path.exists()]
+    if there and not overwrite:
+        raise LabelsError(
+            f"{there[0]} exists; choose another --output, or replace it (--overwrite)"
+        )
 
 
 def _spelled_alike(path: Path) -> tuple[str, ...]:

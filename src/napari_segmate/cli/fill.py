@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_segmate.cli._files import check_apart
+from napari_segmate.cli._files import check_apart, check_free
 from napari_segmate.cli._options import Anisotropy, Axes, Channels, Device, Model, Overwrite
 from napari_segmate.cli._parse import whole
 from napari_segmate.cli._progress import progress
 from napari_segmate.cli._reading import Reading
-from napari_segmate.core.errors import LabelsError
 
 if TYPE_CHECKING:
     from napari_segmate.core.context import Context
@@ -70,8 +69,7 @@ def fill(
 
     target = check_target(output)
     check_apart(target, [labels, *([image] if image else [])])
-    if target.exists() and not overwrite:
-        raise LabelsError(f"{target} exists; choose another --output, or replace it (--overwrite)")
+    check_free([target], overwrite)
     data, _ = read_image(labels)
     given = np.asarray(data[0] if isinstance(data, list) else data)
     with progress() as context:

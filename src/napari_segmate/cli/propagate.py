@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_segmate.cli._files import check_apart
+from napari_segmate.cli._files import check_apart, check_free
 from napari_segmate.cli._options import (
     Anisotropy,
     Axes,
@@ -201,8 +201,7 @@ def _target(output: Path, inputs: list[Path], overwrite: bool) -> Path:
     check_apart(target, inputs)
     if target.suffix.lower() == ".png":
         raise LabelsError(f"{target.name!r} holds one plane only; write a .tif, .npy or .zarr file")
-    if target.exists() and not overwrite:
-        raise LabelsError(f"{target} exists; choose another --output, or replace it (--overwrite)")
+    check_free([target], overwrite)
     return target
 
 

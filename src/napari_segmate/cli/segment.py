@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_segmate.cli._files import check_apart
+from napari_segmate.cli._files import check_apart, check_free
 from napari_segmate.cli._options import (
     AsJson,
     Axes,
@@ -239,12 +239,7 @@ def _target(image: Path, output: Path | None, overwrite: bool, *, records: bool)
 
     target = check_target(output or image.with_name(f"{image.stem}_labels.tif"))
     check_apart(target, [image])
-    written = [target, *([sidecar_path(target)] if records else [])]
-    there = [path for path in written if path.exists()]
-    if there and not overwrite:
-        raise LabelsError(
-            f"{there[0]} exists; choose another --output, or replace it (--overwrite)"
-        )
+    check_free([target, *([sidecar_path(target)] if records else [])], overwrite)
     return target
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from napari_segmate.core.files.atomic import write_text
 from napari_segmate.core.files.weights import cache_folder
 from napari_segmate.detectors.base import DetectorInfo
 
@@ -57,6 +58,4 @@ def note_commit(info: DetectorInfo, commit: object) -> None:
 def write_note(path: Path, content: Any) -> None:
     """Write a small file of our own, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(content))
-    part.replace(path)
+    write_text(path, json.dumps(content))
